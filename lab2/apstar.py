@@ -1,0 +1,350 @@
+"""apStar files, read and written: one star's coadded APOGEE spectrum on the 8575-pixel grid.
+
+The layout is the apStar data model of SDSS DR17: HDU 0 header; 1 flux; 2 error; 3 pixel bitmask; 4-7 sky and
+telluric; 8 line-spread function; 9 radial velocities. With several visits rows 0 and 1 are the coadds
+(weighted pixel by pixel, and as a whole) and one row a visit follows. Files with one visit come as ``(2,
+8575)`` (DR17) or as plain ``(8575,)`` (DR13 and before). Row 0 is the spectrum that everyone uses.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from tqdm.auto import tqdm
+
+__all__ = [
+    "BAD_BITS",
+    "CHIPS",
+    "FLUX_UNIT",
+    "N_PIXELS",
+    "PIXMASK",
+    "WAVELENGTH",
+    "SpectrumError",
+    "UnreadableSpectrumWarning",
+    "chip_of",
+    "mask_bad_pixels",
+    "read",
+    "read_many",
+    "write",
+]
+
+N_PIXELS = 8575
+LOG_START, LOG_STEP = 4.179, 6e-6
+WAVELENGTH = 10 ** (LOG_START + LOG_STEP * np.arange(N_PIXELS))
+WAVELENGTH.flags.writeable = False
+FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
+
+CHIPS = ("blue", "green", "red")
+# Anywhere inside the two gaps between the detectors (about 15810-15860 and 16430-16475 Angstrom).
+_CHIP_SPLIT = (15825.0, 16455.0)
+_CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN", "RMAX")}
+
+# APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): what each bit of HDU 3 says.
+PIXMASK = {
+    "BADPIX": 0,
+    "CRPIX": 1,
+    "SATPIX": 2,
+    "UNFIXABLE": 3,
+    "BADDARK": 4,
+    "BADFLAT": 5,
+    "BADERR": 6,
+    "NOSKY": 7,
+    "LITTROW_GHOST": 8,
+    "PERSIST_HIGH": 9,
+    "PERSIST_MED": 10,
+    "PERSIST_LOW": 11,
+    "SIG_SKYLINE": 12,
+    "SIG_TELLURIC": 13,
+    "NOT_ENOUGH_PSF": 14,
+}
+# The handout's choice: bits 0-7 and 12.
+BAD_BITS = (*(name for name, bit in PIXMASK.items() if bit <= 7), "SIG_SKYLINE")
+
+
+class SpectrumError(ValueError):
+    """A file that is not a readable apStar spectrum; the message says what it is instead."""
+
+
+class UnreadableSpectrumWarning(UserWarning):
+    """Some of many files could not be read; their rows are empty and say why."""
+
+
+def chip_of(wavelength) -> np.ndarray:
+    """Name of the detector chip that each wavelength belongs to.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n,)
+        Vacuum wavelength [Angstrom].
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n,)
+        "blue", "green" or "red"; a gap's pixels go to the nearer chip.
+    """
+    return np.array(CHIPS)[np.digitize(wavelength, _CHIP_SPLIT)]
+
+
+def read(path) -> xr.Dataset:
+    """Read the coadded spectrum of one apStar (or asStar) file.
+
+    Parameters
+    ----------
+    path : path-like
+        File of any data release from DR13 to DR17.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as the file has them
+        (NaN or 0 where the detector saw nothing); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star,
+        chip, edge)``, first and last pixel with data, from the header or, where it is silent, from the data;
+        ``snr``, ``n_visits``, ``starflag``, ``field``, ``path``. Coordinates ``star`` (2MASS name),
+        ``wavelength`` [Angstrom, vacuum], ``chip``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    SpectrumError
+        If the file is not FITS, cut short, of another kind, or on another wavelength grid.
+    """
+    return _dataset([_load(Path(path))])
+
+
+def read_many(paths, progress=True) -> xr.Dataset:
+    """Read many apStar files into one dataset.
+
+    A file that cannot be read does not stop the others: its row has NaN flux and infinite error, and
+    ``read_error`` says why ("" elsewhere).
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `read`, ``star`` as long as `paths`, with ``read_error`` (star).
+
+    Raises
+    ------
+    ValueError
+        If `paths` is empty.
+    SpectrumError
+        If not one of the files can be read.
+    """
+    paths = [Path(p) for p in paths]
+    if not paths:
+        raise ValueError("no spectrum files were given; expected at least one path")
+    rows, errors = [], []
+    for path in tqdm(paths, desc="reading spectra", unit="star", disable=not progress):
+        try:
+            row, problem = _load(path), ""
+        except (FileNotFoundError, SpectrumError) as exception:
+            row, problem = _empty_row(path), str(exception)
+        rows.append(row)
+        errors.append(problem)
+    failed = [e for e in errors if e]
+    if len(failed) == len(paths):
+        raise SpectrumError(f"none of {len(paths)} files could be read; the first: {failed[0]}")
+    if failed:
+        warnings.warn(
+            f"{len(failed)} of {len(paths)} spectra could not be read and are left empty; the first: "
+            f"{failed[0]}",
+            UnreadableSpectrumWarning,
+            stacklevel=2,
+        )
+    return _dataset(rows).assign(read_error=("star", np.array(errors, dtype=str)))
+
+
+def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
+    """Give infinite error to every pixel that says nothing about the star.
+
+    That is a pixel with one of `bits` set, without a finite flux or a finite positive error, or outside its
+    chip's range. Infinity, not a large number: it stays infinite whatever the spectrum is divided by later.
+
+    Parameters
+    ----------
+    raw : xarray.Dataset
+        As from `read` or `read_many`.
+    bits : sequence of str or int
+        Names or numbers of APOGEE_PIXMASK bits; by default the handout's, 0-7 and 12.
+
+    Returns
+    -------
+    xarray.Dataset
+        A copy with `error` changed. A star without any good pixel is left with infinite errors only.
+
+    Raises
+    ------
+    ValueError
+        If a bit is unknown.
+    """
+    mask = np.zeros((), dtype=np.int32)
+    for bit in bits:
+        number = PIXMASK.get(bit, bit)
+        if number not in PIXMASK.values():
+            raise ValueError(f"unknown APOGEE_PIXMASK bit {bit!r}; known: {PIXMASK}")
+        mask |= np.int32(1 << number)
+    pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
+    edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
+    edges = edges.rename(chip_name="wavelength").drop_vars("wavelength")
+    inside = (pixel >= edges.isel(edge=0)) & (pixel <= edges.isel(edge=1))
+    good = ((raw.bitmask & mask) == 0) & np.isfinite(raw.flux) & np.isfinite(raw.error) & (raw.error > 0)
+    error = raw.error.where(good & inside.transpose(*raw.error.dims), np.inf)
+    return raw.assign(error=error.assign_attrs(raw.error.attrs))
+
+
+def write(path, flux, error, bitmask, header) -> Path:
+    """Write an apStar file of the DR17 layout; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+    flux, error : array_like, shape (n_rows, 8575)
+        [1e-17 erg/s/cm2/Angstrom]; row 0 and 1 the coadds, then one row a visit; stored as float32.
+    bitmask : array_like of int, shape (n_rows, 8575)
+        APOGEE_PIXMASK, stored as int16.
+    header : dict
+        Keywords of the primary header (OBJID, FIELD, SNR, NVISITS, BMIN, ...).
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not all (n_rows, 8575).
+    """
+    path = Path(path)
+    arrays = [np.asarray(flux, "f4"), np.asarray(error, "f4"), np.asarray(bitmask, "i2")]
+    for name, array in zip(("flux", "error", "bitmask"), arrays, strict=True):
+        if array.ndim != 2 or array.shape != (arrays[0].shape[0], N_PIXELS):
+            raise ValueError(f"{name} has shape {array.shape}; an apStar file needs (n_rows, {N_PIXELS})")
+    grid = {"CRVAL1": LOG_START, "CDELT1": LOG_STEP, "CRPIX1": 1, "CTYPE1": "LOG-LINEAR", "DC-FLAG": 1}
+    primary = fits.PrimaryHDU()
+    primary.header.update({**header, **grid, "NWAVE": N_PIXELS})
+    units = (f"Flux ({FLUX_UNIT})", f"Error ({FLUX_UNIT})", "Pixel bitmask")
+    hdus = [primary]
+    for array, unit in zip(arrays, units, strict=True):
+        hdu = fits.ImageHDU(array)
+        hdu.header.update({**grid, "BUNIT": unit})
+        hdus.append(hdu)
+    # HDUs 4-9 (sky, telluric, LSF, radial velocities) keep their places, empty.
+    hdus += [fits.ImageHDU() for _ in range(5)] + [fits.BinTableHDU()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    fits.HDUList(hdus).writeto(partial, overwrite=True)
+    os.replace(partial, path)
+    return path
+
+
+def _load(path) -> dict:
+    """Read and check one file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no such spectrum file: {path}")
+    try:
+        with warnings.catch_warnings():
+            # astropy only warns when a file is shorter than its header promises
+            warnings.simplefilter("error", AstropyWarning)
+            with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
+                headers = [hdus[0].header, hdus[1].header if len(hdus) > 1 else fits.Header()]
+                images = [hdu.data for hdu in hdus[1:4] if isinstance(hdu, fits.ImageHDU)]
+    except (OSError, TypeError, ValueError, IndexError, AstropyWarning) as problem:
+        raise SpectrumError(f"{path}: not a whole FITS file ({problem}); fetch it again") from problem
+    flux, error, bitmask = _coadd(path, images)
+    _check_grid(path, headers)
+    return _row(path, headers[0], flux, error, bitmask)
+
+
+def _coadd(path, images):
+    """Row 0 of flux, error and bitmask, checked."""
+    if len(images) < 3 or any(image is None for image in images):
+        raise SpectrumError(
+            f"{path}: not an apStar file: expected images of flux, error and bitmask in HDUs 1-3, "
+            f"found {len(images)}"
+        )
+    flux, error, bitmask = (np.atleast_2d(image) for image in images)
+    if not np.issubdtype(bitmask.dtype, np.integer):
+        raise SpectrumError(
+            f"{path}: HDU 3 holds {bitmask.dtype}, where an apStar file has its integer bitmask; "
+            "aspcapStar files (the pipeline's normalised spectra) look like this: give the apStar file"
+        )
+    for name, image in (("flux", flux), ("error", error), ("bitmask", bitmask)):
+        if image.ndim != 2 or image.shape[1] != N_PIXELS or len(image) == 0 or image.shape != flux.shape:
+            raise SpectrumError(
+                f"{path}: {name} has shape {image.shape}, expected (rows, {N_PIXELS}) like the flux; "
+                "apVisit files are on another grid: give the apStar file"
+            )
+    return flux[0].astype("f4"), error[0].astype("f4"), bitmask[0].astype("i4")
+
+
+def _check_grid(path, headers):
+    """The wavelengths are those of the APOGEE grid, whichever header says so."""
+    for key, expected in (("CRVAL1", LOG_START), ("CDELT1", LOG_STEP)):
+        found = [header[key] for header in headers if key in header]
+        if not found:
+            raise SpectrumError(f"{path}: no {key} in the header of HDU 0 or 1, so no wavelengths")
+        if not np.isclose(found[0], expected, rtol=1e-9, atol=0):
+            raise SpectrumError(f"{path}: {key} is {found[0]}, the APOGEE grid has {expected}")
+
+
+def _chip_range(header, flux) -> np.ndarray:
+    """First and last pixel with data in each chip, shape (3, 2); an empty chip is (0, -1)."""
+    chips = chip_of(WAVELENGTH)
+    seen = np.isfinite(flux) & (flux != 0)
+    edges = []
+    for chip in CHIPS:
+        if all(key in header for key in _CHIP_KEYS[chip]):
+            edges.append([header[key] for key in _CHIP_KEYS[chip]])
+        else:
+            pixels = np.flatnonzero(seen & (chips == chip))
+            edges.append([pixels[0], pixels[-1]] if pixels.size else [0, -1])
+    return np.array(edges, dtype="i4")
+
+
+def _row(path, header, flux, error, bitmask) -> dict:
+    """What one file says, as plain values and arrays."""
+    return {
+        "star": str(header.get("OBJID") or path.stem.split("-", 2)[-1]).strip(),
+        "flux": flux,
+        "error": error,
+        "bitmask": bitmask,
+        "chip_range": _chip_range(header, flux),
+        "snr": float(header.get("SNR", np.nan)),
+        "n_visits": int(header.get("NVISITS", 0)),
+        "starflag": int(header.get("STARFLAG", 0)),
+        "field": str(header.get("FIELD", "")).strip(),
+        "path": str(path),
+    }
+
+
+def _empty_row(path) -> dict:
+    """The row of a file that could not be read: no information anywhere."""
+    nothing = np.full(N_PIXELS, np.nan, "f4")
+    return _row(path, {}, nothing, np.full_like(nothing, np.inf), np.zeros(N_PIXELS, "i4"))
+
+
+def _dataset(rows) -> xr.Dataset:
+    columns = {key: np.array([row.pop(key) for row in rows]) for key in list(rows[0])}
+    dims = {key: ("star", "wavelength") for key in ("flux", "error", "bitmask")}
+    dims["chip_range"] = ("star", "chip_name", "edge")
+    units = {"flux": {"units": FLUX_UNIT}, "error": {"units": FLUX_UNIT}}
+    stars = columns.pop("star")
+    return xr.Dataset(
+        {key: (dims.get(key, "star"), values, units.get(key, {})) for key, values in columns.items()},
+        coords={
+            "star": stars,
+            "wavelength": ("wavelength", WAVELENGTH, {"units": "Angstrom (vacuum)"}),
+            "chip": ("wavelength", chip_of(WAVELENGTH)),
+            "chip_name": list(CHIPS),
+        },
+    )

@@ -1,0 +1,36 @@
+"""Run a numerical function over blocks on all cores: threads outside, one thread inside each matrix product.
+
+The kernels release the interpreter's lock, so that threads suffice; blocks small enough for the cache make
+memory traffic, and the memory needed, small.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+__all__ = ["map_blocks"]
+
+
+def map_blocks(function, size, block, progress=None) -> list:
+    """Results of ``function(slice)`` for consecutive slices of at most `block` that cover ``range(size)``.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a slice.
+    size, block : int
+    progress : str, optional
+        Text of a progress bar; none is shown without.
+
+    Returns
+    -------
+    list
+        In the order of the slices.
+    """
+    slices = [slice(start, min(start + block, size)) for start in range(0, size, block)]
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+        bar = tqdm(pool.map(function, slices), total=len(slices), desc=progress, disable=progress is None)
+        return list(bar)

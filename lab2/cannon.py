@@ -1,0 +1,405 @@
+"""The Cannon: every pixel's flux a quadratic in the labels, with an intrinsic scatter (Ness et al. 2015).
+
+Training maximises, for each pixel by itself, the likelihood of the training set (their eqs. 3-4 and section 2.4)
+
+    ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
+
+over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix, for every
+pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
+Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
+w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+import xarray as xr
+
+from lab2 import kernels, paths, polynomial
+from lab2.blocks import map_blocks
+from lab2.spectra import check
+
+__all__ = ["Cannon", "train"]
+
+FORMAT, FORMAT_VERSION = "lab2 Cannon", 1
+
+# s^2 of normalised flux: from far below the noise of any star to a tenth of the continuum. The likelihood is
+# compared at all of these before Newton's method takes over; zero is among them because many pixels end there.
+_S2_GRID = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+_SMALLEST_S2 = 1e-10
+_TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
+_MAX_STEPS = 40
+_BLOCK = 128  # pixels worked on at a time by one thread: their weights stay in its cache
+
+
+@dataclass(frozen=True, eq=False)
+class Cannon:
+    """A trained model.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
+        intrinsic variance, infinite where a pixel could not be trained (it then weighs nothing in a fit);
+        ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
+    """
+
+    dataset: xr.Dataset
+
+    @property
+    def theta(self) -> xr.DataArray:
+        """Coefficients (wavelength, term)."""
+        return self.dataset.theta
+
+    @property
+    def s2(self) -> xr.DataArray:
+        """Intrinsic variance of the normalised flux (wavelength)."""
+        return self.dataset.s2
+
+    @property
+    def label_mean(self) -> xr.DataArray:
+        """Mean of the training labels (label)."""
+        return self.dataset.label_mean
+
+    @property
+    def label_scale(self) -> xr.DataArray:
+        """Standard deviation of the training labels (label): labels are scaled to (label - mean) / scale."""
+        return self.dataset.label_scale
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels."""
+        return [str(name) for name in self.dataset.label.values]
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """The polynomial's terms, (term, 2), as `lab2.polynomial.terms` gives them."""
+        return polynomial.terms(len(self.labels), self.dataset.attrs["degree"])
+
+    @property
+    def trained(self) -> xr.DataArray:
+        """Whether a pixel has a model (wavelength)."""
+        return np.isfinite(self.s2)
+
+    def scale(self, labels) -> np.ndarray:
+        """Scaled labels (..., label) of labels in their units."""
+        labels = np.asarray(labels, dtype=float)
+        if labels.shape[-1:] != (len(self.labels),):
+            raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
+        return (labels - self.label_mean.values) / self.label_scale.values
+
+    def design(self, labels) -> np.ndarray:
+        """The terms of the polynomial: the matrix X of the lab's problem 6.
+
+        Parameters
+        ----------
+        labels : array_like, shape (n_stars, n_labels)
+            In the units of the training labels.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_stars, n_terms)
+        """
+        return polynomial.design(self.scale(labels), self.pairs)
+
+    def predict(self, labels) -> xr.DataArray:
+        """Normalised model spectra.
+
+        Parameters
+        ----------
+        labels : array_like, shape (n_stars, n_labels) or (n_labels,)
+            In the units of the training labels.
+
+        Returns
+        -------
+        xarray.DataArray
+            (star, wavelength), or (wavelength,) for a single vector; 1 in pixels without a model.
+
+        Raises
+        ------
+        ValueError
+            If the last axis does not hold this model's labels.
+        """
+        if isinstance(labels, xr.DataArray) and "star" in labels.dims:
+            labels = labels.transpose("star", "label")
+        flux = self.design(labels) @ self.theta.values.T
+        dims = ("star", "wavelength")[-flux.ndim :]
+        coords = {"wavelength": self.dataset.wavelength}
+        if isinstance(labels, xr.DataArray) and "star" in labels.coords:
+            coords["star"] = labels.star
+        return xr.DataArray(flux, dims=dims, coords=coords)
+
+    def gradient(self, label, at=None) -> xr.DataArray:
+        """Derivative of the model spectrum by one label.
+
+        Parameters
+        ----------
+        label : str
+        at : array_like, shape (n_labels,), optional
+            Where; by default at the training set's mean labels.
+
+        Returns
+        -------
+        xarray.DataArray
+            (wavelength), per unit of the label.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such label.
+        """
+        if label not in self.labels:
+            raise ValueError(f"the model has no label {label!r}; it has {self.labels}")
+        index = self.labels.index(label)
+        x = self.scale(self.label_mean.values if at is None else at)
+        slope = polynomial.jacobian(x, self.pairs)[:, index] / self.label_scale.values[index]
+        return xr.DataArray(
+            self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.dataset.wavelength}
+        )
+
+    def save(self, path):
+        """Write the model as netCDF; the file appears whole or not at all."""
+        with paths.replacing(path) as partial:
+            self.dataset.to_netcdf(partial, engine="h5netcdf")
+
+    @classmethod
+    def load(cls, path) -> "Cannon":
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is cut short, is no model of this package, or one of another version.
+        """
+        if not paths.Path(path).is_file():
+            raise FileNotFoundError(f"no such model file: {path}")
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as file:
+                dataset = file.load()
+        except (OSError, KeyError, ValueError) as problem:
+            raise ValueError(f"{path} is not a whole netCDF file ({problem}); train and save it again") from problem
+        found = dataset.attrs.get("format"), dataset.attrs.get("format_version")
+        if found[0] != FORMAT:
+            raise ValueError(f"{path} is not a model of this package: its attribute 'format' is {found[0]!r}")
+        if found[1] != FORMAT_VERSION:
+            raise ValueError(f"{path} has format version {found[1]}, this code reads {FORMAT_VERSION}; train it again")
+        return cls(dataset)
+
+
+def train(spectra, degree=2, progress=False) -> Cannon:
+    """Train the model on spectra with labels.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        ``flux``, ``ivar`` (star, wavelength) and ``labels`` (star, label), any number of labels and pixels.
+    degree : int
+        Of the polynomial in the labels, 1 or 2.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Cannon
+        A pixel that no more stars saw than it has coefficients, or whose stars do not determine them, is
+        left untrained: s2 infinite, theta that of flux 1.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing, constant or linear combinations of each other (the message names them), if there
+        are fewer stars than coefficients, or the spectra are such as `lab2.spectra.check` refuses.
+
+    Notes
+    -----
+    Memory beyond the spectra: a few arrays of (128 pixels, n_stars) a thread.
+    """
+    if "labels" not in spectra:
+        raise ValueError("the spectra have no labels (star, label) to train on")
+    labels = spectra.labels.transpose("star", "label").values.astype(float)
+    names = [str(name) for name in spectra.label.values]
+    mean, scale = _label_scaling(labels, names)
+    x = (labels - mean) / scale
+    pairs = polynomial.terms(len(names), degree)
+    _check_design(x, pairs, names)
+    terms = polynomial.design(x, pairs)
+    monomials, place = polynomial.normal_monomials(x, pairs)
+
+    def train_block(pixels):
+        block = spectra[["flux", "ivar"]].isel(wavelength=pixels)
+        check(block)
+        flux = np.ascontiguousarray(block.flux.values.T, dtype=float) - 1.0
+        ivar = np.ascontiguousarray(block.ivar.values.T, dtype=float)
+        return _Block(np.where(ivar > 0, flux, 0.0), ivar, terms, monomials, place).maximise()
+
+    results = map_blocks(
+        train_block, spectra.sizes["wavelength"], _BLOCK, progress="training pixels" if progress else None
+    )
+    s2, theta = (np.concatenate(parts) for parts in zip(*results, strict=True))
+    theta[:, 0] += 1.0  # the flux was fitted less 1, which keeps digits
+    coords = {name: spectra.coords[name] for name in ("wavelength", "chip") if name in spectra.coords}
+    dataset = xr.Dataset(
+        {
+            "theta": (("wavelength", "term"), theta),
+            "s2": ("wavelength", s2),
+            "label_mean": ("label", mean),
+            "label_scale": ("label", scale),
+            "training_labels": (("training_star", "label"), labels),
+        },
+        coords={
+            **coords,
+            "term": polynomial.term_names(names, pairs),
+            "label": names,
+            "training_star": spectra.star.values.astype(str),
+        },
+        attrs={
+            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs},
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "degree": degree,
+            "training_ids_sha256": _hash(spectra.star.values),
+            "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",
+        },
+    )
+    return Cannon(dataset)
+
+
+def minus_two_log_likelihood(flux, ivar, terms, s2):
+    """-2 ln L of one pixel at fixed s2, theta at its optimum, by the plain formula (for showing, not speed).
+
+    Parameters
+    ----------
+    flux, ivar : array_like, shape (n_stars,)
+    terms : array_like, shape (n_stars, n_terms)
+    s2 : float
+
+    Returns
+    -------
+    value : float
+    theta : numpy.ndarray, shape (n_terms,)
+    """
+    seen = ivar > 0
+    variance = 1.0 / ivar[seen] + s2
+    root = np.sqrt(variance)
+    theta = np.linalg.lstsq(terms[seen] / root[:, None], flux[seen] / root, rcond=None)[0]
+    residual = flux[seen] - terms[seen] @ theta
+    return float((residual**2 / variance + np.log(variance)).sum()), theta
+
+
+class _Block:
+    """The likelihood of a block of pixels as a function of their s2."""
+
+    def __init__(self, flux, ivar, terms, monomials, place):
+        self.flux, self.ivar, self.terms, self.monomials, self.place = flux, ivar, terms, monomials, place
+
+    def solve(self, which, s2):
+        """-2 ln L (up to a constant a pixel), theta and what the derivatives need, for some pixels."""
+        flux, ivar = (self.flux, self.ivar) if which is None else (self.flux[which], self.ivar[which])
+        n_pixels, n_terms = len(flux), self.terms.shape[1]
+        weight, weighted = np.empty_like(ivar), np.empty_like(ivar)
+        log_sum, chi_zero = np.empty(n_pixels), np.empty(n_pixels)
+        kernels.weigh(ivar, flux, s2, weight, weighted, log_sum, chi_zero)
+        right = weighted @ self.terms
+        factor = np.zeros((n_pixels, n_terms, n_terms))
+        theta, solved = np.empty((n_pixels, n_terms)), np.empty(n_pixels, dtype=bool)
+        kernels.solve_normal(weight @ self.monomials, self.place, right, factor, theta, solved)
+        objective = chi_zero - np.einsum("pt,pt->p", right, theta) + log_sum
+        return objective, theta, solved, (flux, weight, factor)
+
+    def derivatives(self, theta, state):
+        """First and second derivative of -2 ln L by s2, theta following."""
+        flux, weight, factor = state
+        residual = flux - theta @ self.terms.T
+        first, second, bend = np.empty((3, len(flux)))
+        kernels.gradient_sums(weight, residual, first, second)
+        kernels.squared_norm_solved(factor, residual @ self.terms, bend)
+        return first, second - 2.0 * bend
+
+    def maximise(self):
+        """The most likely s2 and theta of each pixel; s2 is infinite where there is none."""
+        n_pixels, n_terms = len(self.flux), self.terms.shape[1]
+        s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
+        trainable = np.flatnonzero((self.ivar > 0).sum(axis=1) > n_terms)
+        trainable = trainable[self.solve(trainable, np.zeros(len(trainable)))[2]]
+        if not trainable.size:
+            return s2, theta
+        self.flux, self.ivar = self.flux[trainable], self.ivar[trainable]
+        grid = np.array(_S2_GRID)
+        curve = np.stack([self.solve(None, np.full(len(trainable), value))[0] for value in grid])
+        best = grid[curve.argmin(axis=0)]
+        best, best_theta = self._newton(np.maximum(best, _SMALLEST_S2 * 10))
+        s2[trainable], theta[trainable] = best, best_theta
+        return s2, theta
+
+    def _newton(self, start):
+        """Newton's method in u = ln s2, pixel by pixel; pixels that run to nothing are settled at s2 = 0."""
+        s2, theta = start.copy(), np.zeros((len(start), self.terms.shape[1]))
+        value = np.full(len(start), np.inf)
+        previous = start.copy()
+        active = np.arange(len(start))
+        for _ in range(_MAX_STEPS):
+            new, new_theta, _, state = self.solve(None if len(active) == len(start) else active, s2[active])
+            worse = new > value[active] + _TOLERANCE
+            first, second = self.derivatives(new_theta, state)
+            s = s2[active]
+            slope, curvature = first * s, second * s**2 + first * s
+            convex = curvature > 0
+            step = np.where(convex, -slope / np.where(convex, curvature, 1.0), -1.5 * np.sign(slope))
+            step = np.clip(step, -2.0, 2.0)
+            settled = ~worse & (np.abs(0.5 * slope * step) < _TOLERANCE)
+            ending = ~worse & (s <= _SMALLEST_S2) & (slope > 0)
+            better = ~worse
+            value[active[better]], theta[active[better]] = new[better], new_theta[better]
+            # an overshoot goes back half the way, in ln s2
+            back = np.sqrt(s * previous[active])
+            target = np.where(worse, back, np.maximum(s * np.exp(step), 0.99 * _SMALLEST_S2))
+            previous[active[better]] = s[better]
+            s2[active] = np.where(settled, s, np.where(ending, 0.0, target))
+            active = active[~(settled | ending)]
+            if not active.size:
+                break
+        zero = np.flatnonzero(s2 == 0.0)
+        if zero.size:
+            theta[zero] = self.solve(zero, np.zeros(zero.size))[1]
+        return s2, theta
+
+
+def _label_scaling(labels, names):
+    """Mean and standard deviation of the training labels, refused where they cannot be scaled."""
+    if not np.isfinite(labels).all():
+        missing = [name for name, bad in zip(names, ~np.isfinite(labels).all(axis=0), strict=True) if bad]
+        raise ValueError(
+            f"{(~np.isfinite(labels)).any(axis=1).sum()} of {len(labels)} stars lack a label "
+            f"({', '.join(missing)}); leave them out of the training set"
+        )
+    mean, scale = labels.mean(axis=0), labels.std(axis=0)
+    constant = [n for n, m, s in zip(names, mean, scale, strict=True) if not s > 1e-12 * max(abs(m), 1.0)]
+    if constant:
+        raise ValueError(f"the label {', '.join(constant)} is the same for every star: nothing to learn from it")
+    return mean, scale
+
+
+def _check_design(x, pairs, names):
+    """Enough stars, and labels that are not combinations of each other."""
+    if len(x) <= len(pairs):
+        raise ValueError(f"{len(x)} stars cannot determine {len(pairs)} coefficients a pixel; train on more")
+    for k, name in enumerate(names):
+        others = np.delete(x, k, axis=1)
+        coefficients = np.linalg.lstsq(others, x[:, k], rcond=None)[0]
+        if np.sum((x[:, k] - others @ coefficients) ** 2) < 1e-12 * len(x):
+            partners = [n for n, c in zip(np.delete(names, k), coefficients, strict=True) if abs(c) > 1e-6]
+            raise ValueError(f"the label {name} is a linear combination of {', '.join(partners)}: leave one out")
+    terms = polynomial.design(x, pairs)
+    if np.linalg.matrix_rank(terms / np.linalg.norm(terms, axis=0)) < len(pairs):
+        raise ValueError(
+            f"the labels of these {len(x)} stars do not determine a polynomial of {len(pairs)} terms (too few "
+            "different values of a label?); use more varied stars, or degree=1"
+        )
+
+
+def _hash(stars):
+    return hashlib.sha256("\n".join(sorted(map(str, stars))).encode()).hexdigest()

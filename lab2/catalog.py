@@ -1,0 +1,199 @@
+"""The allStar catalogue: read it, cut it to the giants of problem 1, join it with spectra."""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.table import QTable
+
+from lab2 import paths
+from lab2.labels import from_catalog
+
+__all__ = [
+    "ASPCAPFLAG",
+    "STARFLAG",
+    "attach",
+    "flag_words",
+    "load",
+    "select_giants",
+    "spectrum_paths",
+]
+
+# Catalogue bitmasks of SDSS DR17 (sdss4.org, "bitmasks"): bit -> name.
+ASPCAPFLAG = dict(
+    enumerate(
+        "TEFF_WARN LOGG_WARN VMICRO_WARN M_H_WARN ALPHA_M_WARN C_M_WARN N_M_WARN STAR_WARN CHI2_WARN "
+        "COLORTE_WARN ROTATION_WARN SN_WARN SPEC_HOLE_WARN ATMOS_HOLE_WARN VSINI_WARN - TEFF_BAD LOGG_BAD "
+        "VMICRO_BAD M_H_BAD ALPHA_M_BAD C_M_BAD N_M_BAD STAR_BAD CHI2_BAD COLORTE_BAD ROTATION_BAD SN_BAD "
+        "SPEC_HOLE_BAD ATMOS_HOLE_BAD VSINI_BAD NO_ASPCAP_RESULT".split()
+    )
+)
+STARFLAG = {
+    0: "BAD_PIXELS",
+    1: "COMMISSIONING",
+    2: "BRIGHT_NEIGHBOR",
+    3: "VERY_BRIGHT_NEIGHBOR",
+    4: "LOW_SNR",
+    9: "PERSIST_HIGH",
+    10: "PERSIST_MED",
+    11: "PERSIST_LOW",
+    12: "PERSIST_JUMP_POS",
+    13: "PERSIST_JUMP_NEG",
+    16: "SUSPECT_RV_COMBINATION",
+    17: "SUSPECT_BROAD_LINES",
+    18: "BAD_RV_COMBINATION",
+    19: "RV_REJECT",
+    20: "RV_SUSPECT",
+    21: "MULTIPLE_SUSPECT",
+    22: "RV_FAIL",
+}
+
+
+def load(survey) -> QTable:
+    """The whole catalogue of a survey's fields, before any cut.
+
+    Parameters
+    ----------
+    survey : str
+        Name of a survey under data/, "simulated" or "dr17".
+
+    Returns
+    -------
+    astropy.table.QTable
+        The rows of data/<survey>/allStar.fits, with DR17's column names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the survey, or its catalogue, is not there.
+    """
+    path = paths.survey_folder(survey) / "allStar.fits"
+    if not path.is_file():
+        raise FileNotFoundError(f"survey {survey!r} has no catalogue: expected {path}")
+    return QTable.read(path, hdu=1)
+
+
+def select_giants(catalog):
+    """Apply the cuts of problem 1, and count what each removed.
+
+    A star observed in two fields has two rows; the one of highest S/N stays, so that no star can stand on
+    both sides of a training split.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+        With APOGEE_ID, SNR and the columns of the five labels.
+
+    Returns
+    -------
+    giants : astropy.table.QTable
+        The rows that stay, in the catalogue's order.
+    cutflow : astropy.table.QTable
+        Columns cut, removed, remaining: one row a step.
+    """
+    values = from_catalog(catalog).values
+    teff, logg, fe_h = values[:, :3].T
+    snr = np.ma.filled(np.ma.asarray(catalog["SNR"], dtype=float), np.nan)
+    # Each line says what is REMOVED. A comparison with NaN is False, so that a missing label falls to the
+    # first cut and to no other.
+    cuts = [
+        ("one of the five labels missing", ~np.isfinite(values).all(axis=1)),
+        ("S/N below 50", ~(snr >= 50)),
+        ("dwarf: log g > 4 or Teff > 5700 K", (logg > 4) | (teff > 5700)),
+        ("metal-poor: [Fe/H] < -1", fe_h < -1),
+    ]
+    keep = np.ones(len(catalog), dtype=bool)
+    steps = [("rows in the catalogue", 0, len(catalog))]
+    for name, removed in [*cuts, ("second row of a star, lower S/N", None)]:
+        if removed is None:
+            removed = _lesser_rows(np.asarray(catalog["APOGEE_ID"], dtype=str), snr, keep)
+        before = keep.sum()
+        keep &= ~removed
+        steps.append((name, int(before - keep.sum()), int(keep.sum())))
+    cutflow = QTable(rows=steps, names=("cut", "removed", "remaining"))
+    return QTable(catalog)[keep], cutflow
+
+
+def spectrum_paths(catalog, survey) -> list[Path]:
+    """Where the survey keeps the apStar file of each catalogue row.
+
+    The file's name is the catalogue's FILE; where that is empty or absent it is built as DR17 builds it
+    (apStar for the northern telescopes, asStar for lco25m).
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+        With FIELD and FILE, or FIELD, TELESCOPE and APOGEE_ID.
+    survey : str
+
+    Returns
+    -------
+    list of pathlib.Path
+    """
+    folder = paths.survey_folder(survey) / "apStar"
+    files = []
+    for row in catalog:
+        name = str(row["FILE"]).strip() if "FILE" in catalog.colnames else ""
+        if not name:
+            prefix = "asStar" if str(row["TELESCOPE"]).strip().startswith("lco") else "apStar"
+            name = f"{prefix}-dr17-{str(row['APOGEE_ID']).strip()}.fits"
+        # only the last part of each: a name in a table must not lead out of the survey's folder
+        files.append(folder / Path(str(row["FIELD"]).strip()).name / Path(name).name)
+    return files
+
+
+def attach(spectra, catalog):
+    """Join spectra with the catalogue rows that they were read for.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        With the dim ``star``, in the order of the catalogue's rows.
+    catalog : astropy.table.Table
+
+    Returns
+    -------
+    xarray.Dataset
+        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) of the catalogue.
+
+    Raises
+    ------
+    ValueError
+        If the stars of the two differ.
+    """
+    labels = from_catalog(catalog)
+    if list(labels.star.values) != list(spectra.star.values):
+        raise ValueError(
+            f"spectra of {spectra.sizes['star']} stars do not match {len(catalog)} catalogue rows star by star"
+        )
+    columns = {"field": ("FIELD", str), "snr": ("SNR", float), "starflag": ("STARFLAG", np.int64)}
+    columns["aspcapflag"] = ("ASPCAPFLAG", np.int64)
+    joined = {name: ("star", np.asarray(catalog[key], dtype=kind)) for name, (key, kind) in columns.items()}
+    return spectra.assign(labels=labels, **joined)
+
+
+def flag_words(value, names) -> str:
+    """Names of the bits set in a catalogue bitmask: "STAR_BAD TEFF_BAD"; "-" when none is.
+
+    Parameters
+    ----------
+    value : int
+        STARFLAG or ASPCAPFLAG of a star.
+    names : dict of int to str
+        `STARFLAG` or `ASPCAPFLAG`.
+    """
+    # ASPCAPFLAG's bit 31 makes a 32-bit integer negative
+    value = int(value) & 0xFFFFFFFF
+    return " ".join(name for bit, name in names.items() if value >> bit & 1) or "-"
+
+
+def _lesser_rows(names, snr, keep):
+    """Rows whose star has another kept row of higher S/N."""
+    order = np.lexsort((-snr, names))
+    order = order[keep[order]]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = names[order][1:] != names[order][:-1]
+    lesser = np.zeros(len(names), dtype=bool)
+    lesser[order[~first]] = True
+    return lesser
+
+

@@ -1,0 +1,259 @@
+"""Labels of stars from their spectra, with a covariance, a count of minima and flags.
+
+With theta and s^2 fixed, a star's chi^2 is exactly a quartic in its labels: with u(x) the terms less the constant,
+
+    chi^2(x) = sum_p w_p (f_p - theta_p . v(x))^2 = u.A.u - 2 b.u + c,
+    A = sum_p w_p theta_p theta_p^T,  b = sum_p w_p (f_p - theta_p0) theta_p,  c = sum_p w_p (f_p - theta_p0)^2,
+
+w_p = 1 / (sigma_p^2 + s_p^2). One matrix product over pixels gives A and b of a block of stars; after that the
+search for the minimum never sees a pixel again, so that many starts, exact second derivatives and a count of the
+distinct minima cost next to nothing. Subtracting theta_0 first keeps the digits of c.
+"""
+
+import numpy as np
+import xarray as xr
+
+from lab2 import kernels
+from lab2.blocks import map_blocks
+from lab2.spectra import check
+
+__all__ = ["FLAGS", "fit_labels", "flag_words", "quartic", "training_distance"]
+
+FLAGS = {
+    "NO_DATA": 1,
+    "NOT_CONVERGED": 2,
+    "OUTSIDE_TRAINING": 4,
+    "POOR_FIT": 8,
+    "MULTIPLE_MINIMA": 16,
+    "BAD_CONTINUUM": 32,
+}
+
+_STARTS = 9
+_TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
+_BLOCK = 48  # stars worked on at a time by one thread
+# Soft bounds: a fit may leave the training set, and is flagged then; twice as far it meets a rising wall.
+_WALL, _STIFFNESS = 2.0, 100.0
+_POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so that an ordinary star has about 1
+# A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
+_COMPETING = 9.0
+
+
+def fit_labels(model, spectra, progress=False) -> xr.Dataset:
+    """Fit the labels of every star.
+
+    Parameters
+    ----------
+    model : lab2.cannon.Cannon
+    spectra : xarray.Dataset
+        ``flux``, ``ivar`` (star, wavelength) on the model's wavelengths; ``bad_continuum`` (star, chip_name) where
+        it is known. A dataset that is opened lazily is read block by block.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2): the formal one,
+        the inverse of J^T A J at the minimum, with the s^2 of the model but no calibration. ``chi2``, ``n_pixels``
+        (star); ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above
+        the best, infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its
+        edge; ``flag``: sum of `FLAGS`. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
+
+    Raises
+    ------
+    ValueError
+        If the wavelengths are not the model's, or the spectra such as `lab2.spectra.check` refuses.
+    """
+    _check_wavelengths(model, spectra)
+    trained = model.trained.values
+    s2 = np.where(trained, model.s2.values, 0.0)
+    theta = model.theta.values
+    products = _packed_products(theta)
+    starts, wall = _starts(model), _wall(model)
+    pairs, n_labels = model.pairs, len(model.labels)
+
+    def fit_block(stars):
+        block = spectra[["flux", "ivar"]].isel(star=stars).load()
+        check(block)
+        ivar = np.where(trained, block.ivar.values, 0.0).astype(float)
+        flux = np.where(ivar > 0, block.flux.values, 0.0).astype(float)
+        packed, right, constant, n_pixels = _statistics(flux, ivar, s2, theta, products)
+        shape = (len(flux), len(starts))
+        x, chi2 = np.zeros((*shape, n_labels)), np.zeros(shape)
+        fisher, done = np.zeros((*shape, n_labels, n_labels)), np.zeros(shape, dtype=bool)
+        enough = n_pixels > n_labels
+        inner = [a[enough] for a in (packed, right, constant)]
+        out = [a[enough] for a in (x, chi2, fisher, done)]
+        kernels.minimize_quartics(*inner, pairs, starts, wall, _TOLERANCE, out[0], out[1], out[2], out[3])
+        for whole, part in zip((x, chi2, fisher, done), out, strict=True):
+            whole[enough] = part
+        return *_best(x, np.where(done, chi2, np.inf), fisher, n_pixels), n_pixels
+
+    parts = map_blocks(fit_block, spectra.sizes["star"], _BLOCK, "fitting stars" if progress else None)
+    x, chi2, fisher, n_minima, delta, n_pixels = (np.concatenate(p) for p in zip(*parts, strict=True))
+    return _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels)
+
+
+def quartic(model, spectrum):
+    """The statistics A, b, c of one star, for a likelihood that needs no pixels.
+
+    Parameters
+    ----------
+    model : lab2.cannon.Cannon
+    spectrum : xarray.Dataset
+        Spectra with a single star.
+
+    Returns
+    -------
+    matrix : numpy.ndarray, shape (n_terms, n_terms)
+    right : numpy.ndarray, shape (n_terms,)
+    constant : float
+        ``chi2 = u @ matrix @ u - 2 right @ u + constant``, u the terms of the scaled labels with u[0] = 0.
+
+    Raises
+    ------
+    ValueError
+        If there is not exactly one star, or as `fit_labels` does.
+    """
+    if spectrum.sizes.get("star") != 1:
+        raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
+    _check_wavelengths(model, spectrum)
+    check(spectrum)
+    trained = model.trained.values
+    theta = model.theta.values
+    ivar = np.where(trained, spectrum.ivar.values, 0.0).astype(float)
+    flux = np.where(ivar > 0, spectrum.flux.values, 0.0).astype(float)
+    s2 = np.where(trained, model.s2.values, 0.0)
+    packed, right, constant, _ = _statistics(flux, ivar, s2, theta, _packed_products(theta))
+    matrix = np.zeros((theta.shape[1],) * 2)
+    matrix[np.triu_indices(theta.shape[1])] = packed[0]
+    return matrix + np.triu(matrix, 1).T, right[0], float(constant[0])
+
+
+def training_distance(model, labels) -> np.ndarray:
+    """Mahalanobis distance from the training set's mean, in units of its farthest member's.
+
+    Parameters
+    ----------
+    model : lab2.cannon.Cannon
+    labels : array_like, shape (n_stars, n_labels)
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_stars,)
+        Above 1: outside. Stars of the training set itself are at most at 1.
+    """
+    precision, radius2, _ = _wall(model)
+    x = model.scale(labels)
+    return np.sqrt(np.einsum("nk,kl,nl->n", x, precision, x) / radius2) * _WALL
+
+
+def flag_words(flag) -> str:
+    """Names of the flags that are set: "POOR_FIT BAD_CONTINUUM"; "-" when none is."""
+    return " ".join(name for name, bit in FLAGS.items() if int(flag) & bit) or "-"
+
+
+def _check_wavelengths(model, spectra):
+    ours, theirs = model.dataset.wavelength.values, spectra.wavelength.values
+    if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
+        raise ValueError(
+            f"the model has {len(ours)} pixels from {ours[0]:.3f} to {ours[-1]:.3f} Angstrom, the spectra "
+            f"{len(theirs)} from {theirs[0]:.3f} to {theirs[-1]:.3f}: they must be the same"
+        )
+
+
+def _packed_products(theta):
+    """theta theta^T of each pixel, upper triangle: (n_pixels, n_terms (n_terms + 1) / 2)."""
+    upper = np.triu_indices(theta.shape[1])
+    return theta[:, upper[0]] * theta[:, upper[1]]
+
+
+def _statistics(flux, ivar, s2, theta, products):
+    weight, weighted = np.empty_like(flux), np.empty_like(flux)
+    constant, n_pixels = np.empty(len(flux)), np.empty(len(flux), dtype=np.int64)
+    flux_zero = np.ascontiguousarray(theta[:, 0])
+    kernels.star_weights(ivar, flux, s2, flux_zero, weight, weighted, constant, n_pixels)
+    return weight @ products, weighted @ theta, constant, n_pixels
+
+
+def _starts(model):
+    """Scaled labels to start from: the mean, then training stars as far as can be from those before."""
+    x = model.scale(model.dataset.training_labels.values)
+    starts = [np.zeros(x.shape[1])]
+    nearest = np.linalg.norm(x, axis=1)
+    # the farthest of all may be freaks: stay within the bulk of the training set
+    nearest = np.where(nearest <= np.quantile(nearest, 0.99), nearest, 0.0)
+    for _ in range(min(_STARTS - 1, len(x))):
+        farthest = nearest.argmax()
+        starts.append(x[farthest])
+        nearest = np.minimum(nearest, np.linalg.norm(x - x[farthest], axis=1))
+    return np.array(starts)
+
+
+def _wall(model):
+    """The soft bound: inverse covariance of the scaled training labels, squared radius, stiffness."""
+    x = model.scale(model.dataset.training_labels.values)
+    precision = np.linalg.inv(np.atleast_2d(np.cov(x, rowvar=False)))
+    edge2 = np.einsum("nk,kl,nl->n", x, precision, x).max()
+    return precision, _WALL**2 * edge2, _STIFFNESS
+
+
+def _best(x, chi2, fisher, n_pixels):
+    """The best minimum of each star, how many distinct ones there are, and how far up the second lies."""
+    order = np.argsort(chi2, axis=1)
+    rows = np.arange(len(x))
+    first = order[:, 0]
+    best_x, best_chi2, best_fisher = x[rows, first], chi2[rows, first], fisher[rows, first]
+    n_minima, delta = np.zeros(len(x), dtype=int), np.full(len(x), np.inf)
+    for n in rows[np.isfinite(best_chi2)]:
+        found = []
+        for start in order[n][np.isfinite(chi2[n, order[n]])]:
+            away = [(x[n, start] - other) @ best_fisher[n] @ (x[n, start] - other) for other in found]
+            if all(a > 1.0 for a in away):  # more than one formal sigma from every minimum so far
+                found.append(x[n, start])
+                if len(found) == 2:
+                    delta[n] = chi2[n, start] - best_chi2[n]
+        n_minima[n] = len(found)
+    return best_x, best_chi2, best_fisher, n_minima, delta
+
+
+def _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels):
+    n_labels = x.shape[1]
+    scale = model.label_scale.values
+    no_data = n_pixels <= n_labels
+    lost = ~no_data & ~np.isfinite(chi2)
+    good = ~no_data & ~lost
+    labels = np.full(x.shape, np.nan)
+    covariance = np.full((*x.shape, n_labels), np.nan)
+    labels[good] = model.label_mean.values + scale * x[good]
+    covariance[good] = np.linalg.inv(fisher[good]) * np.outer(scale, scale)
+    distance = np.full(len(x), np.nan)
+    distance[good] = training_distance(model, labels[good])
+    reduced = np.where(good, chi2 / np.maximum(n_pixels - n_labels, 1), np.nan)
+    bad_continuum = np.zeros(len(x), dtype=bool)
+    if "bad_continuum" in spectra:
+        bad_continuum = spectra.bad_continuum.values.any(axis=1)
+    conditions = {
+        "NO_DATA": no_data,
+        "NOT_CONVERGED": lost,
+        "OUTSIDE_TRAINING": distance > 1,
+        "POOR_FIT": reduced > _POOR_FIT,
+        "MULTIPLE_MINIMA": good & (delta < _COMPETING * np.maximum(reduced, 1.0)),
+        "BAD_CONTINUUM": bad_continuum,
+    }
+    flag = sum(FLAGS[name] * np.asarray(condition, dtype=int) for name, condition in conditions.items())
+    star = {"star": spectra.star.values.astype(str), "label": model.labels, "label_2": model.labels}
+    return xr.Dataset(
+        {
+            "labels": (("star", "label"), labels),
+            "covariance": (("star", "label", "label_2"), covariance),
+            "chi2": ("star", np.where(good, chi2, np.nan)),
+            "n_pixels": ("star", n_pixels),
+            "n_minima": ("star", n_minima),
+            "delta_chi2": ("star", delta),
+            "distance": ("star", distance),
+            "flag": ("star", flag),
+        },
+        coords=star,
+        attrs={"flags": [f"{bit}: {name}" for name, bit in FLAGS.items()]},
+    )

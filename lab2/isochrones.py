@@ -1,0 +1,135 @@
+"""MIST isochrones: where stars of one age lie in the plane of effective temperature and surface gravity.
+
+The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come
+from). The points of an isochrone are numbered by equivalent evolutionary phase, the EEP: equal numbers mean
+equal states of evolution, whatever the mass. Order by EEP, never by log g: on the giant branch log g is not
+monotone.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.table import QTable
+
+__all__ = ["mist", "teff_on_rgb"]
+
+TABLE = Path(__file__).with_name("tables") / "isochrones_mist_6gyr.ecsv"
+
+# Primary EEPs (Dotter 2016, ApJS 222, 8): the ends of the main sequence and of the helium flash. The tip of
+# the giant branch is 605, the end of core helium burning 707.
+TAMS, ZACHEB = 454, 631
+# Dotter numbers no base of the giant branch. The luminosity passes a minimum there, within 3 of this EEP on
+# each of the seven isochrones.
+RGB_BASE = 500
+
+
+@cache
+def _table():
+    return QTable.read(TABLE, format="ascii.ecsv")
+
+
+def _phase(eep):
+    names = np.array(["MS", "SGB", "RGB", "CHeB"])
+    return names[np.searchsorted([TAMS, RGB_BASE, ZACHEB], eep, side="right")]
+
+
+def mist(age_gyr, feh):
+    """Isochrone of the MIST stellar models, in evolutionary order.
+
+    Between the tabulated metallicities the isochrone is interpolated linearly in [Fe/H] at fixed EEP
+    (Dotter 2016). The models rotate (v/v_crit = 0.4 at birth) and have solar-scaled abundances.
+
+    Parameters
+    ----------
+    age_gyr : float
+        Age in Gyr. Only 6 is carried.
+    feh : float
+        Initial [Fe/H] in dex, from -1 to +0.5.
+
+    Returns
+    -------
+    astropy.table.QTable
+        One row an EEP, from main-sequence stars of about half a solar mass to the end of core helium
+        burning: `eep`, `initial_mass` [Msun], `teff` [K], `logg` [dex(cm/s2)], `log_luminosity` [dex(Lsun)]
+        and `phase`, which is "MS" (EEP 301-453), "SGB" (454-499), "RGB" (500-605) or "CHeB" (631-707). The
+        few million years from the tip of the giant branch to the clump are left out: draw "CHeB" as a line of
+        its own. The table's `meta` says where the numbers come from.
+
+    Raises
+    ------
+    ValueError
+        For an age or a metallicity that the table does not carry.
+
+    References
+    ----------
+    Dotter 2016, ApJS 222, 8 (the EEPs and the interpolation); Choi et al. 2016, ApJ 823, 102 (the models).
+    """
+    table = _table()
+    if age_gyr != table.meta["age_gyr"]:
+        raise ValueError(
+            f"the isochrones carried here are {table.meta['age_gyr']:g} Gyr old; got age_gyr = {age_gyr}. "
+            "Ask for that age, or download another from the MIST web interpolator and plot it beside."
+        )
+    carried = np.unique(table["feh"])
+    if not carried[0] <= feh <= carried[-1]:
+        raise ValueError(
+            f"the isochrones carried here have [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; "
+            f"got feh = {feh}. Choose one in this range: extrapolated isochrones are not to be trusted."
+        )
+    upper = max(int(np.searchsorted(carried, feh)), 1)
+    weight = (feh - carried[upper - 1]) / (carried[upper] - carried[upper - 1])
+    poor, rich = (table[table["feh"] == carried[i]] for i in (upper - 1, upper))
+
+    result = QTable(meta={**table.meta, "feh": float(feh)})
+    result["eep"] = poor["eep"]
+    for name in ("initial_mass", "teff", "logg", "log_luminosity"):
+        values = (1 - weight) * poor[name].value + weight * rich[name].value
+        result[name] = u.Quantity(values, poor[name].unit, subok=True)
+    result["phase"] = _phase(result["eep"])
+    return result
+
+
+def teff_on_rgb(logg, feh, age_gyr=6):
+    """Effective temperature at a given surface gravity on the first ascent of the giant branch.
+
+    At the bump of the giant branch the star shrinks for a while, so that it passes some gravities three times
+    (an interval of about 0.05 dex near log g = 2.5). The temperature of the first passage is returned, which
+    makes Teff a single-valued and continuous function of log g that never falls where log g rises.
+
+    Parameters
+    ----------
+    logg : float or array_like
+        log10 of the surface gravity in cm/s2.
+    feh : float
+        Initial [Fe/H] in dex, from -1 to +0.5.
+    age_gyr : float
+        Age in Gyr. Only 6 is carried.
+
+    Returns
+    -------
+    astropy.units.Quantity
+        Teff in K, of the shape of `logg`.
+
+    Raises
+    ------
+    ValueError
+        For an age or a metallicity that is not carried, or a gravity that the giant branch does not reach.
+    """
+    isochrone = mist(age_gyr, feh)
+    branch = isochrone[isochrone["phase"] == "RGB"]
+    gravity = branch["logg"].value
+    lowest_before = np.minimum.accumulate(np.r_[np.inf, gravity[:-1]])
+    first_passage = gravity < lowest_before
+    gravity, teff = gravity[first_passage][::-1], branch["teff"][first_passage][::-1]
+
+    logg = np.asarray(logg, dtype=float)
+    inside = (logg >= gravity[0]) & (logg <= gravity[-1])
+    if not inside.all():
+        raise ValueError(
+            f"the giant branch of {age_gyr:g} Gyr and [Fe/H] = {feh:+g} runs from "
+            f"log g = {gravity[-1]:.2f} to {gravity[0]:.2f}; "
+            f"got {logg[~inside][0]:g}. Choose gravities in this range."
+        )
+    return np.interp(logg, gravity, teff.value) * teff.unit

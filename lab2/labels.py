@@ -1,0 +1,80 @@
+"""The five labels of the lab, and how they are carried.
+
+Labels travel as an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN there. The
+catalogue's own NULL (-9999) is turned into NaN here and nowhere else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "label_names"]
+
+# What SDSS catalogues hold where the pipeline derived no value (the allStar data model of DR17).
+CATALOG_NULL = -9999.0
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label: its short name, how a figure writes it, its unit and its allStar column."""
+
+    name: str
+    symbol: str
+    unit: str
+    column: str
+
+    @property
+    def axis(self) -> str:
+        """Text for an axis: the symbol with its unit."""
+        return f"{self.symbol} [{self.unit}]"
+
+
+LABELS = (
+    Label("teff", r"$T_\mathrm{eff}$", "K", "TEFF"),
+    Label("logg", r"$\log g$", "dex", "LOGG"),
+    Label("fe_h", "[Fe/H]", "dex", "FE_H"),
+    Label("mg_fe", "[Mg/Fe]", "dex", "MG_FE"),
+    Label("si_fe", "[Si/Fe]", "dex", "SI_FE"),
+)
+
+
+def label_names() -> list[str]:
+    """Names of the five labels, in order."""
+    return [label.name for label in LABELS]
+
+
+def from_catalog(catalog) -> xr.DataArray:
+    """Labels of catalogue rows.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+        Rows with the columns APOGEE_ID, TEFF, LOGG, FE_H, MG_FE and SI_FE, in K and dex.
+
+    Returns
+    -------
+    xarray.DataArray
+        Float64, dims ``(star, label)``; NaN where the catalogue has NULL (-9999), a mask or NaN.
+
+    Raises
+    ------
+    ValueError
+        If a label's column is missing.
+    """
+    missing = [c for c in ["APOGEE_ID", *(label.column for label in LABELS)] if c not in catalog.colnames]
+    if missing:
+        raise ValueError(f"the catalogue has no column {', '.join(missing)}; it has {catalog.colnames}")
+    columns = []
+    for label in LABELS:
+        values = np.ma.filled(np.ma.asarray(catalog[label.column], dtype=float), np.nan)
+        columns.append(np.where(values == CATALOG_NULL, np.nan, values))
+    return xr.DataArray(
+        np.stack(columns, axis=1),
+        dims=("star", "label"),
+        coords={
+            "star": np.asarray(catalog["APOGEE_ID"], dtype=str),
+            "label": label_names(),
+        },
+        attrs={"units": [label.unit for label in LABELS]},
+    )

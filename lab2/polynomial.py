@@ -1,0 +1,87 @@
+"""The quadratic in the labels that both training and fitting are built on.
+
+With y = (1, x_1, ..., x_L), L scaled labels, every term of degree 2 or less is a product y_i y_j. A term is
+therefore a pair of indices (i, j) into y, and the whole polynomial a (T, 2) table of pairs:
+(0, 0) the constant, (0, j) linear, (i, j) quadratic. For L = 5, T = 21 (Ness et al. 2015, eq. 8).
+"""
+
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+__all__ = ["design", "jacobian", "normal_monomials", "term_names", "terms"]
+
+
+def terms(n_labels, degree) -> np.ndarray:
+    """Index pairs of the polynomial's terms: constant, linear, then quadratic.
+
+    Parameters
+    ----------
+    n_labels : int
+    degree : int
+        1 or 2.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_terms, 2)
+
+    Raises
+    ------
+    ValueError
+        If the degree is neither 1 nor 2.
+    """
+    if degree not in (1, 2):
+        raise ValueError(f"the degree of the model must be 1 or 2, got {degree!r}")
+    linear = [(0, j) for j in range(n_labels + 1)]
+    quadratic = list(combinations_with_replacement(range(1, n_labels + 1), 2)) if degree == 2 else []
+    return np.array(linear + quadratic)
+
+
+def term_names(labels, pairs) -> list[str]:
+    """Names such as "1", "teff", "teff*logg"."""
+    y = ["1", *labels]
+    return [y[j] if i == 0 else f"{y[i]}*{y[j]}" for i, j in pairs]
+
+
+def _y(x):
+    x = np.asarray(x, dtype=float)
+    return np.concatenate([np.ones((*x.shape[:-1], 1)), x], axis=-1)
+
+
+def design(x, pairs) -> np.ndarray:
+    """Terms of the polynomial at scaled labels `x`, shape (..., n_labels) -> (..., n_terms)."""
+    y = _y(x)
+    return y[..., pairs[:, 0]] * y[..., pairs[:, 1]]
+
+
+def jacobian(x, pairs) -> np.ndarray:
+    """Derivative of each term by each scaled label: (..., n_labels) -> (..., n_terms, n_labels)."""
+    y = _y(x)
+    dy = np.eye(y.shape[-1])[:, 1:]
+    i, j = pairs.T
+    return y[..., j, None] * dy[i] + y[..., i, None] * dy[j]
+
+
+def normal_monomials(x, pairs):
+    """The different products of two terms, and where each stands in the normal matrix.
+
+    A product of two terms is y_i y_j y_k y_l, and many pairs of terms share one: 126 different values fill the
+    441 places of the 21 x 21 matrix of a quadratic in 5 labels. That is what makes training one matrix product.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, n_labels)
+    pairs : numpy.ndarray of int, shape (n_terms, 2)
+
+    Returns
+    -------
+    monomials : numpy.ndarray, shape (n, n_monomials)
+    place : numpy.ndarray of int, shape (n_terms, n_terms)
+        ``term_t * term_u == monomials[:, place[t, u]]``.
+    """
+    n_terms = len(pairs)
+    quads = np.sort(
+        np.concatenate([np.repeat(pairs, n_terms, axis=0), np.tile(pairs, (n_terms, 1))], axis=1), axis=1
+    )
+    unique, place = np.unique(quads, axis=0, return_inverse=True)
+    return np.prod(_y(x)[..., unique], axis=-1), place.reshape(n_terms, n_terms)

@@ -1,0 +1,85 @@
+"""Normalised spectra as a Dataset: made from plain arrays, and checked before anything is learned from them."""
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["check", "from_arrays"]
+
+
+def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
+    """Spectra from plain arrays, for data that did not come through this project's files.
+
+    Parameters
+    ----------
+    flux, ivar : array_like, shape (n_stars, n_pixels)
+        Continuum-normalised flux, and its inverse variance; 0 where a pixel says nothing.
+    wavelength : array_like, shape (n_pixels,)
+        [Angstrom].
+    labels : array_like, shape (n_stars, n_labels), optional
+    star : sequence of str, optional
+        Names; by default "0", "1", ...
+    label : sequence of str, optional
+        Names of the labels; by default "label_0", ...
+
+    Returns
+    -------
+    xarray.Dataset
+        ``flux``, ``ivar`` (star, wavelength) and, where given, ``labels`` (star, label).
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or a value is one that `check` refuses.
+    """
+    flux, ivar, wavelength = np.asarray(flux), np.asarray(ivar), np.asarray(wavelength)
+    if flux.ndim != 2 or ivar.shape != flux.shape or wavelength.shape != flux.shape[1:]:
+        raise ValueError(
+            "flux and ivar must be (n_stars, n_pixels) and wavelength (n_pixels,); got "
+            f"{flux.shape}, {ivar.shape} and {wavelength.shape}"
+        )
+    star = [str(i) for i in range(len(flux))] if star is None else list(star)
+    spectra = xr.Dataset(
+        {"flux": (("star", "wavelength"), flux), "ivar": (("star", "wavelength"), ivar)},
+        coords={"star": star, "wavelength": wavelength},
+    )
+    if labels is not None:
+        labels = np.asarray(labels, dtype=float)
+        if labels.ndim != 2 or len(labels) != len(flux):
+            raise ValueError(f"labels must be ({len(flux)}, n_labels); got {labels.shape}")
+        names = [f"label_{i}" for i in range(labels.shape[1])] if label is None else list(label)
+        if len(names) != labels.shape[1]:
+            raise ValueError(f"{len(names)} label names for {labels.shape[1]} labels: {names}")
+        spectra = spectra.assign_coords(label=names).assign(labels=(("star", "label"), labels))
+    check(spectra)
+    return spectra
+
+
+def check(spectra) -> None:
+    """Refuse spectra that no model may be trained on or fitted to.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        With ``flux`` and ``ivar``, dims (star, wavelength).
+
+    Raises
+    ------
+    ValueError
+        If a variable is missing or has other dims, an inverse variance is negative or not finite, or a flux
+        with weight is not finite. The message counts them and names the first star and pixel.
+    """
+    for name in ("flux", "ivar"):
+        if name not in spectra or spectra[name].dims != ("star", "wavelength"):
+            raise ValueError(f"spectra need {name} with dims (star, wavelength); got {dict(spectra.sizes)}")
+    flux, ivar = spectra.flux.values, spectra.ivar.values
+    _refuse(spectra, ~np.isfinite(ivar) | (ivar < 0), "negative or not finite", "ivar", "give 0 to bad pixels")
+    _refuse(spectra, ~np.isfinite(flux) & (ivar > 0), "not finite", "flux", "give those pixels ivar = 0")
+
+
+def _refuse(spectra, wrong, what, name, advice):
+    if wrong.any():
+        star, pixel = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"{name} is {what} in {wrong.sum()} pixels, first in star {spectra.star.values[star]!r} at "
+            f"{float(spectra.wavelength[pixel]):.2f} Angstrom: {advice}"
+        )
