@@ -255,7 +255,8 @@ def _load(path) -> dict:
         with warnings.catch_warnings():
             # astropy only warns when a file is shorter than its header promises
             warnings.simplefilter("error", AstropyWarning)
-            with fits.open(path, memmap=False, lazy_load_hdus=False) as hdus:
+            # our own handle: astropy would leave its open when that warning is raised
+            with path.open("rb") as file, fits.open(file, memmap=False, lazy_load_hdus=False) as hdus:
                 headers = [hdus[0].header, hdus[1].header if len(hdus) > 1 else fits.Header()]
                 images = [hdu.data for hdu in hdus[1:4] if isinstance(hdu, fits.ImageHDU)]
     except (OSError, TypeError, ValueError, IndexError, AstropyWarning) as problem:

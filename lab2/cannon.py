@@ -1,13 +1,7 @@
 """The Cannon: every pixel's flux a quadratic in the labels, with an intrinsic scatter (Ness et al. 2015).
 
-Training maximises, for each pixel by itself, the likelihood of the training set (their eqs. 3-4 and section 2.4)
-
-    ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
-
-over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix, for every
-pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
-Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
-w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
+Training maximises the likelihood of `lab2.likelihood` for each pixel by itself; this module holds the model that
+comes out of it, what can be asked of it, and its file.
 """
 
 import hashlib
@@ -17,20 +11,15 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
-from lab2 import kernels, paths, polynomial
+from lab2 import paths, polynomial
 from lab2.blocks import map_blocks
+from lab2.likelihood import PixelLikelihood
 from lab2.spectra import check
 
 __all__ = ["Cannon", "train"]
 
 FORMAT, FORMAT_VERSION = "lab2 Cannon", 1
 
-# s^2 of normalised flux: from far below the noise of any star to a tenth of the continuum. The likelihood is
-# compared at all of these before Newton's method takes over; zero is among them because many pixels end there.
-_S2_GRID = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
-_SMALLEST_S2 = 1e-10
-_TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
-_MAX_STEPS = 40
 _BLOCK = 128  # pixels worked on at a time by one thread: their weights stay in its cache
 
 
@@ -234,7 +223,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
         check(block)
         flux = np.ascontiguousarray(block.flux.values.T, dtype=float) - 1.0
         ivar = np.ascontiguousarray(block.ivar.values.T, dtype=float)
-        return _Block(np.where(ivar > 0, flux, 0.0), ivar, terms, monomials, place).maximise()
+        return PixelLikelihood(np.where(ivar > 0, flux, 0.0), ivar, terms, monomials, place).maximise()
 
     results = map_blocks(
         train_block, spectra.sizes["wavelength"], _BLOCK, progress="training pixels" if progress else None
@@ -266,106 +255,6 @@ def train(spectra, degree=2, progress=False) -> Cannon:
         },
     )
     return Cannon(dataset)
-
-
-def minus_two_log_likelihood(flux, ivar, terms, s2):
-    """-2 ln L of one pixel at fixed s2, theta at its optimum, by the plain formula (for showing, not speed).
-
-    Parameters
-    ----------
-    flux, ivar : array_like, shape (n_stars,)
-    terms : array_like, shape (n_stars, n_terms)
-    s2 : float
-
-    Returns
-    -------
-    value : float
-    theta : numpy.ndarray, shape (n_terms,)
-    """
-    seen = ivar > 0
-    variance = 1.0 / ivar[seen] + s2
-    root = np.sqrt(variance)
-    theta = np.linalg.lstsq(terms[seen] / root[:, None], flux[seen] / root, rcond=None)[0]
-    residual = flux[seen] - terms[seen] @ theta
-    return float((residual**2 / variance + np.log(variance)).sum()), theta
-
-
-class _Block:
-    """The likelihood of a block of pixels as a function of their s2."""
-
-    def __init__(self, flux, ivar, terms, monomials, place):
-        self.flux, self.ivar, self.terms, self.monomials, self.place = flux, ivar, terms, monomials, place
-
-    def solve(self, which, s2):
-        """-2 ln L (up to a constant a pixel), theta and what the derivatives need, for some pixels."""
-        flux, ivar = (self.flux, self.ivar) if which is None else (self.flux[which], self.ivar[which])
-        n_pixels, n_terms = len(flux), self.terms.shape[1]
-        weight, weighted = np.empty_like(ivar), np.empty_like(ivar)
-        log_sum, chi_zero = np.empty(n_pixels), np.empty(n_pixels)
-        kernels.weigh(ivar, flux, s2, weight, weighted, log_sum, chi_zero)
-        right = weighted @ self.terms
-        factor = np.zeros((n_pixels, n_terms, n_terms))
-        theta, solved = np.empty((n_pixels, n_terms)), np.empty(n_pixels, dtype=bool)
-        kernels.solve_normal(weight @ self.monomials, self.place, right, factor, theta, solved)
-        objective = chi_zero - np.einsum("pt,pt->p", right, theta) + log_sum
-        return objective, theta, solved, (flux, weight, factor)
-
-    def derivatives(self, theta, state):
-        """First and second derivative of -2 ln L by s2, theta following."""
-        flux, weight, factor = state
-        residual = flux - theta @ self.terms.T
-        first, second, bend = np.empty((3, len(flux)))
-        kernels.gradient_sums(weight, residual, first, second)
-        kernels.squared_norm_solved(factor, residual @ self.terms, bend)
-        return first, second - 2.0 * bend
-
-    def maximise(self):
-        """The most likely s2 and theta of each pixel; s2 is infinite where there is none."""
-        n_pixels, n_terms = len(self.flux), self.terms.shape[1]
-        s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
-        trainable = np.flatnonzero((self.ivar > 0).sum(axis=1) > n_terms)
-        trainable = trainable[self.solve(trainable, np.zeros(len(trainable)))[2]]
-        if not trainable.size:
-            return s2, theta
-        self.flux, self.ivar = self.flux[trainable], self.ivar[trainable]
-        grid = np.array(_S2_GRID)
-        curve = np.stack([self.solve(None, np.full(len(trainable), value))[0] for value in grid])
-        best = grid[curve.argmin(axis=0)]
-        best, best_theta = self._newton(np.maximum(best, _SMALLEST_S2 * 10))
-        s2[trainable], theta[trainable] = best, best_theta
-        return s2, theta
-
-    def _newton(self, start):
-        """Newton's method in u = ln s2, pixel by pixel; pixels that run to nothing are settled at s2 = 0."""
-        s2, theta = start.copy(), np.zeros((len(start), self.terms.shape[1]))
-        value = np.full(len(start), np.inf)
-        previous = start.copy()
-        active = np.arange(len(start))
-        for _ in range(_MAX_STEPS):
-            new, new_theta, _, state = self.solve(None if len(active) == len(start) else active, s2[active])
-            worse = new > value[active] + _TOLERANCE
-            first, second = self.derivatives(new_theta, state)
-            s = s2[active]
-            slope, curvature = first * s, second * s**2 + first * s
-            convex = curvature > 0
-            step = np.where(convex, -slope / np.where(convex, curvature, 1.0), -1.5 * np.sign(slope))
-            step = np.clip(step, -2.0, 2.0)
-            settled = ~worse & (np.abs(0.5 * slope * step) < _TOLERANCE)
-            ending = ~worse & (s <= _SMALLEST_S2) & (slope > 0)
-            better = ~worse
-            value[active[better]], theta[active[better]] = new[better], new_theta[better]
-            # an overshoot goes back half the way, in ln s2
-            back = np.sqrt(s * previous[active])
-            target = np.where(worse, back, np.maximum(s * np.exp(step), 0.99 * _SMALLEST_S2))
-            previous[active[better]] = s[better]
-            s2[active] = np.where(settled, s, np.where(ending, 0.0, target))
-            active = active[~(settled | ending)]
-            if not active.size:
-                break
-        zero = np.flatnonzero(s2 == 0.0)
-        if zero.size:
-            theta[zero] = self.solve(zero, np.zeros(zero.size))[1]
-        return s2, theta
 
 
 def _label_scaling(labels, names):

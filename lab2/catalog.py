@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
 from astropy.table import QTable
 
 from lab2 import paths
-from lab2.labels import from_catalog
+from lab2.labels import from_catalog, label_names
 
 __all__ = [
     "ASPCAPFLAG",
@@ -16,6 +17,7 @@ __all__ = [
     "load",
     "select_giants",
     "spectrum_paths",
+    "truth",
 ]
 
 # Catalogue bitmasks of SDSS DR17 (sdss4.org, "bitmasks"): bit -> name.
@@ -66,10 +68,12 @@ def load(survey) -> QTable:
     FileNotFoundError
         If the survey, or its catalogue, is not there.
     """
-    path = paths.survey_folder(survey) / "allStar.fits"
+    path = paths.survey_folder(survey, must_exist=True) / "allStar.fits"
     if not path.is_file():
         raise FileNotFoundError(f"survey {survey!r} has no catalogue: expected {path}")
-    return QTable.read(path, hdu=1)
+    table = QTable.read(path, hdu=1)
+    table.convert_bytestring_to_unicode()
+    return table
 
 
 def select_giants(catalog):
@@ -92,7 +96,7 @@ def select_giants(catalog):
     """
     values = from_catalog(catalog).values
     teff, logg, fe_h = values[:, :3].T
-    snr = np.ma.filled(np.ma.asarray(catalog["SNR"], dtype=float), np.nan)
+    snr = np.ma.filled(np.ma.asarray(catalog["SNR"].value, dtype=float), np.nan)
     # Each line says what is REMOVED. A comparison with NaN is False, so that a missing label falls to the
     # first cut and to no other.
     cuts = [
@@ -132,12 +136,11 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     folder = paths.survey_folder(survey) / "apStar"
     files = []
     for row in catalog:
-        name = str(row["FILE"]).strip() if "FILE" in catalog.colnames else ""
+        name = _last_part(row["FILE"]) if "FILE" in catalog.colnames else ""
         if not name:
             prefix = "asStar" if str(row["TELESCOPE"]).strip().startswith("lco") else "apStar"
             name = f"{prefix}-dr17-{str(row['APOGEE_ID']).strip()}.fits"
-        # only the last part of each: a name in a table must not lead out of the survey's folder
-        files.append(folder / Path(str(row["FIELD"]).strip()).name / Path(name).name)
+        files.append(folder / _last_part(row["FIELD"]) / _last_part(name))
     return files
 
 
@@ -171,6 +174,45 @@ def attach(spectra, catalog):
     return spectra.assign(labels=labels, **joined)
 
 
+def truth(survey, stars):
+    """True labels of the stars of a simulated survey.
+
+    Parameters
+    ----------
+    survey : str
+    stars : array_like of str
+
+    Returns
+    -------
+    labels : xarray.DataArray
+        (star, label), in the order of `stars`.
+    oddity : numpy.ndarray of str
+        What is wrong with each star, "" for an ordinary one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the survey has no truth.ecsv: the truth of a real survey is not known.
+    ValueError
+        If a star is not in it.
+    """
+    path = paths.survey_folder(survey, must_exist=True) / "truth.ecsv"
+    if not path.is_file():
+        raise FileNotFoundError(f"the true labels of survey {survey!r} are not known: there is no {path}")
+    table = QTable.read(path, format="ascii.ecsv")
+    index = {name: i for i, name in enumerate(table["apogee_id"])}
+    unknown = [str(star) for star in np.atleast_1d(stars) if str(star) not in index]
+    if unknown:
+        raise ValueError(f"{path} has no star {', '.join(unknown[:3])}")
+    rows = table[[index[str(star)] for star in np.atleast_1d(stars)]]
+    values = np.stack([rows[name].value for name in label_names()], axis=1)
+    labels = xr.DataArray(
+        values, dims=("star", "label"), coords={"star": rows["apogee_id"].astype(str), "label": label_names()}
+    )
+    oddity = np.asarray(rows["oddity"], dtype=str)
+    return labels, np.where(oddity == "none", "", oddity)
+
+
 def flag_words(value, names) -> str:
     """Names of the bits set in a catalogue bitmask: "STAR_BAD TEFF_BAD"; "-" when none is.
 
@@ -184,6 +226,12 @@ def flag_words(value, names) -> str:
     # ASPCAPFLAG's bit 31 makes a 32-bit integer negative
     value = int(value) & 0xFFFFFFFF
     return " ".join(name for bit, name in names.items() if value >> bit & 1) or "-"
+
+
+def _last_part(text) -> str:
+    """The last part of a path in a table, "" where it is masked: it must not lead out of the survey's folder."""
+    name = "" if text is np.ma.masked else Path(str(text).strip()).name
+    return "" if name == ".." else name
 
 
 def _lesser_rows(names, snr, keep):

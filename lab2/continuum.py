@@ -5,6 +5,7 @@ smooth curve through pixels that hardly change with the labels. Dividing by it r
 and the instrument's response in the same way for every star, which is all that a data-driven model needs.
 """
 
+import zipfile
 from importlib import resources
 
 import numpy as np
@@ -14,14 +15,14 @@ from numpy.polynomial import chebyshev
 
 from lab2.apstar import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 
-__all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize"]
+__all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_levels"]
 
 # The 7214 pixels that ASPCAP fits are an exact sub-grid of the 8575; the course's list uses them.
 ASPCAP_SLICES = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))
 _OWN_LIST = "continuum_pixels.ecsv"
 # A chip's polynomial is believed only on several times more pixels than it has coefficients.
 _PIXELS_PER_COEFFICIENT = 5
-_CLIP_SIGMA, _CLIP_ROUNDS = 5.0, 10
+_CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
 _BLOCK = 256  # stars normalised at a time, to bound memory
 
 
@@ -51,6 +52,9 @@ def load_pixels(path=None) -> xr.DataArray:
         table = resources.files("lab2").joinpath("tables", _OWN_LIST)
         with resources.as_file(table) as own:
             return _on_grid(np.asarray(Table.read(own)["pixel"]))
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path}: not a whole npz file; fetch it again")
     with np.load(path, allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
     mask = arrays.get("trusted", arrays.get("continuum"))
@@ -64,13 +68,14 @@ def load_pixels(path=None) -> xr.DataArray:
         return _on_grid(grids[len(mask)][mask])
     if wavelength.shape != mask.shape:
         raise ValueError(f"{path}: {mask.shape} mask values but {wavelength.shape} wavelengths")
-    pixel = np.interp(wavelength, WAVELENGTH, np.arange(N_PIXELS))
-    if np.abs(pixel - pixel.round()).max() > 0.01:
+    pixel = np.nan_to_num(np.interp(wavelength, WAVELENGTH, np.arange(N_PIXELS))).round().astype(int)
+    off = (np.abs(wavelength / WAVELENGTH[pixel] - 1) / (WAVELENGTH[1] / WAVELENGTH[0] - 1)).max()
+    if not off < 0.01:  # NaN too
         raise ValueError(
-            f"{path}: its wavelengths are not those of APOGEE pixels (off by up to "
-            f"{np.abs(pixel - pixel.round()).max():.2f} pixel); a list must not be interpolated"
+            f"{path}: its wavelengths are not those of APOGEE pixels (off by up to {off:.2g} pixels); "
+            "a list must be in vacuum Angstrom and must not be interpolated"
         )
-    return _on_grid(pixel.round().astype(int)[mask])
+    return _on_grid(pixel[mask])
 
 
 def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
@@ -130,8 +135,8 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     """Divide each chip by a Chebyshev polynomial through its trusted pixels.
 
     Weighted least squares, each pixel's residual multiplied by 1/sigma (Ness et al. 2015, section 2.3: second
-    order, chips apart); trusted pixels more than 5 robust standard deviations off are clipped, and the fit
-    repeated until none is.
+    order, chips apart); trusted pixels more than 3 robust standard deviations off are clipped, and the fit
+    repeated until the same ones stay.
 
     Parameters
     ----------
@@ -171,6 +176,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
             here = chips == chip
             raw_flux = raw.flux.values[block, here].astype(float)
             error = raw.error.values[block, here].astype(float)
+            error[~(np.isfinite(raw_flux) & (error > 0))] = np.inf
             level, n_trusted, n_clipped = _fit_chip(raw_flux, error, pixels.values[here], degree)
             enough = n_trusted >= _PIXELS_PER_COEFFICIENT * (degree + 1)
             bad = ~enough | ~(level > 0).all(axis=1)
@@ -192,6 +198,33 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     )
 
 
+def trusted_levels(spectra, pixels) -> xr.DataArray:
+    """Median normalised flux of the trusted pixels in each chip: 1 where the normalisation works.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        As from `normalize`.
+    pixels : xarray.DataArray of bool
+        The trusted pixels.
+
+    Returns
+    -------
+    xarray.DataArray
+        (star, chip_name); NaN where a chip has no good trusted pixel.
+    """
+    chips = chip_of(WAVELENGTH)
+    used = pixels.values & (spectra.ivar.values > 0)
+    levels = np.full((spectra.sizes["star"], len(CHIPS)), np.nan)
+    for k, chip in enumerate(CHIPS):
+        flux = np.where(used, spectra.flux.values, np.nan)[:, chips == chip]
+        seen = np.isfinite(flux).any(axis=1)
+        levels[seen, k] = np.nanmedian(flux[seen], axis=1)
+    return xr.DataArray(
+        levels, dims=("star", "chip_name"), coords={"star": spectra.star.values, "chip_name": list(CHIPS)}
+    )
+
+
 def _fit_chip(flux, error, trusted, degree):
     """Continuum of one chip for a block of stars: the level (n, pixels), and the pixels used and clipped (n,).
 
@@ -210,10 +243,11 @@ def _fit_chip(flux, error, trusted, degree):
         normal = np.einsum("np,pt,pu->ntu", w, at, at, optimize=True)
         right = np.einsum("np,pt->nt", w * value, at, optimize=True)
         coefficients[solvable] = np.linalg.solve(normal[solvable], right[solvable][..., None])[..., 0]
-        residual = np.where(used, (value - coefficients @ at.T) * np.sqrt(weight), np.nan)
+        residual = np.where(weight > 0, (value - coefficients @ at.T) * np.sqrt(weight), np.nan)
         with np.errstate(invalid="ignore"):
             scatter = 1.4826 * np.nanmedian(np.abs(residual[solvable]), axis=1)
-            keep = used.copy()
+            # all of them anew: a bad pixel may have thrown out good ones before it went itself
+            keep = weight > 0
             keep[solvable] &= np.abs(residual[solvable]) <= _CLIP_SIGMA * np.maximum(scatter, 1.0)[:, None]
         if (keep == used).all():
             break

@@ -221,7 +221,9 @@ def _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels):
     n_labels = x.shape[1]
     scale = model.label_scale.values
     no_data = n_pixels <= n_labels
-    lost = ~no_data & ~np.isfinite(chi2)
+    # where the spectrum does not change with some combination of labels there is no error to be given
+    determined = np.linalg.matrix_rank(fisher, hermitian=True) == n_labels
+    lost = ~no_data & ~(np.isfinite(chi2) & determined)
     good = ~no_data & ~lost
     labels = np.full(x.shape, np.nan)
     covariance = np.full((*x.shape, n_labels), np.nan)

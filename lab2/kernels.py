@@ -238,8 +238,9 @@ def minimize_quartics(packed, right, constant, pairs, starts, wall, tolerance, x
                 damped[:] = hessian
                 for i in range(n_labels):
                     damped[i, i] += damping * gauss[i, i]
-                if not _cholesky(damped, factor):
-                    # not convex here: Gauss-Newton's matrix always points downhill
+                convex = _cholesky(damped, factor)
+                if not convex:
+                    # Gauss-Newton's matrix always points downhill
                     damped[:] = gauss
                     for i in range(n_labels):
                         damped[i, i] = gauss[i, i] * (1.0 + damping) + 1e-12
@@ -260,7 +261,7 @@ def minimize_quartics(packed, right, constant, pairs, starts, wall, tolerance, x
                     hessian[:] = new_hessian
                     damping = 0.0 if damping < 1e-3 else 0.1 * damping
                     if decrease < tolerance:
-                        done[n, start] = True
+                        done[n, start] = convex  # or it stands on a saddle
                         break
                 else:
                     damping = max(1e-2, 10.0 * damping)

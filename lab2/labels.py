@@ -67,7 +67,9 @@ def from_catalog(catalog) -> xr.DataArray:
         raise ValueError(f"the catalogue has no column {', '.join(missing)}; it has {catalog.colnames}")
     columns = []
     for label in LABELS:
-        values = np.ma.filled(np.ma.asarray(catalog[label.column], dtype=float), np.nan)
+        column = catalog[label.column]
+        # a QTable's column with a unit is a Quantity, any other a (masked) Column: both have .value
+        values = np.ma.filled(np.ma.asarray(column.value, dtype=float), np.nan)
         columns.append(np.where(values == CATALOG_NULL, np.nan, values))
     return xr.DataArray(
         np.stack(columns, axis=1),

@@ -7,9 +7,11 @@ says how. It serves to name the features of a spectrum, and to make the spectra 
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from astropy.table import QTable
+from scipy.signal import find_peaks
 
-__all__ = ["strong_lines"]
+__all__ = ["name_peaks", "strong_lines"]
 
 TABLE = Path(__file__).with_name("tables") / "lines.ecsv"
 
@@ -27,8 +29,8 @@ def strong_lines(element=None, minimum_strength=None):
     The strength is log10 of eta, the opacity at the centre of the line over that of the continuum, in a giant
     of Teff 4600 K, log g 2.2 and solar abundances. At -1 a line takes a few per cent of the light before the
     spectrograph smooths it, near 0 it begins to saturate, and a line of 1.5 or more stands out in any APOGEE
-    spectrum of a giant. Expect errors of 0.3 dex: one layer stands for the whole atmosphere, and damping wings
-    are left out.
+    spectrum of a giant. Expect errors of 0.5 dex: one layer stands for the whole atmosphere, and damping
+    wings are left out.
 
     Parameters
     ----------
@@ -40,9 +42,9 @@ def strong_lines(element=None, minimum_strength=None):
     Returns
     -------
     astropy.table.QTable
-        `element`; `species` ("Mg I", "12CO", ...); `wavelength` in vacuum [Angstrom]; `excitation`, the energy
-        of the lower level [eV]; `log_gf`; `strength` [dex]; `source` of the line data. Blended components of
-        one line, closer than 0.11 Angstrom, are one row.
+        `element`; `species` ("Mg I", "12CO", ...); `wavelength` in vacuum [Angstrom]; `excitation`, the
+        energy of the lower level [eV]; `log_gf` and `strength` [dex]; `source` of the line data. Components
+        of one line that lie within 0.11 Angstrom, a Doppler width, are one row.
 
     Raises
     ------
@@ -57,8 +59,47 @@ def strong_lines(element=None, minimum_strength=None):
     if element is not None:
         known = sorted(set(table["element"]))
         if element not in known:
-            raise ValueError(f"no lines of element {element!r} in the table; choose one of {', '.join(known)}")
+            raise ValueError(f"no lines of element {element!r} are carried; choose one of {', '.join(known)}")
         table = table[table["element"] == element]
     if minimum_strength is not None:
         table = table[table["strength"].value >= minimum_strength]
     return table.copy()
+
+
+def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
+    """The strongest peaks of a spectrum, such as a gradient, and the known line nearest to each.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n_pixels,)
+        Vacuum [Angstrom].
+    spectrum : array_like, shape (n_pixels,)
+        Its absolute value is searched; NaN counts as nothing.
+    lines : astropy.table.QTable
+        As from `strong_lines`.
+    count : int
+        Number of peaks.
+    within : float
+        Largest distance at which a peak belongs to a line [Angstrom].
+
+    Returns
+    -------
+    astropy.table.QTable
+        By height: wavelength, value, species and line (of the nearest line), distance [Angstrom], and matched.
+    """
+    wavelength, height = np.asarray(wavelength), np.nan_to_num(np.abs(np.asarray(spectrum, dtype=float)))
+    peaks = find_peaks(height, distance=4)[0]  # a line is about three pixels wide
+    peaks = peaks[np.argsort(-height[peaks])][:count]
+    known = lines["wavelength"].to_value("Angstrom")
+    nearest = np.abs(known - wavelength[peaks, None]).argmin(axis=1)
+    distance = wavelength[peaks] - known[nearest]
+    return QTable(
+        {
+            "wavelength": wavelength[peaks],
+            "value": np.asarray(spectrum)[peaks],
+            "species": np.asarray(lines["species"])[nearest],
+            "line": known[nearest],
+            "distance": distance,
+            "matched": np.abs(distance) <= within,
+        }
+    )

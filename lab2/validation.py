@@ -6,7 +6,7 @@ from astropy.table import QTable
 
 from lab2 import cannon, catalog, inference
 
-__all__ = ["cross_validate", "diagnose", "robust_scatter", "split", "statistics"]
+__all__ = ["cross_validate", "diagnose", "robust_scatter", "split", "statistics", "twin_differences"]
 
 _SUSPICIOUS = 4.0  # robust standard deviations from the catalogue at which a star is looked into
 
@@ -193,6 +193,43 @@ def diagnose(fits, spectra, rows) -> QTable:
     )
     table["verdict"] = [_verdict(row) for row in table]
     return table
+
+
+def twin_differences(spectra, seed=128, most=400) -> dict:
+    """How alike the spectra of stars with similar labels are, against random pairs and against noise.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        With ``labels``.
+    seed : int
+        Of the random pairs, and of the stars looked at where there are more than `most`.
+    most : int
+
+    Returns
+    -------
+    dict of str to float
+        Median over stars of the rms difference in normalised flux, over pixels good in both: "twins" (nearest
+        neighbours in labels scaled to unit variance), "random" pairs, and "noise", what the twins' errors explain.
+    """
+    rng = np.random.default_rng(seed)
+    labels = spectra.labels.values
+    x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)
+    usable = np.flatnonzero(np.isfinite(x).all(axis=1))
+    chosen = rng.permutation(usable)[:most]
+    differences = {"twins": [], "random": [], "noise": []}
+    for star in chosen:
+        distance = ((x[usable] - x[star]) ** 2).sum(axis=1)
+        distance[usable == star] = np.inf
+        twin, other = usable[distance.argmin()], rng.choice(usable[usable != star])
+        for kind, partner in (("twins", twin), ("random", other)):
+            pair = spectra[["flux", "ivar"]].isel(star=[star, partner])
+            good = (pair.ivar.values > 0).all(axis=0)
+            flux, ivar = pair.flux.values[:, good].astype(float), pair.ivar.values[:, good].astype(float)
+            differences[kind].append(np.sqrt(np.mean((flux[0] - flux[1]) ** 2)))
+            if kind == "twins":
+                differences["noise"].append(np.sqrt(np.mean(1 / ivar[0] + 1 / ivar[1])))
+    return {kind: float(np.nanmedian(values)) for kind, values in differences.items()}
 
 
 def _verdict(row) -> str:

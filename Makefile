@@ -1,0 +1,127 @@
+# The lab by one command: `make report`. `make help` says what else there is.
+# Nothing is done twice: a notebook is executed again when it, the code, the data, the lock, or a notebook that it
+# builds on has changed.
+
+SURVEY  = simulated
+NAME    = Firstname_Lastname
+N_STARS =
+MYSTERY =
+PYTHON  = python3
+
+PY = .venv/bin/python
+B  = build/$(SURVEY)
+
+# Every path below is under the project's root.
+unexport LAB2_HOME
+
+MANIFEST  = data/$(SURVEY)/manifest.json
+NOTEBOOKS := $(sort $(notdir $(wildcard notebooks/[0-9][0-9]_*.ipynb)))
+EXECUTED  := $(NOTEBOOKS:%=$(B)/%)
+# The executed notebook of a number: $(call nb,04)
+nb = $(filter $(B)/$(1)_%,$(EXECUTED))
+
+PDF_CODE := lab2/report/checkpoints.py lab2/report/typst.py lab2/report/typeset.py lab2/report/template.typ
+RUN_CODE := $(filter-out lab2/__main__.py lab2/simulate/% $(PDF_CODE),$(wildcard lab2/*.py lab2/*/*.py)) \
+            $(wildcard lab2/*.mplstyle lab2/*/*.mplstyle lab2/tables/*)
+
+ifneq ($(findstring /,$(NAME))$(word 2,$(NAME)),)
+  $(error NAME is written like Firstname_Lastname, without spaces or slashes, not '$(NAME)')
+endif
+
+.PHONY: help setup survey lab checkpoints cp1 cp2 cp3 report notebook lint test clean distclean FORCE
+.DEFAULT_GOAL := help
+
+help:  ## Show this help
+	@echo "Astro 128, Lab 2: modeling stellar spectra"
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo "Variables:"
+	@echo "  SURVEY=$(SURVEY)   the data: simulated, or a folder in data/ such as dr17"
+	@echo "  NAME=$(NAME)   your name in the checkpoints' file names"
+	@echo "  N_STARS=   about how many stars the simulated survey keeps (default: as many as the lab)"
+	@echo "  MYSTERY=   an apStar file for notebook 07, instead of the survey's own"
+	@echo "  PYTHON=$(PYTHON)   Python 3.11, 3.12 or 3.13, to make .venv with"
+
+setup: .venv/.installed  ## Install everything into .venv
+
+.venv/.installed: requirements.lock.txt requirements.realdata.txt requirements.torch.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make setup PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --require-hashes -r requirements.lock.txt
+	$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements.realdata.txt
+	$(PY) -m pip install --quiet -r requirements.torch.txt || \
+	  echo "PyTorch could not be installed: notebook 09 will be left out. Everything else goes on."
+	$(PY) -m pip install --quiet --no-deps -e .
+	@touch $@
+
+survey: $(MANIFEST)  ## Make the simulated survey, or check the files of another
+
+ifeq ($(SURVEY),simulated)
+$(MANIFEST): $(wildcard lab2/simulate/*.py lab2/tables/*) lab2/apstar.py data/.n_stars | .venv/.installed
+	$(PY) -m lab2 simulate --survey $(SURVEY) $(if $(N_STARS),--n-stars $(N_STARS))
+else
+$(MANIFEST): | .venv/.installed
+	$(PY) -m lab2 survey --survey $(SURVEY)
+endif
+
+# What was asked for the last time. Each file changes only when that does, and what depends on it is made again then.
+data/.n_stars: FORCE
+	@mkdir -p $(@D); echo "$(N_STARS)" | cmp -s - $@ || echo "$(N_STARS)" > $@
+$(B)/.mystery: FORCE
+	@mkdir -p $(@D); echo "$(MYSTERY)" | cmp -s - $@ || echo "$(MYSTERY)" > $@
+
+lab: $(EXECUTED)  ## Execute the notebooks
+
+$(EXECUTED): $(B)/%: notebooks/% $(RUN_CODE) $(MANIFEST) requirements.lock.txt | .venv/.installed
+	$(PY) -m lab2 run $(basename $*) --survey $(SURVEY) \
+	  $(if $(filter 07_%,$*),$(if $(MYSTERY),--parameters mystery=$(abspath $(MYSTERY))))
+
+# Which notebook reads what which other one saved.
+$(call nb,02): $(call nb,01)
+$(call nb,03): $(call nb,01)
+$(call nb,04): $(call nb,03)
+$(call nb,05): $(call nb,04)
+$(call nb,06): $(call nb,05)
+$(call nb,07): $(call nb,05) $(MYSTERY) $(B)/.mystery
+$(call nb,08): $(call nb,04)
+$(call nb,09): $(call nb,05)
+
+CP1 = $(B)/$(NAME)_lab2_cp1.pdf
+CP2 = $(B)/$(NAME)_lab2_cp2.pdf
+CP3 = $(B)/$(NAME)_lab1_cp3.pdf
+
+checkpoints: cp1 cp2 cp3  ## Make the three checkpoints' PDFs
+cp1: $(CP1)  ## Make checkpoint 1, from just the notebooks that it needs
+cp2: $(CP2)  ## Make checkpoint 2, likewise
+cp3: $(CP3)  ## Make checkpoint 3, likewise
+
+$(CP1): $(call nb,01) $(call nb,03)
+$(CP2): $(call nb,04) $(call nb,05)
+$(CP3): $(call nb,06) $(call nb,07)
+$(CP1): NUMBER = 1
+$(CP2): NUMBER = 2
+$(CP3): NUMBER = 3
+$(CP1) $(CP2) $(CP3): $(PDF_CODE) | .venv/.installed
+	$(PY) -m lab2 checkpoints --number $(NUMBER) --survey $(SURVEY) --name "$(NAME)"
+
+report: checkpoints $(B)/report.pdf  ## Make everything: the lab, the checkpoints and the report
+
+$(B)/report.pdf: $(EXECUTED) $(PDF_CODE) | .venv/.installed
+	$(PY) -m lab2 report --survey $(SURVEY)
+
+notebook: .venv/.installed  ## Open the notebooks in JupyterLab
+	PYTENSOR_FLAGS=mode=NUMBA $(PY) -m jupyterlab notebooks
+
+lint: .venv/.installed  ## Check the style of the code
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+test: lint  ## Check everything, from nothing: style, tests, every notebook on a small survey
+	$(PY) -m pytest
+
+clean:  ## Remove what the lab has made, but not the data
+	rm -rf build
+	-find figures -mindepth 1 -maxdepth 1 ! -name gallery -exec rm -rf {} +
+
+distclean: clean  ## Remove the simulated survey and .venv too
+	rm -rf data/simulated data/.n_stars .venv

@@ -1,0 +1,193 @@
+"""The command line: python -m lab2 --help."""
+
+import argparse
+import ast
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line, without the program's name.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 where a notebook failed, 2 where something that was given is wrong.
+    """
+    chosen = _parser().parse_args(arguments)
+    from lab2.report.run import NotebookError
+
+    try:
+        chosen.command(chosen)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"lab2: error: {error}", file=sys.stderr)
+        return 2
+    except NotebookError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def simulate(chosen):
+    """Make a simulated survey."""
+    from lab2 import paths
+    from lab2.simulate import make_survey
+
+    folder = paths.survey_folder(chosen.survey)
+    given = {"seed": chosen.seed, "n_stars": chosen.n_stars}
+    make_survey(folder, **{name: value for name, value in given.items() if value is not None})
+    print(f"survey {chosen.survey!r}: {folder}")
+
+
+def survey(chosen):
+    """Check a survey's files against its manifest, and write that where there is none."""
+    from lab2 import manifest
+
+    about, new = manifest.check(chosen.survey)
+    spectra = sum(name.startswith("apStar/") for name in about["files"])
+    size = sum(file["size"] for file in about["files"].values()) / 1e6
+    kind = "simulated" if about["simulated"] else "observed"
+    state = "manifest.json written" if new else "all files as in manifest.json"
+    print(f"survey {chosen.survey!r} ({kind}): {spectra} spectra, {size:.0f} MB; {state}")
+
+
+def run(chosen):
+    """Execute notebooks on a survey."""
+    from lab2.report.run import run
+
+    for path in run(chosen.notebooks, chosen.survey, dict(chosen.parameters)):
+        print(path)
+
+
+def checkpoints(chosen):
+    """Make the checkpoints' PDFs."""
+    from lab2.report.checkpoints import CHECKPOINTS, checkpoint
+
+    for number in chosen.number or CHECKPOINTS:
+        print(checkpoint(number, chosen.survey, chosen.name))
+
+
+def report(chosen):
+    """Make the report's PDF."""
+    from lab2.report.checkpoints import report
+
+    print(report(chosen.survey))
+
+
+def label(chosen):
+    """Measure the labels of spectra with a trained model."""
+    from lab2 import apstar, continuum, inference, paths
+    from lab2.cannon import Cannon
+
+    model_path = Path(chosen.model) if chosen.model else paths.build_folder("simulated") / "04_model.nc"
+    if not model_path.is_file():
+        raise FileNotFoundError(
+            f"there is no model {model_path}; notebook 04 makes it; run: python -m lab2 run 01 03 04"
+        )
+    if Path(chosen.out).suffix != ".ecsv":
+        raise ValueError(f"the labels are written as ECSV, so --out must end with .ecsv, not {chosen.out!r}")
+    raw = apstar.read_many(chosen.files)
+    fits = inference.fit_labels(Cannon.load(model_path), continuum.normalize(apstar.mask_bad_pixels(raw)))
+    table = _label_table(fits)
+    with paths.replacing(chosen.out) as part:
+        table.write(part, format="ascii.ecsv")
+    flagged = sum(words != "-" for words in table["flag"])
+    print(f"{len(table)} stars, {flagged} flagged: {chosen.out}")
+
+
+def _label_table(fits):
+    """Fits as a table: star, each label and its standard error, chi2, n_pixels and the words of the flag."""
+    import numpy as np
+    from astropy.table import QTable
+
+    from lab2.inference import flag_words
+    from lab2.labels import LABELS
+
+    units = {label.name: label.unit for label in LABELS}
+    table = QTable({"star": fits["star"].values.astype(str)})
+    for i, name in enumerate(fits["label"].values):
+        table[str(name)] = fits["labels"].values[:, i]
+        table[f"sigma_{name}"] = np.sqrt(fits["covariance"].values[:, i, i])
+        for column in (str(name), f"sigma_{name}"):
+            table[column].unit = units.get(str(name))
+    table["chi2"] = fits["chi2"].values
+    table["n_pixels"] = fits["n_pixels"].values
+    table["flag"] = [flag_words(int(flag)) for flag in fits["flag"].values]
+    return table
+
+
+def _parameter(text):
+    """NAME=VALUE, the value as Python reads it or else as text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"a parameter is written name=value, not {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="lab2", description="A small Cannon for APOGEE, and its lab report."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(command, name):
+        found = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+        found.set_defaults(command=command)
+        return found
+
+    on_survey = {
+        "default": "simulated",
+        "metavar": "NAME",
+        "help": "a folder in data/ (default: simulated)",
+    }
+
+    one = add(simulate, "simulate")
+    one.add_argument("--survey", **on_survey)
+    one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars survive the cuts")
+    one.add_argument("--seed", type=int, metavar="S", help="the seed of its random numbers")
+
+    one = add(survey, "survey")
+    one.add_argument("--survey", **on_survey)
+
+    one = add(run, "run")
+    one.add_argument("notebooks", nargs="*", metavar="NN", help="their numbers, such as 04 (default: all)")
+    one.add_argument("--survey", **on_survey)
+    one.add_argument(
+        "--parameters",
+        nargs="+",
+        type=_parameter,
+        default=[],
+        action="extend",
+        metavar="NAME=VALUE",
+        help="parameters of the notebooks; a name that none of them has is refused",
+    )
+
+    one = add(checkpoints, "checkpoints")
+    one.add_argument("--survey", **on_survey)
+    one.add_argument("--name", default="Firstname_Lastname", help="your name, as Firstname_Lastname")
+    one.add_argument("--number", type=int, action="append", help="1, 2 or 3 (default: all three)")
+
+    one = add(report, "report")
+    one.add_argument("--survey", **on_survey)
+
+    one = add(label, "label")
+    one.add_argument("files", nargs="+", metavar="FILE", help="apStar files")
+    one.add_argument("--model", metavar="FILE", help="a trained model (default: build/simulated/04_model.nc)")
+    one.add_argument(
+        "--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The likelihood of the training set in each pixel, and its maximum (Ness et al. 2015, eqs. 3-4, section 2.4).
+
+For one pixel, with stars n, fluxes f_n, errors sigma_n and terms of the polynomial v_n,
+
+    ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
+
+is maximised over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix, for every
+pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
+Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
+w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
+"""
+
+import numpy as np
+
+from lab2 import kernels
+
+__all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
+
+# s^2 of normalised flux: from far below the noise of any star to a tenth of the continuum. The likelihood is
+# compared at all of these before Newton's method takes over; zero is among them because many pixels end there.
+_S2_GRID = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+_SMALLEST_S2 = 1e-10
+_TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
+_MAX_STEPS = 40
+
+
+def minus_two_log_likelihood(flux, ivar, terms, s2):
+    """-2 ln L of one pixel at fixed s2, theta at its optimum, by the plain formula (for showing, not speed).
+
+    Parameters
+    ----------
+    flux, ivar : array_like, shape (n_stars,)
+    terms : array_like, shape (n_stars, n_terms)
+    s2 : float
+
+    Returns
+    -------
+    value : float
+    theta : numpy.ndarray, shape (n_terms,)
+    """
+    seen = ivar > 0
+    variance = 1.0 / ivar[seen] + s2
+    root = np.sqrt(variance)
+    theta = np.linalg.lstsq(terms[seen] / root[:, None], flux[seen] / root, rcond=None)[0]
+    residual = flux[seen] - terms[seen] @ theta
+    return float((residual**2 / variance + np.log(variance)).sum()), theta
+
+
+class PixelLikelihood:
+    """The likelihood of a block of pixels as a function of their s2.
+
+    Parameters
+    ----------
+    flux, ivar : numpy.ndarray, shape (n_pixels, n_stars)
+        Flux finite everywhere; ivar 0 where a star did not see the pixel.
+    terms : numpy.ndarray, shape (n_stars, n_terms)
+        The polynomial's terms, as from `lab2.polynomial.design`.
+    monomials, place
+        As from `lab2.polynomial.normal_monomials`.
+    """
+
+    def __init__(self, flux, ivar, terms, monomials, place):
+        self.flux, self.ivar, self.terms, self.monomials, self.place = flux, ivar, terms, monomials, place
+
+    def _solve(self, which, s2):
+        """-2 ln L (up to a constant a pixel), theta and what the derivatives need, for some pixels."""
+        flux, ivar = (self.flux, self.ivar) if which is None else (self.flux[which], self.ivar[which])
+        n_pixels, n_terms = len(flux), self.terms.shape[1]
+        weight, weighted = np.empty_like(ivar), np.empty_like(ivar)
+        log_sum, chi_zero = np.empty(n_pixels), np.empty(n_pixels)
+        kernels.weigh(ivar, flux, s2, weight, weighted, log_sum, chi_zero)
+        right = weighted @ self.terms
+        factor = np.zeros((n_pixels, n_terms, n_terms))
+        theta, solved = np.empty((n_pixels, n_terms)), np.empty(n_pixels, dtype=bool)
+        kernels.solve_normal(weight @ self.monomials, self.place, right, factor, theta, solved)
+        objective = chi_zero - np.einsum("pt,pt->p", right, theta) + log_sum
+        return objective, theta, solved, (flux, weight, factor)
+
+    def _derivatives(self, theta, state):
+        """First and second derivative of -2 ln L by s2, theta following."""
+        flux, weight, factor = state
+        residual = flux - theta @ self.terms.T
+        first, second, bend = np.empty((3, len(flux)))
+        kernels.gradient_sums(weight, residual, first, second)
+        kernels.squared_norm_solved(factor, residual @ self.terms, bend)
+        return first, second - 2.0 * bend
+
+    def maximise(self):
+        """The most likely s2 and theta of each pixel.
+
+        Returns
+        -------
+        s2 : numpy.ndarray, shape (n_pixels,)
+            Infinite where no more stars than terms saw the pixel, or they do not determine theta.
+        theta : numpy.ndarray, shape (n_pixels, n_terms)
+            Zero there.
+        """
+        n_pixels, n_terms = len(self.flux), self.terms.shape[1]
+        s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
+        trainable = np.flatnonzero((self.ivar > 0).sum(axis=1) > n_terms)
+        trainable = trainable[self._solve(trainable, np.zeros(len(trainable)))[2]]
+        if not trainable.size:
+            return s2, theta
+        self.flux, self.ivar = self.flux[trainable], self.ivar[trainable]
+        grid = np.array(_S2_GRID)
+        curve = np.stack([self._solve(None, np.full(len(trainable), value))[0] for value in grid])
+        best = grid[curve.argmin(axis=0)]
+        best, best_theta = self._newton(np.maximum(best, _SMALLEST_S2 * 10))
+        s2[trainable], theta[trainable] = best, best_theta
+        return s2, theta
+
+    def _newton(self, start):
+        """Newton's method in u = ln s2, pixel by pixel; pixels that run to nothing are settled at s2 = 0."""
+        s2, theta = start.copy(), np.zeros((len(start), self.terms.shape[1]))
+        value = np.full(len(start), np.inf)
+        previous = start.copy()
+        active = np.arange(len(start))
+        for _ in range(_MAX_STEPS):
+            new, new_theta, _, state = self._solve(None if len(active) == len(start) else active, s2[active])
+            worse = new > value[active] + _TOLERANCE
+            first, second = self._derivatives(new_theta, state)
+            s = s2[active]
+            slope, curvature = first * s, second * s**2 + first * s
+            convex = curvature > 0
+            step = np.where(convex, -slope / np.where(convex, curvature, 1.0), -1.5 * np.sign(slope))
+            step = np.clip(step, -2.0, 2.0)
+            settled = ~worse & (np.abs(0.5 * slope * step) < _TOLERANCE)
+            ending = ~worse & (s <= _SMALLEST_S2) & (slope > 0)
+            better = ~worse
+            value[active[better]], theta[active[better]] = new[better], new_theta[better]
+            # an overshoot goes back half the way, in ln s2
+            back = np.sqrt(s * previous[active])
+            target = np.where(worse, back, np.maximum(s * np.exp(step), 0.99 * _SMALLEST_S2))
+            previous[active[better]] = s[better]
+            s2[active] = np.where(settled, s, np.where(ending, 0.0, target))
+            active = active[~(settled | ending)]
+            if not active.size:
+                break
+        zero = np.flatnonzero(s2 == 0.0)
+        if zero.size:
+            theta[zero] = self._solve(zero, np.zeros(zero.size))[1]
+        return s2, theta

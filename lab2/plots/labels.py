@@ -1,0 +1,173 @@
+"""Figures of labels: corner plots, comparisons, the Kiel diagram, a network's losses."""
+
+import warnings
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_text, styled
+
+__all__ = ["corner", "kiel", "label_comparison", "losses", "selection"]
+
+
+@styled
+def corner(sets, names, truths=None):
+    """Corner plot of one or more sets of labels.
+
+    Parameters
+    ----------
+    sets : dict of str to array_like, shape (n, n_labels)
+        Legend text to values.
+    names : sequence of str
+        Names of the labels.
+    truths : array_like, shape (n_labels,), optional
+        Marked by a line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with warnings.catch_warnings():
+        # corner imports arviz, which announces its next major version at every import
+        warnings.simplefilter("ignore", FutureWarning)
+        import corner as corner_package
+    colours = [BLUE, VERMILION, GREEN, PURPLE]
+    figure = plt.figure(figsize=(WIDTH, WIDTH), layout="none")
+    everything = np.concatenate([np.asarray(values) for values in sets.values()])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    ranges = list(zip(low - 0.04 * (high - low), high + 0.04 * (high - low), strict=True))
+    for (_, values), colour in zip(sets.items(), colours, strict=False):
+        corner_package.corner(
+            np.asarray(values),
+            fig=figure,
+            labels=[axis_text(name) for name in names],
+            truths=truths,
+            truth_color=BLACK,
+            color=colour,
+            range=ranges,
+            bins=30,
+            smooth=0.8,
+            levels=(0.393, 0.865),
+            plot_datapoints=len(sets) == 1,
+            data_kwargs={"ms": 2, "alpha": 0.35},
+            hist_kwargs={"density": True},
+            max_n_ticks=4,
+            labelpad=0.12,
+        )
+    if len(sets) > 1:
+        handles = [plt.Line2D([], [], color=colour, label=text) for text, colour in zip(sets, colours, strict=False)]
+        figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97), fontsize=9)
+    figure.subplots_adjust(left=0.12, bottom=0.12, right=0.98, top=0.98, wspace=0.06, hspace=0.06)
+    return figure
+
+
+@styled
+def label_comparison(fitted, reference, statistics, reference_name, colour=None, colour_name=None):
+    """Fitted labels against reference labels, one column a label, residuals below.
+
+    Parameters
+    ----------
+    fitted, reference : xarray.DataArray
+        (star, label).
+    statistics : astropy.table.QTable
+        As from `lab2.validation.statistics`; written into each panel.
+    reference_name : str
+    colour : array_like, shape (n_stars,), optional
+        Colours the points; `colour_name` names it.
+    """
+    names = fitted.label.values
+    figure, axes = plt.subplots(
+        2, len(names), figsize=(1.48 * len(names) + 0.4, 3.5), height_ratios=[1.7, 1], sharex="col"
+    )
+    points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if colour is None else colour, "cmap": None}
+    points["cmap"] = None if colour is None else "cividis"
+    for name, (top, low), row in zip(names, axes.T, statistics, strict=True):
+        x, y = reference.sel(label=name).values, fitted.sel(label=name).values
+        mesh = top.scatter(x, y, **points)
+        low.scatter(x, y - x, **points)
+        # the bulk decides the limits, so that one lost star does not squeeze the rest
+        limits = np.nanpercentile(x, [0.2, 99.8])
+        margin = 0.12 * np.ptp(limits)
+        limits = limits + np.array([-margin, margin])
+        half = min(5 * row["std"], 7 * row["scatter"])
+        top.plot(limits, limits, color=BLACK, lw=0.8)
+        low.axhline(0, color=BLACK, lw=0.8)
+        top.set(xlim=limits, ylim=limits)
+        low.set(ylim=(-half, half), xlabel=f"{reference_name}\n{axis_text(name)}")
+        top.set_title(
+            f"bias {row['bias']:+.3g}\nstd {row['std']:.3g}, MAD {row['scatter']:.3g}", fontsize=7, linespacing=1.4
+        )
+        for ax in (top, low):
+            ax.tick_params(labelsize=6.5)
+            ax.xaxis.set_major_locator(plt.MaxNLocator(3))
+    axes[0, 0].set_ylabel("from the spectrum")
+    axes[1, 0].set_ylabel("difference")
+    if colour is not None:
+        figure.colorbar(mesh, ax=axes, label=colour_name, pad=0.01, aspect=35)
+    return figure
+
+
+@styled
+def kiel(labels, isochrones, features=None):
+    """log g against Teff, coloured by [Fe/H], with isochrones.
+
+    Parameters
+    ----------
+    labels : xarray.DataArray
+        (star, label) with teff [K], logg, fe_h.
+    isochrones : dict of str to astropy.table.QTable
+        Legend text to a table in evolutionary order, as from `lab2.isochrones.mist`.
+    features : dict of str to tuple of float, optional
+        Names and where (Teff, log g) their text stands.
+    """
+    teff, logg, fe_h = (labels.sel(label=name).values for name in ("teff", "logg", "fe_h"))
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.7))
+    mesh = ax.scatter(teff, logg, c=fe_h, s=7, lw=0, vmin=-1, vmax=0.5, rasterized=True)
+    for (text, track), style in zip(isochrones.items(), ("-", "--", ":"), strict=False):
+        # core helium burning begins elsewhere in the diagram than the branch ends: a line of its own
+        burning = track["phase"] == "CHeB"
+        ax.plot(track["teff"][~burning].value, track["logg"][~burning].value, style, color=VERMILION, label=text)
+        ax.plot(track["teff"][burning].value, track["logg"][burning].value, style, color=VERMILION)
+    for text, at in (features or {}).items():
+        ax.annotate(text, at, fontsize=8, ha="center", bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 1})
+    ax.set(xlim=(5600, 3500), ylim=(4.1, -0.3), xlabel=axis_text("teff"), ylabel=axis_text("logg"))
+    ax.legend(loc="upper left")
+    figure.colorbar(mesh, label="[Fe/H] [dex]", extend="both", pad=0.015)
+    return figure
+
+
+@styled
+def losses(history):
+    """Training and validation loss against the epoch.
+
+    Parameters
+    ----------
+    history : dict of str to array_like
+        Legend text to the loss of each epoch.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.8))
+    for text, values in history.items():
+        ax.plot(np.arange(1, len(values) + 1), values, label=text)
+    ax.set(yscale="log", xlabel="epoch", ylabel="mean squared error of the scaled labels")
+    ax.legend()
+    return figure
+
+
+@styled
+def selection(labels, kept):
+    """All stars of a catalogue in Teff and log g, those kept in colour, with the cuts that remove dwarfs.
+
+    Parameters
+    ----------
+    labels : xarray.DataArray
+        (star, label) with teff [K] and logg.
+    kept : array_like of bool, shape (n_stars,)
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.4))
+    teff, logg = labels.sel(label="teff").values, labels.sel(label="logg").values
+    for which, colour, text in ((~kept, "0.65", "removed"), (kept, BLUE, "kept")):
+        ax.plot(teff[which], logg[which], ".", ms=2.5, color=colour, label=text, rasterized=True)
+    ax.plot([5700, 5700, 3000], [-1, 4, 4], "--", color=VERMILION, lw=1)
+    ax.set(xlim=(7000, 3200), ylim=(5.2, -0.5), xlabel=axis_text("teff"), ylabel=axis_text("logg"))
+    ax.legend(loc="upper left", markerscale=3)
+    return figure

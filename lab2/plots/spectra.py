@@ -1,0 +1,332 @@
+"""Figures of spectra: raw, normalised, modelled, and what the model says of each pixel."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from lab2.plots.style import (
+    BLACK,
+    BLUE,
+    FLUX_AXIS,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    WAVELENGTH_AXIS,
+    WIDTH,
+    spectrum_line,
+    styled,
+)
+
+__all__ = [
+    "gradients",
+    "masked_fraction",
+    "model_overlay",
+    "normalization",
+    "pixel_likelihood",
+    "raw_spectra",
+    "scatter_spectrum",
+    "sequence",
+    "star_sheet",
+    "velocity_year",
+]
+
+@styled
+def raw_spectra(stars, masked=True):
+    """Spectra as the files have them, one panel a star.
+
+    Parameters
+    ----------
+    stars : dict of str to xarray.Dataset
+        Panel title to a dataset of one star from `lab2.apstar.read` or `mask_bad_pixels`.
+    masked : bool
+        Mark the pixels whose error is infinite.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, axes = plt.subplots(len(stars), 1, figsize=(WIDTH, 1.0 + 1.65 * len(stars)), sharex=True, squeeze=False)
+    for ax, (title, star) in zip(axes[:, 0], stars.items(), strict=True):
+        one = star.isel(star=0)
+        flux = np.where(one.flux != 0, one.flux, np.nan)
+        good = np.isfinite(one.error.values)
+        spectrum_line(ax, one.wavelength, flux, one.chip, color="0.2", lw=0.5)
+        if masked and not good.all():
+            bad = ~good & np.isfinite(flux)
+            ax.plot(one.wavelength[bad], flux[bad], ".", color=VERMILION, ms=2, label=f"masked ({bad.sum()} pixels)")
+            ax.legend(loc="upper right")
+        low, high = np.nanpercentile(flux[good & np.isfinite(flux)], [0.2, 99.8])
+        ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
+        ax.set_title(title, loc="left")
+    axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
+    figure.supylabel(FLUX_AXIS, fontsize=9)
+    return figure
+
+
+@styled
+def masked_fraction(fractions):
+    """Bars: the part of all pixels on which each bit is set.
+
+    Parameters
+    ----------
+    fractions : dict of str to (float, bool)
+        Bit name to its fraction and whether the lab masks it.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 2.4))
+    values = [100 * value for value, _ in fractions.values()]
+    colours = [VERMILION if used else "0.7" for _, used in fractions.values()]
+    ax.bar(range(len(values)), values, color=colours)
+    ax.set_xticks(range(len(values)), fractions, rotation=40, ha="right", rotation_mode="anchor")
+    ax.tick_params(axis="x", which="minor", length=0)
+    ax.set_ylabel("pixels with the bit set [%]")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=VERMILION), plt.Rectangle((0, 0), 1, 1, color="0.7")]
+    ax.legend(handles, ["masked in this lab", "ignored"])
+    return figure
+
+
+@styled
+def normalization(raw, spectra, star, pixels):
+    """Un-normalised spectrum with its pseudo-continuum, above the normalised spectrum.
+
+    Parameters
+    ----------
+    raw, spectra : xarray.Dataset
+        Before and after `lab2.continuum.normalize`.
+    star : str
+    pixels : xarray.DataArray of bool
+        Trusted continuum pixels (wavelength).
+    """
+    before, after = raw.sel(star=star), spectra.sel(star=star)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 4.6), sharex=True)
+    good = after.ivar.values > 0
+    flux = np.where(good, before.flux.values, np.nan)
+    inside = np.isfinite(before.flux.values) & (before.flux.values != 0)
+    spectrum_line(top, raw.wavelength, flux, raw.chip, color="0.35", lw=0.5, label="observed")
+    used = pixels.values & good
+    top.plot(raw.wavelength[used], flux[used], ".", color=ORANGE, ms=2.5, label="trusted pixels")
+    continuum = np.where(inside, after.continuum.values, np.nan)
+    spectrum_line(top, raw.wavelength, continuum, raw.chip, color=BLUE, lw=1.4, label="pseudo-continuum")
+    top.set_ylabel(FLUX_AXIS)
+    top.legend(ncols=3, loc="lower center")
+    low, high = np.nanpercentile(flux, [0.3, 99.9])
+    top.set_ylim(low - 0.35 * (high - low), high + 0.12 * (high - low))
+    spectrum_line(bottom, raw.wavelength, _seen(spectra, star), raw.chip, color="0.2", lw=0.5)
+    bottom.axhline(1, color=BLUE, lw=0.8)
+    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="normalised flux", ylim=(0.4, 1.15))
+    top.set_title(star, loc="left")
+    return figure
+
+
+@styled
+def model_overlay(wavelength, panels, window, lines=None):
+    """Normalised spectrum and model, with the residual below, in one window of wavelength.
+
+    Parameters
+    ----------
+    wavelength : array_like
+        [Angstrom].
+    panels : dict of str to tuple
+        Title to (flux, error, model), each (n_pixels,); NaN where there is no data.
+    window : tuple of float
+        [Angstrom].
+    lines : dict of str to float, optional
+        Names and wavelengths to mark.
+    """
+    here = (np.asarray(wavelength) >= window[0]) & (np.asarray(wavelength) <= window[1])
+    figure, axes = plt.subplots(
+        2 * len(panels),
+        1,
+        figsize=(WIDTH, 0.6 + 2.9 * len(panels)),
+        sharex=True,
+        height_ratios=[3, 1] * len(panels),
+    )
+    x = np.asarray(wavelength)[here]
+    for (title, (flux, error, model)), top, low in zip(panels.items(), axes[::2], axes[1::2], strict=True):
+        flux, error, model = (np.asarray(values)[here] for values in (flux, error, model))
+        top.errorbar(x, flux, error, fmt=".", color="0.25", ms=3, elinewidth=0.6, label="spectrum")
+        top.plot(x, model, color=VERMILION, lw=1.1, label="model")
+        top.set(ylabel="normalised flux", title=title)
+        top.legend(loc="lower right", ncols=2)
+        for name, at in (lines or {}).items():
+            top.annotate(name, (at, 1.06), ha="center", fontsize=6.5, color="0.3")
+            top.axvline(at, ymin=0.9, ymax=0.95, color="0.5", lw=0.6)
+        low.errorbar(x, flux - model, error, fmt=".", color="0.25", ms=2.5, elinewidth=0.6)
+        low.axhline(0, color=VERMILION, lw=0.8)
+        low.set_ylabel("residual")
+    axes[-1].set(xlabel=WAVELENGTH_AXIS, xlim=window)
+    return figure
+
+
+@styled
+def pixel_likelihood(curves):
+    """-2 ln L of single pixels against s, above its minimum, with the minimum that training found.
+
+    Parameters
+    ----------
+    curves : dict of str to tuple
+        Title to (s2, curve, s2 of training, its value); s2 in squared normalised flux.
+    """
+    figure, axes = plt.subplots(1, len(curves), figsize=(WIDTH, 2.4), squeeze=False)
+    for ax, (title, (s2, curve, found, value)) in zip(axes[0], curves.items(), strict=True):
+        lowest = min(curve.min(), value)
+        ax.plot(np.sqrt(s2), curve - lowest + 1, ".", color="0.5", ms=2, label="grid, one solution a point")
+        s = np.sqrt(max(found, s2[s2 > 0].min()))
+        ax.plot(s, value - lowest + 1, "*", color=VERMILION, ms=9, label="training")
+        ax.set(xscale="log", yscale="log", title=title, xlabel=r"intrinsic scatter $s_\lambda$")
+        ax.legend(loc="upper left", fontsize=6.5)
+    axes[0, 0].set_ylabel(r"$1 - 2\,\Delta\ln L$")
+    return figure
+
+
+@styled
+def gradients(wavelength, slopes, lines, windows=((15100, 15830), (15830, 16470), (16470, 17000))):
+    """Gradient spectra of the labels, one row a label, one column a chip, lines of its element marked.
+
+    Parameters
+    ----------
+    wavelength : array_like
+    slopes : dict of str to array_like
+        Label name to the change of flux per step of the label; NaN where there is no model.
+    lines : dict of str to array_like
+        Label name to line wavelengths to mark [Angstrom].
+    windows : sequence of tuple
+        The columns' wavelengths.
+    """
+    figure, axes = plt.subplots(len(slopes), len(windows), figsize=(WIDTH, 1.35 * len(slopes) + 0.4), sharex="col")
+    for row, (name, slope) in zip(axes, slopes.items(), strict=True):
+        top = 1.25 * np.nanmax(np.abs(slope))
+        for ax, window in zip(row, windows, strict=True):
+            here = (wavelength >= window[0]) & (wavelength < window[1])
+            spectrum_line(ax, wavelength[here], slope[here], color=BLUE, lw=0.5)
+            ax.axhline(0, color="0.6", lw=0.5)
+            marked = [w for w in lines.get(name, ()) if window[0] <= w < window[1]]
+            ax.plot(marked, np.full(len(marked), 0.88 * top), "v", color=VERMILION, ms=3.5)
+            ax.set(xlim=window, ylim=(-top, top))
+            if ax is not row[0]:
+                ax.tick_params(labelleft=False)
+        row[0].set_ylabel(name)
+    figure.supxlabel(WAVELENGTH_AXIS, fontsize=9)
+    return figure
+
+
+@styled
+def scatter_spectrum(wavelength, scatter, mean_flux, lines):
+    """Intrinsic scatter against wavelength, the mean spectrum above, strongest peaks named.
+
+    Parameters
+    ----------
+    wavelength, scatter, mean_flux : array_like, shape (n_pixels,)
+        NaN where there is no model.
+    lines : dict of str to array_like
+        Element to line wavelengths to mark.
+    """
+    figure, axes = plt.subplots(3, 1, figsize=(WIDTH, 5.4))
+    colours = dict(zip(lines, [VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK], strict=False))
+    top = 1.2 * np.nanmax(scatter)
+    for ax, window in zip(axes, ((15130, 15820), (15850, 16440), (16465, 16960)), strict=True):
+        here = (wavelength >= window[0]) & (wavelength <= window[1])
+        spectrum_line(ax, wavelength[here], scatter[here], color=BLUE, lw=0.6)
+        twin = ax.twinx()
+        spectrum_line(twin, wavelength[here], mean_flux[here], color="0.75", lw=0.5)
+        twin.set(ylim=(-0.4, 1.05), yticks=[0.6, 0.8, 1.0])
+        ax.set_zorder(twin.get_zorder() + 1)
+        ax.patch.set_visible(False)
+        for element, positions in lines.items():
+            inside = [w for w in positions if window[0] <= w <= window[1]]
+            ax.plot(inside, np.full(len(inside), 0.96 * top), "v", ms=3, color=colours[element], label=element)
+        ax.set(xlim=window, ylim=(0, top))
+    axes[0].legend(ncols=len(lines), loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    axes[1].set_ylabel(r"intrinsic scatter $s_\lambda$ (blue); mean flux (grey, right)")
+    axes[-1].set_xlabel(WAVELENGTH_AXIS)
+    return figure
+
+
+@styled
+def sequence(wavelength, fluxes, values, value_name, texts, offset=0.12, lines=None):
+    """Model spectra one above another, coloured by a value.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n_pixels,)
+    fluxes : array_like, shape (n_spectra, n_pixels)
+    values : array_like, shape (n_spectra,)
+    value_name : str
+    texts : sequence of str
+        Written at each spectrum.
+    offset : float
+        Step between neighbours.
+    lines : dict of str to float, optional
+        Names and wavelengths to mark.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.55 * len(values)))
+    scale = Normalize(min(values), max(values))
+    for k, (flux, value, text) in enumerate(zip(fluxes, values, texts, strict=True)):
+        colour = plt.colormaps["cividis"](0.92 * scale(value))
+        ax.plot(wavelength, flux + k * offset, color=colour, lw=0.9)
+        ax.annotate(
+            text, (1.005, 1.0 + k * offset), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=colour
+        )
+    top = 1.0 + (len(values) - 1) * offset
+    for name, at in (lines or {}).items():
+        ax.axvline(at, color="0.8", lw=0.5, zorder=0)
+        ax.annotate(name, (at, top + 0.06), ha="center", fontsize=6.5, color="0.3", rotation=90, va="bottom")
+    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(None, top + (0.26 if lines else 0.1)))
+    ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalised flux, steps of {offset:g}")
+    figure.colorbar(ScalarMappable(scale), ax=ax, label=value_name, pad=0.12, aspect=30)
+    return figure
+
+
+@styled
+def star_sheet(wavelength, stars, window):
+    """Spectrum and best model of several stars in one window, with what is known of each as the title.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n_pixels,)
+    stars : dict of str to tuple
+        Title to (flux, model), each (n_pixels,); NaN where there is no data.
+    window : tuple of float
+    """
+    here = (wavelength >= window[0]) & (wavelength <= window[1])
+    figure, axes = plt.subplots(len(stars), 1, figsize=(WIDTH, 0.5 + 1.3 * len(stars)), sharex=True, squeeze=False)
+    for ax, (title, (flux, model)) in zip(axes[:, 0], stars.items(), strict=True):
+        ax.plot(wavelength[here], flux[here], color="0.25", lw=0.8, label="spectrum")
+        ax.plot(wavelength[here], model[here], color=VERMILION, lw=0.8, label="best fit")
+        ax.set_title(title, loc="left", fontsize=7.5)
+        ax.set(xlim=window)
+    axes[0, 0].legend(ncols=2, loc="lower right")
+    axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
+    figure.supylabel("normalised flux", fontsize=9)
+    return figure
+
+
+@styled
+def velocity_year(day, velocity, pixel):
+    """A velocity along the line of sight through a year, in km/s and in pixels.
+
+    Parameters
+    ----------
+    day : array_like
+        Day of the year.
+    velocity : array_like
+        [km/s].
+    pixel : float
+        Velocity step of one pixel [km/s].
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.5))
+    ax.plot(day, velocity, color=BLUE)
+    ax.axhline(0, color="0.6", lw=0.6)
+    ax.tick_params(which="both", right=False)
+    ax.set(xlabel="day of the year", ylabel="correction [km/s]", xlim=(day[0], day[-1]))
+    right = ax.secondary_yaxis("right", functions=(lambda v: v / pixel, lambda p: p * pixel))
+    right.set_ylabel("pixels")
+    return figure
+
+
+def _seen(spectra, star):
+    """Normalised flux of one star, NaN where the pixel says nothing."""
+    one = spectra.sel(star=star)
+    return np.where(one.ivar.values > 0, one.flux.values, np.nan)

@@ -1,0 +1,43 @@
+"""The one style of every figure: colours, axis texts, and a line that breaks where there is no data."""
+
+from functools import wraps
+from importlib import resources
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lab2.labels import LABELS
+
+_STYLE = resources.files("lab2.plots").joinpath("lab2.mplstyle")
+WIDTH = 6.7  # inches: the text of an A4 page
+# Okabe & Ito's palette, which colour-blind readers can tell apart
+BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
+WAVELENGTH_AXIS = r"vacuum wavelength [$\mathrm{\AA}$]"
+FLUX_AXIS = r"flux [$10^{-17}$ erg s$^{-1}$ cm$^{-2}$ $\mathrm{\AA}^{-1}$]"
+_AXES = {label.name: label.axis for label in LABELS}
+
+
+def styled(function):
+    """A plotting function drawn with the project's style sheet."""
+
+    @wraps(function)
+    def wrapped(*args, **kwargs):
+        with resources.as_file(_STYLE) as sheet, plt.style.context(sheet):
+            return function(*args, **kwargs)
+
+    return wrapped
+
+
+def axis_text(name) -> str:
+    """Symbol and unit of a label, or the name itself of any other quantity."""
+    return _AXES.get(str(name), str(name))
+
+
+def spectrum_line(ax, wavelength, values, chip=None, **kwargs):
+    """A spectrum as a line that breaks where values are NaN and between chips."""
+    values = np.array(values, dtype=float)
+    if chip is not None:
+        # one NaN at each seam keeps matplotlib from bridging the gap
+        values[np.flatnonzero(np.asarray(chip)[1:] != np.asarray(chip)[:-1])] = np.nan
+    return ax.plot(wavelength, values, **kwargs)

@@ -1,0 +1,56 @@
+"""What a result came from: the code's commit, when it was made, the versions it ran on."""
+
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from lab2 import paths
+
+__all__ = ["commit", "now", "versions"]
+
+_PACKAGES = ("numpy", "scipy", "astropy", "matplotlib", "xarray")
+_IF_LOADED = ("pymc", "torch")
+
+
+def now():
+    """The time, UTC, as ISO 8601 in whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def commit():
+    """The commit of the project's checkout, and whether its files differ from it.
+
+    Returns
+    -------
+    commit : str or None
+        None where git is missing, or the code does not lie in a checkout of its own.
+    dirty : bool or None
+        Whether a file was changed or added since; None with no commit.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != paths.root():
+        return None, None
+    head = _git("rev-parse", "--verify", "--quiet", "HEAD")
+    if head is None:
+        return None, None
+    return head, bool(_git("status", "--porcelain"))
+
+
+def versions():
+    """The versions of Python, of lab2 and of the packages that the numbers depend on."""
+    names = ("lab2", *_PACKAGES, *(name for name in _IF_LOADED if name in sys.modules))
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+
+
+def _git(*arguments):
+    """What git prints, or None where it fails or is not installed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", paths.root(), *arguments], capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

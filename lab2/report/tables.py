@@ -1,0 +1,65 @@
+"""Tables as plain HTML, which JupyterLab shows and the PDF exporter sets."""
+
+import html
+
+import numpy as np
+from astropy.table import Table
+
+__all__ = ["html_table"]
+
+
+def html_table(table, formats=None):
+    """A table as plain HTML: names, units where there are any, and values.
+
+    Parameters
+    ----------
+    table : astropy.table.Table or pandas.DataFrame
+        The table.
+    formats : dict, optional
+        Column to format, such as {"bias": ".2f"}. Other floats are given to four figures.
+
+    Returns
+    -------
+    str
+    """
+    formats = formats or {}
+    columns = list(_columns(table))
+    if unknown := set(formats) - {name for name, _, _ in columns}:
+        raise ValueError(f"formats for columns that the table lacks: {', '.join(sorted(unknown))}")
+    rows = ["".join(f"<th>{html.escape(name)}</th>" for name, _, _ in columns)]
+    if any(unit for _, unit, _ in columns):
+        rows.append("".join(f"<th>{html.escape(unit)}</th>" for _, unit, _ in columns))
+    head = "".join(f"<tr>{row}</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        for cells in zip(
+            *([_text(v, formats.get(name)) for v in values] for name, _, values in columns), strict=True
+        )
+    )
+    return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _columns(table):
+    """Name, unit and values of each column."""
+    if isinstance(table, Table):
+        for name in table.colnames:
+            column = table[name]
+            unit = getattr(column, "unit", None)
+            yield name, str(unit or ""), getattr(column, "value", column)
+        return
+    index = table.index
+    if index.name is not None or index.dtype.kind not in "iu":
+        yield str(index.name or ""), "", index
+    for name in table.columns:
+        yield str(name), "", table[name]
+
+
+def _text(value, style):
+    """One cell: a number with a true minus sign, a dash where there is none."""
+    if value is np.ma.masked or value != value:  # NaN alone differs from itself
+        return "–"
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        return format(value, style or "")
+    if style is None:
+        style = "d" if isinstance(value, int | np.integer) else ".4g"
+    return format(value, style).replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,220 @@
+"""Set Markdown as PDF by pandoc and Typst, both from wheels, and refuse whatever cannot be set.
+
+The Markdown comes in pieces, each with the name of its cell, so that an error can say where it is.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+import pypandoc
+import typst
+
+__all__ = ["inline", "literal", "pdf", "picture"]
+
+# Markdown as JupyterLab reads it, as nearly as pandoc can: no block needs a blank line before it, and "(a)",
+# "~" and "@" mean themselves. Raw HTML and TeX are read as such, so that they can be found and refused.
+_READER = (
+    "markdown-yaml_metadata_block-citations-example_lists-fancy_lists-subscript-superscript"
+    "-blank_before_header-blank_before_blockquote+lists_without_preceding_blankline+autolink_bare_uris"
+    "+raw_attribute+raw_html+raw_tex"
+)
+_TEMPLATE = Path(__file__).with_name("template.typ")
+_MARK = "// cell: "  # a Typst comment that begins each cell
+
+_OLD_FONT = re.compile(r"\{\\(rm|bf|it|sf|tt|cal)\b\s*((?:[^{}]|\{[^{}]*\})*)\}")
+_ROMAN_WORD = re.compile(r"\\mathrm\{\s*([A-Za-z]{2,})\s*\}")
+_DISPLAY = re.compile(
+    r"\\begin\{(align|aligned|equation|gather|eqnarray|multline)(\*?)\}(.*)\\end\{\1\2\}", re.S
+)
+_REFUSED = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)(?=\[WARNING\]|\Z)", re.S)
+
+
+def literal(text):
+    """A Typst string literal."""
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "    ")
+    return f'"{text}"'
+
+
+def inline(typst_code):
+    """Typst code inside a line of Markdown. Markdown may stand between two such pieces."""
+    ticks = "`" * (max((len(run) for run in re.findall("`+", typst_code)), default=0) + 1)
+    return f"{ticks} {typst_code} {ticks}{{=typst}}" if "`" in typst_code else f"`{typst_code}`{{=typst}}"
+
+
+def picture(file):
+    """Typst code for a picture in the working folder, at its own size or as wide as the page."""
+    return f"image({literal(file)})"
+
+
+def pdf(pieces, folder, title, notes=(), running="", contents=False):
+    """Set a document.
+
+    Parameters
+    ----------
+    pieces : sequence of (str, str)
+        The name of each cell, and its Markdown. Pictures are named relative to `folder`.
+    folder : path-like
+        A working folder that holds the pictures.
+    title : str
+        The title, which also stands at the left of each page's head.
+    notes : sequence of str
+        Lines under the title.
+    running : str
+        What stands at the right of each page's head.
+    contents : bool
+        Whether the title has a page of its own, with a table of contents.
+
+    Returns
+    -------
+    bytes
+        The PDF. Equal input gives equal bytes where SOURCE_DATE_EPOCH is set.
+
+    Raises
+    ------
+    ValueError
+        If a formula, a picture, a character or a piece of HTML or LaTeX cannot be set. The message names the
+        cell.
+    """
+    folder = Path(folder)
+    names = [name for name, _ in pieces]
+    marked = (f"```{{=cell}}\n{index}\n```\n\n{text}" for index, (_, text) in enumerate(pieces))
+    document = json.loads(_pandoc("\n\n".join(marked), "-f", _READER, "-t", "json")[0])
+    formulas = _check(document, names, folder)
+    body, complaints = _pandoc(json.dumps(document), "-f", "json", "-t", "typst", "--wrap=none")
+    if refused := _REFUSED.search(complaints):
+        tex = refused[1]
+        where = next((name for name, formula in formulas if formula.strip() == tex.strip()), title)
+        why = " ".join(refused[2].split("\n")[-3:]).strip()
+        raise ValueError(f"{where}: this formula cannot be set: {tex} ({why})")
+    if complaints.strip():
+        raise ValueError(f"{title}: pandoc complains: {complaints.strip()}")
+    head = {"title": title, "notes": list(notes), "running": running, "contents": contents}
+    (folder / "head.json").write_text(json.dumps(head), encoding="utf-8")
+    shutil.copy(_TEMPLATE, folder / "template.typ")
+    source = f'#import "template.typ": *\n#show: lab2.with(json("head.json"))\n{_renamed(body)}'
+    (folder / "main.typ").write_text(source, encoding="utf-8")
+    return _compile(folder, source, names, title)
+
+
+def _pandoc(text, *arguments):
+    """What pandoc writes, and what it complains of."""
+    done = subprocess.run(
+        [pypandoc.get_pandoc_path(), *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode:
+        raise ValueError(f"pandoc failed: {done.stderr.strip()}")
+    return done.stdout, done.stderr
+
+
+def _check(document, names, folder):
+    """Mend what can be mended in pandoc's tree, refuse what cannot, and list the formulas by cell."""
+    formulas, blocks, where, seen = [], [], "", 0
+
+    def visit(node):
+        if isinstance(node, list):
+            for part in node:
+                visit(part)
+        if not isinstance(node, dict):
+            return
+        kind, content = node.get("t"), node.get("c")
+        if kind in ("RawInline", "RawBlock"):
+            _check_raw(node, where)
+        elif kind == "Str" and content in ("$", "$$"):
+            raise ValueError(
+                f"{where}: a lone {content} opens no formula; a formula has no space after its first $"
+            )
+        elif kind == "Image":
+            content[2][0] = _fetch(content[2][0], folder, where)
+        if node.get("t") == "Math":  # a raw environment has become one
+            node["c"][1] = _modern(node["c"][1])
+            formulas.append((where, node["c"][1]))
+        visit(node.get("c"))
+
+    for block in document["blocks"]:
+        if block["t"] == "RawBlock" and block["c"][0] == "cell":
+            where, seen = names[int(block["c"][1])], seen + 1
+            block["c"] = ["typst", f"{_MARK}{block['c'][1]}"]
+        else:
+            visit(block)
+            if block["t"] == "RawBlock" and block["c"][0] == "math":
+                block = {"t": "Para", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, block["c"][1]]}]}
+                formulas.append((where, block["c"][0]["c"][1]))
+        blocks.append(block)
+    if seen != len(names):  # a mark was swallowed by what stands before it
+        raise ValueError(f"{where}: a block of code, or a comment, is opened and never closed")
+    document["blocks"] = blocks
+    return formulas
+
+
+def _check_raw(node, where):
+    """Let our own Typst and comments pass, turn bare display environments into formulas, refuse the rest."""
+    form, text = node["c"]
+    if form == "typst" or (form == "html" and re.fullmatch(r"\s*<!--.*?-->\s*", text, re.S)):
+        return
+    if form in ("tex", "latex") and (found := _DISPLAY.fullmatch(text.strip())):
+        if node["t"] == "RawInline":
+            node.update(t="Math", c=[{"t": "DisplayMath"}, found[0]])
+        else:
+            node["c"] = ["math", _modern(found[0])]
+        return
+    what = "HTML" if form == "html" else "LaTeX outside a formula"
+    raise ValueError(f"{where}: {what} cannot be set, write Markdown instead: {text.strip()[:80]}")
+
+
+def _modern(tex):
+    """TeX that pandoc reads: {\\rm eff} as \\text{eff}, and \\AA as the letter."""
+    tex = _OLD_FONT.sub(lambda found: f"{{\\math{found[1]}{{{found[2].strip()}}}}}", tex)
+    tex = _ROMAN_WORD.sub(r"\\text{\1}", tex)  # one word: its letters keep together
+    return re.sub(r"\\AA(?![A-Za-z])", r"\\text{Å}", tex)
+
+
+def _renamed(body):
+    """Symbols by the names that this Typst knows; pandoc still writes older ones."""
+    return re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace(
+        "planck.reduce", "planck"
+    )
+
+
+def _fetch(target, folder, where):
+    """A picture's path inside the working folder, where Typst can read it."""
+    if re.match(r"[a-z]+:", target):
+        raise ValueError(f"{where}: a picture that is not a file here cannot be set: {target[:80]}")
+    path = Path(unquote(target))
+    if not (folder / path).is_file():
+        raise ValueError(f"{where}: there is no picture {target}")
+    return path.as_posix()
+
+
+def _compile(folder, source, names, title):
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    common = {
+        "input": str(folder / "main.typ"),
+        "format": "pdf",
+        "root": str(folder),
+        "ignore_system_fonts": True,
+    }
+    if epoch:
+        common["timestamp"] = int(epoch)
+    try:
+        # PDF/A forbids characters that no font has, which would be holes in the page. It forbids PDF pictures
+        # too, so that this first pass leaves the pictures out.
+        typst.compile(sys_inputs={"draft": "yes"}, pdf_standards=["a-2u"], **common)
+        return typst.compile(**common)
+    except typst.TypstError as error:
+        found = re.search(r"main\.typ:(\d+)", error.diagnostic)
+        above = source.split("\n")[: int(found[1])] if found else []
+        marks = [line for line in above if line.startswith(_MARK)]
+        where = names[int(marks[-1].removeprefix(_MARK))] if marks else title
+        message = error.message.removeprefix("PDF/A-2u error: ")
+        near = f": {above[-1].strip()[:120]}" if above else ""
+        raise ValueError(f"{where}: this cannot be set: {message}{near}") from error

@@ -1,0 +1,224 @@
+"""The nbconvert exporter `lab2_pdf`: a notebook as PDF, with its captions, and never with a hole."""
+
+import base64
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from bs4 import BeautifulSoup
+from nbconvert.exporters import Exporter
+from traitlets import Bool
+
+from lab2.report import typeset
+from lab2.report.typeset import inline, literal, picture
+
+__all__ = ["PDFExporter"]
+
+_PICTURES = {
+    "application/pdf": "pdf",
+    "image/svg+xml": "svg",
+    "image/png": "png",
+    "image/jpeg": "jpg",
+}  # best first
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_PROGRESS = re.compile(r"\d+%\||it/s|s/it|\d+it \[")
+_NUMBER = re.compile(r"[−–+-]?[\d.,]*(e[−+-]?\d+)?( ?%)?")
+
+
+class PDFExporter(Exporter):
+    """Notebook to PDF by pandoc and Typst.
+
+    A notebook's metadata may hold, under "lab2": "title", "notes" (lines under it), "simulated" (whether the
+    page heads say "Simulated survey") and "contents". Without a title its first heading serves. An output
+    that carries the metadata {"lab2": {"role": "caption"}} is the caption of the figure or table before it.
+
+    Raises
+    ------
+    ValueError
+        If something cannot be set: a formula, a picture, an output of no kind that is known here. The message
+        names the cell.
+    """
+
+    export_from_notebook = "Lab report (PDF)"
+    output_mimetype = "application/pdf"
+    exclude_input = Bool(False, help="Leave the code out.").tag(config=True)
+
+    def _file_extension_default(self):
+        return ".pdf"
+
+    def from_notebook_node(self, nb, resources=None, **keywords):
+        """Set one notebook.
+
+        Parameters
+        ----------
+        nb : nbformat.NotebookNode
+            The notebook, executed.
+        resources : dict, optional
+            What nbconvert knows of it: its name, and the folder that its pictures are in.
+
+        Returns
+        -------
+        pdf : bytes
+        resources : dict
+        """
+        nb, resources = super().from_notebook_node(nb, resources, **keywords)
+        about = nb.metadata.get("lab2", {})
+        name = resources["metadata"].get("name", "notebook")
+        source = Path(resources["metadata"].get("path") or ".")
+        title = about.get("title") or _take_title(nb) or name
+        with tempfile.TemporaryDirectory() as work:
+            pieces = []
+            for number, cell in enumerate(nb.cells, start=1):
+                where = cell.metadata.get("lab2", {}).get("origin", f"{name}, cell {number}")
+                writer = _Cell(where, number, source, Path(work), self.exclude_input)
+                if text := writer.markdown(cell):
+                    pieces.append((where, text))
+            pdf = typeset.pdf(
+                pieces,
+                work,
+                title,
+                notes=about.get("notes", ()),
+                running="Simulated survey" if about.get("simulated") else "",
+                contents=about.get("contents", False),
+            )
+        return pdf, resources
+
+
+class _Cell:
+    """One cell as Markdown; its pictures go to the working folder."""
+
+    def __init__(self, where, number, source, work, exclude_input):
+        self.where, self.number, self.source, self.work = where, number, source, work
+        self.exclude_input = exclude_input
+        self.pictures = 0
+
+    def markdown(self, cell):
+        if cell.cell_type == "markdown":
+            return self.prose(cell)
+        if cell.cell_type != "code":
+            return ""
+        parts = []
+        if (
+            cell.source.strip()
+            and not self.exclude_input
+            and "hide-input" not in cell.metadata.get("tags", ())
+        ):
+            parts.append(inline(f"#code({literal(cell.source)})"))
+        outputs = list(cell.outputs)
+        while outputs:
+            output = outputs.pop(0)
+            if _is_caption(output):
+                raise ValueError(f"{self.where}: a caption stands after no figure or table")
+            caption = outputs.pop(0).data["text/markdown"] if outputs and _is_caption(outputs[0]) else None
+            parts.append(self.output(output, caption))
+        return "\n\n".join(part for part in parts if part)
+
+    def prose(self, cell):
+        """A Markdown cell, the pictures that it names brought along."""
+        text = cell.source
+        for name, forms in cell.get("attachments", {}).items():
+            mime, payload = next(iter(forms.items()))
+            if mime not in _PICTURES:
+                raise ValueError(f"{self.where}: the attachment {name} is no picture but {mime}")
+            text = text.replace(f"attachment:{name}", self.keep(mime, payload))
+        for name in re.findall(r"!\[[^\]]*\]\(([^)\s]+)", text):
+            if (self.source / name).is_file() and not (self.work / name).exists():
+                kept = f"cell-{self.number}-{Path(name).name}"
+                shutil.copy(self.source / name, self.work / kept)
+                text = text.replace(f"({name}", f"({kept}")
+        return text
+
+    def output(self, output, caption):
+        """One output as Markdown, with its caption if it has one."""
+        if output.output_type == "stream":
+            text = _settled(output.text)
+            return "" if output.name == "stderr" or not text else inline(f"#printed({literal(text)})")
+        if output.output_type == "error":
+            return inline(f"#failed({literal(_settled(chr(10).join(output.traceback)))})")
+        data = output.data
+        for mime in _PICTURES:
+            if mime in data:
+                return _figure(inline(picture(self.keep(mime, data[mime]))), "image", caption)
+        if "text/html" in data and (table := _table(data["text/html"])):
+            return _figure(table, "table", caption)
+        if caption is not None:
+            raise ValueError(f"{self.where}: a caption stands after no figure or table")
+        if "text/markdown" in data:
+            return data["text/markdown"]
+        if "text/latex" in data:
+            return re.sub(r"^\$\\displaystyle (.*)\$$", r"$$\1$$", data["text/latex"].strip(), flags=re.S)
+        text = _settled(data.get("text/plain", ""))
+        if any(mime.startswith("application/vnd.jupyter.widget") for mime in data):
+            if _PROGRESS.search(text):
+                return ""
+            raise ValueError(f"{self.where}: a widget cannot be set: {text[:80]}")
+        if "text/plain" not in data:
+            raise ValueError(f"{self.where}: an output of the kind {', '.join(data)} cannot be set")
+        return inline(f"#printed({literal(text)})") if text else ""
+
+    def keep(self, mime, payload):
+        """Write a picture to the working folder; its name there."""
+        self.pictures += 1
+        name = f"cell-{self.number}-{self.pictures}.{_PICTURES[mime]}"
+        picture = payload.encode() if mime == "image/svg+xml" else base64.b64decode(payload)
+        (self.work / name).write_bytes(picture)
+        return name
+
+
+def _figure(content, kind, caption):
+    """A numbered figure or table where there is a caption, else just the thing, centred."""
+    if caption is None:
+        return inline("#align(center,") + content + inline(")")
+    opened = inline(f"#figure(kind: {kind}, caption: [#[];")
+    return opened + " ".join(caption.split()) + inline("],") + content + inline(")")
+
+
+def _is_caption(output):
+    return output.get("metadata", {}).get("lab2", {}).get("role") == "caption"
+
+
+def _take_title(nb):
+    """The first heading of the notebook's first cell, taken out of it."""
+    if not nb.cells or nb.cells[0].cell_type != "markdown":
+        return None
+    found = re.match(r"\s*# +(.+?)\s*(?:\n|\Z)", nb.cells[0].source)
+    if found is None:
+        return None
+    nb.cells[0].source = nb.cells[0].source[found.end() :]
+    return re.sub(r"[*`]", "", found[1])  # the title is plain text
+
+
+def _settled(text):
+    """Terminal text as it ends up: no colours, and carriage returns carried out."""
+    lines = _ESCAPE.sub("", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines).strip("\n")
+
+
+def _table(html):
+    """The one table of a piece of HTML, or None where there is none."""
+    soup = BeautifulSoup(html, "html.parser")
+    tables = soup.find_all("table")
+    if len(tables) != 1:
+        return None
+    rows = [row.find_all(["td", "th"]) for row in tables[0].find_all("tr")]
+    heads = sum(1 for row in rows if row[0].find_parent("thead") or all(cell.name == "th" for cell in row))
+    if any(cell.has_attr("colspan") or cell.has_attr("rowspan") for row in rows for cell in row):
+        return None
+    columns = list(zip(*([" ".join(cell.get_text().split()) for cell in row] for row in rows), strict=True))
+    numeric = [all(_NUMBER.fullmatch(text) for text in column[heads:]) for column in columns]
+    align = ", ".join("right" if number else "left" for number in numeric)
+    cells = (
+        inline("[#[];") + _escaped(text) + inline("], ") for row in zip(*columns, strict=True) for text in row
+    )
+    return (
+        inline(f"ruled(columns: {len(columns)}, align: ({align},), head: {heads}, ")
+        + "".join(cells)
+        + inline(")")
+    )
+
+
+def _escaped(text):
+    """Text that means itself in Markdown, but for the formulas between dollar signs."""
+    parts = re.split(r"(\$[^$]+\$)", text)
+    return "".join(part if part.startswith("$") else re.sub(r"([^\w\s])", r"\\\1", part) for part in parts)

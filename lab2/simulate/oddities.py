@@ -1,0 +1,112 @@
+"""The few per cent of stars with which something is wrong: what a validation has to find.
+
+Each kind touches the spectrum, the catalogue or both, flagged as DR17 would flag it, or not at all.
+"""
+
+import numpy as np
+from scipy.ndimage import shift
+
+from lab2.apstar import WAVELENGTH
+from lab2.simulate.catalogue import TYPICAL
+from lab2.simulate.spectra import BRACKETT, PIXEL, RANGE, spectrum
+
+__all__ = ["ODDITIES", "assign", "disturb"]
+
+# Share of the selected stars, and the bits set in STARFLAG and ASPCAPFLAG, for the share of them given last.
+# STARFLAG: 9-11 PERSIST_HIGH to LOW, 17 SUSPECT_BROAD_LINES, 20 RV_SUSPECT, 21 MULTIPLE_SUSPECT.
+# ASPCAPFLAG: 7 STAR_WARN, 8 CHI2_WARN, 10 ROTATION_WARN, 16 TEFF_BAD, 23 STAR_BAD, 24 CHI2_BAD, 26 ROTATION_BAD.
+ODDITIES = {
+    "binary": (0.007, 1 << 21, 1 << 8 | 1 << 7, 0.5),
+    "persistence": (0.010, 1 << 9, 0, 1.0),
+    "wrong_rv": (0.003, 1 << 20, 1 << 24 | 1 << 23, 0.5),
+    "emission": (0.003, 0, 1 << 8 | 1 << 7, 0.5),
+    "rotation": (0.005, 1 << 17, 1 << 10 | 1 << 7, 0.7),
+    "bad_labels": (0.004, 0, 0, 0.0),
+    "bad_labels_flagged": (0.004, 0, 1 << 24 | 1 << 23 | 1 << 16, 1.0),
+}
+# From this many stars on, every kind is there.
+ALL_KINDS_FROM = 100
+
+
+def assign(rng, stars, candidates):
+    """Make some stars odd: name the kind in the column `oddity`, set flags, spoil labels, in place.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    stars : astropy.table.Table
+        As `lab2.simulate.catalogue.aspcap` left them.
+    candidates : numpy.ndarray of int
+        Rows that may be chosen.
+    """
+    stars["oddity"] = np.full(len(stars), "", dtype="U20")
+    n = len(candidates)
+    order = iter(rng.permutation(candidates))
+    for kind, (share, starflag, aspcapflag, flagged) in ODDITIES.items():
+        for _ in range(max(round(share * n), n >= ALL_KINDS_FROM)):
+            row = next(order)
+            stars["oddity"][row] = kind
+            if rng.random() < flagged:
+                stars["STARFLAG"][row] |= starflag
+                stars["ASPCAPFLAG"][row] |= aspcapflag
+            if kind.startswith("bad_labels"):
+                _spoil(rng, stars, row)
+
+
+def disturb(rng, kind, flux, labels):
+    """Normalised flux of a star with an oddity of the given kind.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    kind : str
+        One of `ODDITIES`; kinds that leave the normalised spectrum alone return it as it is.
+    flux : numpy.ndarray, shape (8575,)
+    labels : numpy.ndarray, shape (5,)
+        The star's true labels.
+
+    Returns
+    -------
+    numpy.ndarray, shape (8575,)
+    """
+    if kind == "binary":
+        # A hotter companion of nearly the same luminosity, both sets of lines apart by 35 to 90 km/s.
+        teff = np.clip(labels[0] + rng.uniform(150, 500), *RANGE["teff"])
+        logg = np.clip(labels[1] + rng.uniform(0.3, 0.9), *RANGE["logg"])
+        companion = spectrum([teff, logg, *labels[2:]])
+        ratio = rng.uniform(0.25, 0.7)
+        return (flux + ratio * _moved(companion, rng.choice([-1, 1]) * rng.uniform(35, 90))) / (1 + ratio)
+    if kind == "wrong_rv":
+        return _moved(flux, rng.choice([-1, 1]) * rng.uniform(12, 45))
+    if kind == "emission":
+        width = rng.uniform(2.5, 5.0)
+        height = rng.uniform(0.06, 0.15) * (11 / np.arange(11, 21)) ** 3
+        lines = np.exp(-0.5 * ((WAVELENGTH - BRACKETT[:, None]) / width) ** 2)
+        return flux + height @ lines
+    if kind == "rotation":
+        return 1 - np.convolve(1 - flux, _rotation_kernel(rng.uniform(15, 45)), mode="same")
+    return flux
+
+
+def _spoil(rng, stars, row):
+    """Wrong catalogue labels: each off by many errors, towards the middle of the sample."""
+    size = {"TEFF": 250.0, "LOGG": 0.5, "FE_H": 0.2, "MG_FE": 0.1, "SI_FE": 0.08}
+    for column, typical in TYPICAL.items():
+        stars[column][row] += np.sign(typical - stars[column][row]) * size[column] * rng.uniform(0.7, 1.4)
+
+
+def _moved(flux, velocity):
+    """The spectrum shifted by a velocity [km/s]."""
+    return shift(flux, velocity / PIXEL, order=3, mode="nearest")
+
+
+def _rotation_kernel(v_sin_i):
+    """Rotational profile with limb darkening 0.3 (Gray 2005, eq. 18.14) on the pixels of the grid."""
+    half = int(np.ceil(v_sin_i / PIXEL))
+    # averaged over each pixel by 21 samples
+    x = (np.arange(-half * 21 - 10, half * 21 + 11) / 21) * PIXEL / v_sin_i
+    inside = np.maximum(1 - x**2, 0)
+    limb = 0.3
+    profile = 2 * (1 - limb) * np.sqrt(inside) + 0.5 * np.pi * limb * inside
+    kernel = profile.reshape(-1, 21).sum(axis=1)
+    return kernel / kernel.sum()

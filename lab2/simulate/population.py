@@ -1,0 +1,243 @@
+"""Who lives in the four fields: metallicities, alpha sequences, stars drawn along isochrones, their chemistry.
+
+`draw` gives the truth about each star; what the catalogue says of it is `lab2.simulate.catalogue`'s.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from astropy.table import Table
+
+from lab2.isochrones import mist
+from lab2.simulate.spectra import HIDDEN, RANGE
+
+__all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels_of"]
+
+MIST_AGE = 6  # Gyr
+# Stars of one age make a branch and a clump thinner than the disk's: ages from 2 to 10 Gyr widen them so.
+TEFF_SCATTER, LOGG_SCATTER = 40.0, 0.05  # K, dex
+LOGG_GIANTS = (0.3, 3.65)
+# Below it water, which no spectrum here has, shapes the H band.
+COOLEST_GIANT = 3700.0
+# Number of stars in a magnitude-limited sample against luminosity: L^1.5 in a uniform space, less in a disk
+# whose edge the bright stars reach.
+LUMINOSITY_WEIGHT = 0.75
+# Metals of alpha-enhanced stars act on an isochrone like this [M/H] (Salaris et al. 1993, ApJ 414, 580).
+_SALARIS = 0.638
+
+
+@dataclass(frozen=True)
+class Component:
+    """One population: its share of the field, [Fe/H], the share of its stars on the high-alpha sequence, mean
+    velocity and dispersion [km/s], and, of a cluster, its angular radius [deg] and distance modulus [mag]."""
+
+    share: float
+    fe_h: float
+    fe_h_sigma: float
+    high_alpha: float
+    velocity: tuple[float, float] = (0.0, 40.0)
+    cluster: tuple[float, float] = (np.nan, np.nan)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: SDSS name, centre in Galactic coordinates [deg], K-band extinction and its scatter [mag],
+    share of the sample, its populations, and the fields that overlap it on the sky."""
+
+    name: str
+    glon: float
+    glat: float
+    extinction: tuple[float, float]
+    share: float
+    components: tuple[Component, ...]
+    neighbour: str
+
+
+FIELDS = (
+    Field("M15", 65.0, -27.3, (0.03, 0.01), 0.20, (
+        Component(0.62, -0.28, 0.22, 0.15, (-20.0, 45.0)),
+        Component(0.38, -0.58, 0.22, 0.85, (-40.0, 65.0)),
+    ), "068-27"),
+    Field("N6791", 69.96, 10.9, (0.05, 0.015), 0.28, (
+        Component(0.18, 0.31, 0.025, 0.0, (-47.0, 1.5), (0.08, 13.1)),
+        Component(0.62, -0.02, 0.22, 0.08, (-10.0, 35.0)),
+        Component(0.20, -0.48, 0.22, 0.75, (-30.0, 55.0)),
+    ), "071+08"),
+    Field("K2_C4_168-21", 168.0, -21.0, (0.10, 0.05), 0.20, (
+        Component(0.75, -0.18, 0.21, 0.10, (10.0, 35.0)),
+        Component(0.25, -0.50, 0.23, 0.75, (5.0, 60.0)),
+    ), "171-21"),
+    Field("060+00", 60.0, 0.0, (0.60, 0.22), 0.32, (
+        Component(0.88, -0.03, 0.22, 0.06, (5.0, 30.0)),
+        Component(0.12, -0.35, 0.25, 0.70, (-10.0, 55.0)),
+    ), "060+02"),
+)  # fmt: skip
+METAL_POOR = Component(1.0, -1.45, 0.22, 0.9, (-150.0, 110.0))
+M15_MEMBERS = Component(1.0, -2.33, 0.06, 1.0, (-107.0, 10.0), (0.1, 15.1))
+
+
+def draw_giants(rng, field, n, components=None):
+    """Giants of a field, drawn along isochrones.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    field : Field
+    n : int
+    components : tuple of Component, optional
+        Populations to draw from, instead of the field's own.
+
+    Returns
+    -------
+    astropy.table.Table
+        `n` rows: teff, logg, fe_h, mg_fe, si_fe, every name of `lab2.simulate.spectra.HIDDEN`,
+        log_luminosity, velocity [km/s], radius [deg] and distance_modulus of its cluster (else NaN).
+    """
+
+    def wanted(stars):
+        (low, high), hottest = LOGG_GIANTS, RANGE["teff"][1]
+        place = (stars["logg"] > low) & (stars["logg"] < high)
+        place &= (stars["teff"] > COOLEST_GIANT) & (stars["teff"] < hottest)
+        return place & (stars["phase"] >= _PHASES.index("RGB"))
+
+    return _draw(rng, components or field.components, n, wanted)
+
+
+def draw_dwarfs(rng, field, n):
+    """Stars that the cuts on log g and Teff take out: the main sequence and the hot turn-off.
+
+    Parameters and return value are those of `draw_giants`.
+    """
+
+    def wanted(stars):
+        return (stars["logg"] > 4.1) | (stars["teff"] > 5800)
+
+    return _draw(rng, field.components, n, wanted)
+
+
+def labels_of(stars):
+    """The five true labels, (n, 5), in the order of `lab2.labels.LABELS`."""
+    return np.stack(
+        [np.asarray(stars[name], float) for name in ("teff", "logg", "fe_h", "mg_fe", "si_fe")], axis=1
+    )
+
+
+_PHASES = ("MS", "SGB", "RGB", "CHeB")
+
+
+def _draw(rng, components, n, wanted):
+    """Draw rounds of candidates until `n` are wanted."""
+    rounds, found = [], 0
+    while found < n:
+        stars = _candidates(rng, components, 4 * n + 50)
+        stars = stars[wanted(stars)]
+        rounds.append(stars)
+        found += len(stars)
+    merged = {name: np.concatenate([r[name] for r in rounds])[:n] for name in rounds[0].colnames}
+    return Table(merged)
+
+
+def _candidates(rng, components, n):
+    share = np.array([c.share for c in components])
+    which = rng.choice(len(components), n, p=share / share.sum())
+    value = {
+        key: np.array([getattr(c, key) for c in components])[which]
+        for key in ("fe_h", "fe_h_sigma", "high_alpha")
+    }
+    fe_h = rng.normal(value["fe_h"], value["fe_h_sigma"])
+    high = rng.random(n) < value["high_alpha"]
+    mg_fe, si_fe = _alpha(rng, fe_h, high)
+    mean_alpha = (mg_fe + si_fe) / 2
+    m_h = fe_h + np.log10(_SALARIS * 10**mean_alpha + 1 - _SALARIS)
+    stars = Table(_along_isochrone(rng, m_h))
+    stars["fe_h"], stars["mg_fe"], stars["si_fe"] = fe_h, mg_fe, si_fe
+    for name, column in _chemistry(rng, stars, high).items():
+        stars[name] = column
+    mean, sigma = np.array([c.velocity for c in components])[which].T
+    stars["velocity"] = rng.normal(mean, sigma)
+    stars["radius"], stars["distance_modulus"] = np.array([c.cluster for c in components])[which].T
+    # No star is richer than the richest isochrone.
+    return stars[fe_h < 0.5]
+
+
+def _alpha(rng, fe_h, high):
+    """[Mg/Fe] and [Si/Fe] on the two sequences of the disk.
+
+    Low: near solar, rising slowly to low metallicity. High: a plateau at +0.32 falling from [Fe/H] = -0.7 to
+    meet the low one above solar (shapes after Hayden et al. 2015, ApJ 808, 132, fig. 4). Silicon, partly
+    made in Type Ia supernovae, spans less than magnesium; the two scatter together and apart.
+    """
+    low_mg = 0.03 - 0.13 * np.minimum(fe_h, 0.15) + 0.05 * np.maximum(fe_h - 0.15, 0)
+    high_mg = np.clip(0.32 - 0.26 * (fe_h + 0.7), low_mg, 0.34)
+    mean = np.where(high, high_mg, low_mg)
+    n = len(fe_h)
+    common, own_mg, own_si = rng.normal(size=(3, n))
+    mg_fe = mean + 0.028 * common + 0.018 * own_mg
+    si_fe = 0.01 + 0.72 * mean + 0.020 * common + 0.020 * own_si
+    return mg_fe, si_fe
+
+
+@cache
+def _isochrone(m_h):
+    """Points of one isochrone and the weight of each segment between neighbours of one phase."""
+    table = mist(MIST_AGE, m_h)
+    phase = np.array([_PHASES.index(p) for p in table["phase"]])
+    mass = table["initial_mass"].value
+    luminosity = table["log_luminosity"].value
+    middle = (mass[1:] + mass[:-1]) / 2
+    # Salpeter 1955: dN = m^-2.35 dm, with what a magnitude limit lets in.
+    weight = np.abs(np.diff(mass)) * middle**-2.35 * 10 ** (LUMINOSITY_WEIGHT * luminosity[1:])
+    # The stretch from the tip to the clump is not on the isochrone.
+    weight[(phase[:-1] == _PHASES.index("RGB")) & (phase[1:] == _PHASES.index("CHeB"))] = 0
+    return table["teff"].value, table["logg"].value, luminosity, phase, np.cumsum(weight) / weight.sum()
+
+
+def _along_isochrone(rng, m_h):
+    """Teff, log g, log L and phase of one star per metallicity, by inverse transform in initial mass."""
+    n = len(m_h)
+    teff, logg, luminosity = np.empty((3, n))
+    phase = np.empty(n, int)
+    place, between = rng.random((2, n))
+    nearest = np.clip(np.round(m_h / 0.05) * 0.05, -1.0, 0.5).round(2)
+    for value in np.unique(nearest):
+        here = nearest == value
+        t, g, light, phases, cumulative = _isochrone(float(value))
+        segment = np.searchsorted(cumulative, place[here], side="right")
+        f = between[here]
+        teff[here] = (1 - f) * t[segment] + f * t[segment + 1]
+        logg[here] = (1 - f) * g[segment] + f * g[segment + 1]
+        luminosity[here] = (1 - f) * light[segment] + f * light[segment + 1]
+        phase[here] = phases[segment]
+    # Off the nearest isochrone by its slope in metallicity, about -250 K/dex; below the carried -1 giants go
+    # on getting hotter, more slowly.
+    slope = np.where(m_h < -1, -150.0, -250.0)
+    teff += slope * (m_h - nearest) + rng.normal(0, TEFF_SCATTER, n)
+    logg += rng.normal(0, LOGG_SCATTER, n)
+    return {"teff": teff, "logg": logg, "log_luminosity": luminosity, "phase": phase}
+
+
+def _chemistry(rng, stars, high_alpha):
+    """Abundances that are no label, and the broadening.
+
+    C and N: the first dredge-up (log g about 3.5) lowers C and raises N; above the bump (log g 2.4) extra
+    mixing goes on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). Their scatter is that of
+    birth abundances and of masses, anticorrelated through the CN cycle.
+    """
+    logg, fe_h, mg_fe = (np.asarray(stars[name], float) for name in ("logg", "fe_h", "mg_fe"))
+    n = len(logg)
+    mixed = 1 / (1 + np.exp((logg - 3.45) / 0.08))
+    extra = np.clip(2.4 - logg, 0, 1.2) * np.clip(-fe_h, 0, 1) * 0.35
+    birth, cycle, own = rng.normal(size=(3, n))
+    chemistry = {name: rng.normal(0, 0.03, n) for name in HIDDEN if name.endswith("_fe")}
+    carbon = 0.02 + 0.08 * high_alpha - 0.13 * mixed - extra
+    chemistry["c_fe"] = carbon + 0.03 * birth - 0.03 * cycle
+    chemistry["n_fe"] = 0.02 + 0.25 * mixed + 1.2 * extra + 0.25 * np.maximum(fe_h, 0) + 0.06 * cycle + 0.04 * own
+    for name, share in (("o_fe", 0.90), ("s_fe", 0.7), ("ca_fe", 0.55), ("ti_fe", 0.75), ("al_fe", 0.7)):
+        chemistry[name] = share * mg_fe + chemistry[name]
+    chemistry["mn_fe"] = chemistry["mn_fe"] + 0.20 * fe_h
+    # Relations of Holtzman et al. 2018, AJ 156, 125, and a scatter about them.
+    vmicro = 10 ** (0.226 - 0.0228 * logg + 0.0297 * logg**2 - 0.0113 * logg**3)
+    chemistry["vmicro"] = vmicro * np.exp(rng.normal(0, 0.03, n))
+    chemistry["vmacro"] = 10 ** (0.471 - 0.254 * fe_h) * np.exp(rng.normal(0, 0.06, n))
+    return chemistry

@@ -1,0 +1,169 @@
+"""The survey's stars: who is drawn in each field, so that every cut of the catalogue has something to do."""
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import vstack
+
+from lab2.simulate import catalogue, oddities
+from lab2.simulate.population import FIELDS, M15_MEMBERS, METAL_POOR, draw_dwarfs, draw_giants, labels_of
+
+__all__ = ["NAMED", "draw_survey", "mystery_star"]
+
+# Stars that the lab asks for by name, and their fields: ordinary giants.
+NAMED = {"M15": "2M21235315+1244123", "K2_C4_168-21": "2M03533659+2512012"}
+NAMED_SNR = 170.0
+ORDINARY = (4650.0, 2.2, -0.25, 0.08, 0.06)
+_SPREAD = (200.0, 0.5, 0.25, 0.1, 0.1)
+
+# Rows of each kind besides the giants that the cuts keep, for each of those.
+DWARFS, FAINT, POOR, M15_POOR, UNLABELLED = 0.30, 0.10, 0.025, 0.06, 0.03
+# Stars with a second row.
+SECOND = 1 / 60
+FAINT_H = (13.6, 14.8)
+
+
+def draw_survey(seed, n_stars):
+    """Draw the stars of all fields.
+
+    Parameters
+    ----------
+    seed : int
+    n_stars : int
+        Distinct stars that pass the cuts of problem 1.
+
+    Returns
+    -------
+    selected : astropy.table.Table
+        The `n_stars` giants, truth and catalogue columns together, with `oddity`.
+    rows : astropy.table.Table
+        Every row of the catalogue: the selected, the others and second rows.
+    """
+    selected, others = [], []
+    for i, (field, n) in enumerate(zip(FIELDS, _shares(n_stars), strict=True)):
+        rng = np.random.default_rng([seed, 0, i])
+        giants = _collect(rng, field, n, draw_giants, _passes)
+        if field.name in NAMED:
+            _name_one(giants, NAMED[field.name])
+        selected.append(giants)
+        others.extend(_others(rng, field, n))
+    selected = vstack(selected)
+    rng = np.random.default_rng([seed, 1])
+    named = np.isin(selected["apogee_id"], list(NAMED.values()))
+    oddities.assign(rng, selected, np.flatnonzero(~named))
+    others = vstack(others)
+    others["oddity"] = ""
+    for stars in (selected, others):
+        _complete(rng, stars)
+    repeatable = np.flatnonzero((selected["snr"] > 80) & ~named)
+    n_second = min(max(2, round(SECOND * n_stars)), len(repeatable))
+    repeated = selected[np.sort(rng.choice(repeatable, n_second, replace=False))]
+    second = catalogue.second_rows(rng, repeated, {field.name: field.neighbour for field in FIELDS})
+    return selected, vstack([selected, others, second])
+
+
+def mystery_star(seed):
+    """The star whose labels nobody tells: one row like those of `draw_survey`, in no catalogue."""
+    rng = np.random.default_rng([seed, 4])
+    # Of many giants of a field, the chemistry of one; its labels are set.
+    star = draw_giants(rng, FIELDS[0], 1)
+    for name, value in zip(("teff", "logg", "fe_h", "mg_fe", "si_fe"), (4550, 2.0, -0.65, 0.30, 0.20), strict=True):
+        star[name] = float(value)
+    for name, value in (("c_fe", -0.05), ("n_fe", 0.20), ("o_fe", 0.30), ("vmicro", 1.6), ("vmacro", 4.3)):
+        star[name] = value
+    star["radius"] = np.nan
+    catalogue.observe(rng, FIELDS[0], star)
+    catalogue.aspcap(rng, star)
+    star["apogee_id"], star["oddity"], star["n_visits"] = "MYSTERY", "", 1
+    _set_snr(star, 0, 350.0)
+    _complete(rng, star)
+    return star
+
+
+def _shares(n_stars):
+    """Stars of each field: proportional, at least one, adding up."""
+    exact = np.cumsum([field.share for field in FIELDS]) * n_stars
+    return np.diff(np.round(np.r_[0, exact])).astype(int)
+
+
+def _passes(stars):
+    """The cuts of problem 1 on catalogue labels."""
+    return (
+        (stars["snr"] >= 50) & (stars["LOGG"] <= 4) & (stars["TEFF"] <= 5700) & (stars["FE_H"] >= -1)
+    )
+
+
+def _collect(rng, field, n, draw, wanted, **options):
+    """Draw and observe stars until `n` of them are wanted."""
+    rounds, found = [], 0
+    while found < n:
+        stars = draw(rng, field, n + 20)
+        catalogue.observe(rng, field, stars, **options)
+        catalogue.aspcap(rng, stars)
+        rounds.append(stars[wanted(stars)])
+        found += len(rounds[-1])
+    return vstack(rounds)[:n]
+
+
+def _others(rng, field, n):
+    """Stars of one field that the cuts remove, each kind at least once."""
+
+    def count(share):
+        return max(1, round(share * n))
+
+    def fails(stars):
+        return ~_passes(stars)
+
+    def members(population):
+        return lambda rng, field, n: draw_giants(rng, field, n, (population,))
+
+    dwarfs = _collect(rng, field, count(DWARFS), draw_dwarfs, fails)
+    faint = _collect(rng, field, count(FAINT), draw_giants, lambda stars: stars["snr"] < 50, h_range=FAINT_H)
+    poor = [_collect(rng, field, count(POOR), members(METAL_POOR), fails)]
+    if field.name == "M15":
+        poor.append(_collect(rng, field, count(M15_POOR), members(M15_MEMBERS), fails))
+    unlabelled = _collect(rng, field, count(UNLABELLED), draw_giants, _passes)
+    columns = [c for c in unlabelled.colnames if c.isupper() and not c.endswith("FLAG")]
+    for row in range(len(unlabelled)):
+        if row % 2 == 0:
+            # NO_ASPCAP_RESULT: no label at all
+            unlabelled["ASPCAPFLAG"][row] = 1 << 31
+            missing = columns
+        else:
+            missing = [c for c in columns if c.startswith(("SI_FE", "MG_FE"))]
+        for column in missing:
+            unlabelled[column][row] = np.nan
+    return [dwarfs, faint, *poor, unlabelled]
+
+
+def _name_one(giants, name):
+    """Give the most ordinary giant the name, its place on the sky and a good S/N."""
+    distance = np.sum(((labels_of(giants) - ORDINARY) / _SPREAD) ** 2, axis=1)
+    row = int(np.argmin(distance))
+    text = name[2:]
+    ra = 15 * (int(text[:2]) + int(text[2:4]) / 60 + int(text[4:8]) / 360000)
+    sign = -1 if text[8] == "-" else 1
+    dec = sign * (int(text[9:11]) + int(text[11:13]) / 60 + int(text[13:16]) / 36000)
+    place = SkyCoord(ra * u.deg, dec * u.deg).galactic
+    giants["apogee_id"][row], giants["ra"][row], giants["dec"][row] = name, ra, dec
+    giants["glon"][row], giants["glat"][row] = place.l.deg, place.b.deg
+    _set_snr(giants, row, max(giants["snr"][row], NAMED_SNR))
+
+
+def _set_snr(stars, row, snr):
+    """Brighten a star to a signal-to-noise ratio."""
+    brighter = 5 * np.log10(snr / stars["snr"][row])
+    for column in ("j", "h", "k"):
+        stars[column][row] -= brighter
+    stars["snr"][row] = snr
+
+
+def _complete(rng, stars):
+    """Velocities, and what every catalogue row has."""
+    n = len(stars)
+    stars["v_helio"] = stars["velocity"]
+    several = np.asarray(stars["n_visits"]) > 1
+    stars["v_scatter"] = np.where(several, np.abs(rng.normal(0, 0.12, n)), 0.0)
+    binary = several & (np.asarray(stars["oddity"]) == "binary")
+    stars["v_scatter"][binary] = rng.uniform(2, 20, binary.sum())
+    stars["telescope"], stars["EXTRATARG"] = np.full(n, "apo25m"), np.zeros(n, dtype="i4")

@@ -1,0 +1,145 @@
+"""Write a simulated survey: the folder that SDSS would give for the four fields."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from lab2 import apstar, manifest
+from lab2.simulate import catalogue
+from lab2.simulate.instrument import observe_star
+from lab2.simulate.oddities import disturb
+from lab2.simulate.population import FIELDS, labels_of
+from lab2.simulate.spectra import HIDDEN, spectrum
+from lab2.simulate.stars import draw_survey, mystery_star
+
+__all__ = ["make_survey"]
+
+BATCH = 64  # stars whose spectra are computed together
+SMALLEST = 20
+# The Earth's velocity towards a star stays within its orbital speed [km/s].
+EARTH_VELOCITY = 28.0
+
+
+def make_survey(folder, seed=128, n_stars=1886, progress=True):
+    """Simulate the survey of the four fields and write it as SDSS would.
+
+    The folder gets allStar.fits (the whole catalogue of the fields, DR17 column names), an apStar file for each
+    star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (the true labels, abundances and oddity of
+    each apStar star) and manifest.json. It appears when it is complete; one of that name is replaced then.
+    The same arguments give the same bytes, but for the date in the manifest.
+
+    Parameters
+    ----------
+    folder : path-like
+        Folder to make; its name is the survey's.
+    seed : int
+        Seed of every random number, not negative.
+    n_stars : int
+        Distinct stars that pass the cuts, at least 20. From 100 on every kind of oddity is among them.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        If `seed` is negative or `n_stars` below 20.
+    TypeError
+        If either is no integer.
+    """
+    _check("seed", seed, 0)
+    _check("n_stars", n_stars, SMALLEST)
+    folder = Path(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+
+    selected, rows = draw_survey(seed, n_stars)
+    locations = {name: 5001 + i for i, name in enumerate(f.name for f in FIELDS)}
+    locations.update({field.neighbour: 5101 + i for i, field in enumerate(FIELDS)})
+    catalogue.allstar(rows, locations).write(partial / "allStar.fits")
+    _truth(selected).write(partial / "truth.ecsv")
+    mystery = mystery_star(seed)
+    _write_star(partial / "mystery.fits", mystery[0], _spectra(mystery)[0], np.random.default_rng([seed, 5]))
+    with tqdm(total=n_stars, desc="simulating", unit="star", disable=not progress) as bar:
+        for start in range(0, n_stars, BATCH):
+            batch = selected[start : start + BATCH]
+            for i, (star, flux) in enumerate(zip(batch, _spectra(batch), strict=True), start):
+                path = partial / "apStar" / star["field"] / f"apStar-dr17-{star['apogee_id']}.fits"
+                _write_star(path, star, flux, np.random.default_rng([seed, 2, i]))
+                bar.update()
+    about = {"simulated": True, "seed": int(seed), "n_stars": int(n_stars), "label_tree": "simulated"}
+    manifest.write(partial, survey=folder.name, **about)
+    _replace(partial, folder)
+    return folder
+
+
+def _check(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} = {value} is too small; give at least {least}")
+
+
+def _spectra(stars):
+    hidden = {name: np.asarray(stars[name], float) for name in HIDDEN}
+    return spectrum(labels_of(stars), hidden)
+
+
+def _truth(selected):
+    columns = ["apogee_id", "field", "teff", "logg", "fe_h", "mg_fe", "si_fe", *HIDDEN, "velocity", "ak", "oddity"]
+    truth = selected[columns]
+    for name in columns:
+        if truth[name].dtype.kind == "f":
+            truth[name] = np.round(truth[name], 4)
+    # ECSV has no empty string: a star without an oddity says so.
+    truth["oddity"] = np.where(truth["oddity"] == "", "none", truth["oddity"])
+    truth.meta["comments"] = ["true labels of the simulated stars; [X/Fe] in dex, teff in K, v... in km/s, ak in mag"]
+    return truth
+
+
+def _write_star(path, star, flux, rng):
+    """Observe one star and write its apStar file."""
+    n_visits = int(star["n_visits"])
+    barycentric = rng.uniform(-EARTH_VELOCITY, EARTH_VELOCITY, n_visits)
+    v_helio = star["v_helio"] + star["v_scatter"] * rng.normal(size=n_visits)
+    velocities = v_helio - barycentric
+    labels = np.array([star[name] for name in ("teff", "logg", "fe_h", "mg_fe", "si_fe")])
+    flux = disturb(rng, star["oddity"], flux, labels)
+    *rows, _, chip_range = observe_star(rng, flux, star, velocities)
+    header = {
+        "FIELD": str(star["field"]),
+        "OBJID": str(star["apogee_id"]),
+        "SNR": round(float(star["snr"]), 4),
+        **{name.upper(): round(float(star[name]), 6) for name in ("ra", "dec", "glon", "glat", "j", "h", "k")},
+        "NVISITS": n_visits,
+        "STARFLAG": int(star["STARFLAG"]),
+        "ANDFLAG": int(star["STARFLAG"]),
+        "VHELIO": round(float(v_helio.mean()), 4),
+        "VSCATTER": round(float(star["v_scatter"]), 4),
+        "RV_TEFF": round(float(labels[0] + rng.normal(0, 120)), 1),
+        "RV_LOGG": round(float(labels[1] + rng.normal(0, 0.3)), 2),
+        "RV_FEH": round(float(labels[2] + rng.normal(0, 0.12)), 2),
+        **chip_range,
+    }
+    for i, (earth, star_velocity) in enumerate(zip(barycentric, v_helio, strict=True), 1):
+        header.update({f"BC{i}": round(float(earth), 4), f"VHELIO{i}": round(float(star_velocity), 4)})
+        header[f"VRAD{i}"] = round(float(star_velocity - earth), 4)
+    apstar.write(path, *rows, header)
+
+
+def _replace(partial, folder):
+    """Put the complete folder in its place."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)

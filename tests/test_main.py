@@ -1,0 +1,125 @@
+import subprocess
+import sys
+import tomllib
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from lab2 import manifest, paths
+from lab2.__main__ import main
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    heavy = "{'numpy', 'xarray', 'matplotlib', 'pymc', 'torch', 'papermill'} & set(sys.modules)"
+    code = f"import sys, lab2.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nprint({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("set()\n")
+    for command in ["simulate", "survey", "run", "checkpoints", "report", "label"]:
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["survey", "--survey", "dr17"], "survey 'dr17' was never made"),
+        (["survey", "--survey", "a/b"], "one plain word"),
+        (["simulate", "--survey", "../x"], "one plain word"),
+        (["run", "77"], "there is no notebook 77"),
+        (["checkpoints", "--name", "a/b"], "written like Firstname_Lastname"),
+        (["checkpoints", "--number", "4"], "1, 2 and 3, not 4"),
+        (["report"], "never made|not executed|no notebooks"),
+        (["label", "x.fits"], "no model .*04_model.nc; notebook 04 makes it"),
+    ],
+)
+def test_errors_of_the_user_are_one_line(home, capsys, arguments, message):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("lab2: error: ")
+    assert error.count("\n") == 1
+    import re
+
+    assert re.search(message, error)
+
+
+@pytest.mark.parametrize("given", ["mystery", "=x", "a b=1"])
+def test_a_parameter_is_written_name_value(capsys, given):
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "07", "--parameters", given])
+    assert stopped.value.code == 2
+    assert "name=value" in capsys.readouterr().err
+
+
+def test_parameters_reach_the_notebooks(home, monkeypatch, capsys):
+    asked = {}
+    monkeypatch.setattr("lab2.report.run.run", lambda *given: asked.update(given=given) or ["done"])
+    main(
+        [
+            "run",
+            "07",
+            "--survey",
+            "dr17",
+            "--parameters",
+            "mystery=/a/b.fits",
+            "seed=3",
+            "--parameters",
+            "x=1e-3",
+        ]
+    )
+    assert asked["given"] == (["07"], "dr17", {"mystery": "/a/b.fits", "seed": 3, "x": 1e-3})
+    assert capsys.readouterr().out == "done\n"
+
+
+def test_a_failed_notebook_is_exit_status_1(home, monkeypatch, capsys):
+    from lab2.report.run import NotebookError
+
+    def fail(*given):
+        raise NotebookError("notebook: 03\n    cell: x\n   cause: y")
+
+    monkeypatch.setattr("lab2.report.run.run", fail)
+    assert main(["run"]) == 1
+    assert capsys.readouterr().err == "notebook: 03\n    cell: x\n   cause: y\n"
+
+
+def test_a_survey_of_ones_own(home, capsys):
+    folder = home / "data" / "mine"
+    (folder / "apStar" / "M15").mkdir(parents=True)
+    (folder / "allStar.fits").write_bytes(b"x" * 2_000_000)
+    (folder / "apStar" / "M15" / "apStar-1.fits").write_bytes(b"x")
+    assert main(["survey", "--survey", "mine"]) == 0
+    assert capsys.readouterr().out == "survey 'mine' (observed): 1 spectra, 2 MB; manifest.json written\n"
+    assert main(["survey", "--survey", "mine"]) == 0
+    assert "all files as in manifest.json" in capsys.readouterr().out
+
+
+def test_the_simulated_survey_passes_its_own_check(tiny_survey, capsys, monkeypatch):
+    monkeypatch.setenv("LAB2_HOME", str(tiny_survey.parents[1]))
+    assert manifest.check("simulated")[1] is False
+    assert main(["survey"]) == 0
+    assert "(simulated)" in capsys.readouterr().out
+
+
+def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsys):
+    from lab2 import apstar, cannon, catalog, continuum
+
+    monkeypatch.setenv("LAB2_HOME", str(tiny_survey.parents[1]))
+    giants, _ = catalog.select_giants(catalog.load("simulated"))
+    files = catalog.spectrum_paths(giants, "simulated")
+    raw = apstar.mask_bad_pixels(apstar.read_many(files, progress=False))
+    model = cannon.train(catalog.attach(continuum.normalize(raw), giants))
+    model.save(tmp_path / "model.nc")
+    out = tmp_path / "labels.ecsv"
+    chosen = [str(files[0]), str(real_spectra["giant"]), "--model", str(tmp_path / "model.nc"), "--out"]
+    assert main(["label", *chosen, str(out)]) == 0
+    assert capsys.readouterr().out.startswith("2 stars, ")
+    table = QTable.read(out)
+    assert list(table["star"]) == [giants["APOGEE_ID"][0], "2M17335483-2753043"]
+    assert str(table["teff"].unit) == "K"
+    assert abs(table["teff"][0].value - giants["TEFF"][0]) < 300
+    assert np.all(table["sigma_teff"].value > 0)
+    assert main(["label", *chosen, "labels.txt"]) == 2
+
+
+def test_the_command_is_installed():
+    project = tomllib.loads((paths.root() / "pyproject.toml").read_text())["project"]
+    assert project["scripts"]["lab2"] == "lab2.__main__:main"

@@ -1,0 +1,66 @@
+"""The lab itself: every notebook on a small survey, then the checkpoints and the report."""
+
+import nbformat
+import pytest
+from test_typst import text_of
+
+from lab2 import paths
+from lab2.report.checkpoints import CHECKPOINTS, checkpoint, report
+from lab2.report.run import NotebookError, find, run
+
+SOURCES = find()
+
+
+@pytest.fixture(scope="module")
+def outcomes(tiny_survey):
+    """What became of each notebook: None, or the error."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB2_HOME", str(tiny_survey.parents[1]))
+        for source in SOURCES:
+            try:
+                run([source.stem], progress=False)
+                found[source.stem] = None
+            except NotebookError as error:
+                found[source.stem] = str(error)
+        yield found
+
+
+def captions(source):
+    """The captions on an executed notebook."""
+    outputs = [o for cell in source.cells for o in cell.get("outputs", ())]
+    return [o.data["text/markdown"] for o in outputs if o.metadata.get("lab2", {}).get("role") == "caption"]
+
+
+@pytest.mark.parametrize("stem", [source.stem for source in SOURCES])
+def test_a_notebook_runs_from_top_to_bottom(outcomes, stem):
+    assert outcomes[stem] is None
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_notebook_is_kept_without_outputs(source):
+    cells = nbformat.read(source, as_version=4).cells
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    assert cells[0].source.startswith("# ")
+
+
+@pytest.mark.parametrize("number", [n for n in CHECKPOINTS if len(SOURCES) >= 9])
+def test_a_checkpoint_shows_its_figures(outcomes, number):
+    pages = text_of(checkpoint(number, name="Jane_Doe").read_bytes())
+    assert f"Astro 128, Lab 2: checkpoint {number}" in pages[0]
+    assert "Jane Doe" in pages[0]
+    assert all("Simulated survey" in page for page in pages)
+    text = "\n".join(pages)
+    assert "Figure 1." in text
+    assert "Figure 2." in text
+    assert "import " not in text
+
+
+@pytest.mark.parametrize("whole", [True] if len(SOURCES) >= 9 else [])
+def test_the_report_holds_every_figure_and_table(outcomes, whole):
+    text = "\n".join(text_of(report().read_bytes()))
+    made = [nbformat.read(paths.build_folder("simulated") / source.name, as_version=4) for source in SOURCES]
+    shown = sum(len(captions(notebook)) for notebook in made)
+    numbered = [kind for kind in ("Figure", "Table") for n in range(1, shown + 1) if f"{kind} {n}." in text]
+    assert len(numbered) == shown > 0
+    assert "import " not in text

@@ -1,0 +1,312 @@
+"""The simulated survey: its files, its physics, its noise."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+from scipy.spatial.distance import pdist
+
+from lab2 import apstar, catalog, labels, lines
+from lab2.simulate import make_survey, spectrum
+from lab2.simulate import spectra as generator
+from lab2.simulate.atmosphere import ATOMS, layer
+from lab2.simulate.catalogue import apogee_id
+from lab2.simulate.instrument import CHIP_EDGES, observe_star
+from lab2.simulate.oddities import ODDITIES, disturb
+from lab2.simulate.population import FIELDS, draw_giants
+from lab2.simulate.sky import airglow
+from lab2.simulate.stars import NAMED, draw_survey
+
+GIANT = np.array([4550.0, 2.0, -0.3, 0.1, 0.1])
+NAMES = [label.name for label in labels.LABELS]
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory):
+    return make_survey(tmp_path_factory.mktemp("data") / "small", seed=7, n_stars=24, progress=False)
+
+
+def changed(**values):
+    vector = GIANT.copy()
+    for name, value in values.items():
+        vector[NAMES.index(name)] = value
+    return vector
+
+
+def pixels_of(element, least):
+    return np.rint(generator.pixel_of(lines.strong_lines(element, least)["wavelength"].value)).astype(int)
+
+
+def test_folder_is_whole_and_as_its_manifest_says(survey):
+    about = json.loads((survey / "manifest.json").read_text())
+    on_disk = {p.relative_to(survey).as_posix() for p in survey.rglob("*") if p.is_file()}
+    assert set(about["files"]) == on_disk - {"manifest.json"}
+    assert about["simulated"] is True
+    assert about["survey"] == "small"
+    assert (about["seed"], about["n_stars"], about["label_tree"]) == (7, 24, "simulated")
+    assert not survey.with_name("small.partial").exists()
+
+
+def test_cuts_leave_the_number_asked_for_and_each_removes_something(survey):
+    table = QTable.read(survey / "allStar.fits", hdu=1)
+    giants, cutflow = catalog.select_giants(table)
+    assert len(giants) == 24
+    assert (cutflow["removed"][1:] > 0).all()
+    assert set(NAMED.values()) <= set(np.asarray(giants["APOGEE_ID"], str))
+    assert set(np.asarray(giants["FIELD"], str)) == {field.name for field in FIELDS}
+
+
+def test_catalogue_has_types_and_null_of_dr17(survey):
+    table = Table.read(survey / "allStar.fits", hdu=1)
+    kinds = {"TEFF": "f4", "SNR": "f4", "NVISITS": "i4", "EXTRATARG": "i4", "ASPCAPFLAG": "i8", "RA": "f8"}
+    assert {name: table[name].dtype.newbyteorder("=").str[1:] for name in kinds} == kinds
+    assert (table["TEFF"] == labels.CATALOG_NULL).any()
+    assert np.isfinite(table["SI_FE"]).all()
+    lesser = table[(table["EXTRATARG"] & 1 << 4) > 0]
+    assert len(lesser) == 2
+    assert set(lesser["APOGEE_ID"]) <= set(table["APOGEE_ID"][table["EXTRATARG"] == 0])
+    assert set(lesser["TELESCOPE"]) == {"apo25m", "apo1m"}
+    assert len(set(table["APSTAR_ID"])) == len(table)
+
+
+def test_every_selected_star_has_a_spectrum_and_a_truth(survey):
+    giants, _ = catalog.select_giants(QTable.read(survey / "allStar.fits", hdu=1))
+    truth = QTable.read(survey / "truth.ecsv")
+    paths = {str(g["APOGEE_ID"]): survey / "apStar" / g["FIELD"] / g["FILE"] for g in giants}
+    assert set(truth["apogee_id"]) == set(paths)
+    raw = apstar.read_many(paths.values(), progress=False)
+    assert list(raw.star.values) == list(paths)
+    np.testing.assert_allclose(raw.snr, giants["SNR"], rtol=1e-5)
+    masked = np.isinf(apstar.mask_bad_pixels(raw).error).sum("wavelength")
+    assert 790 < float(masked.mean()) < 1250
+    # the level of a star of magnitude H
+    flux = raw.flux.where((raw.bitmask & 0x0FFF) == 0).median("wavelength")
+    np.testing.assert_allclose(flux, 1.12e7 * 10 ** (-0.4 * np.asarray(giants["H"])), rtol=0.25)
+
+
+def test_mystery_star_is_in_no_catalogue(survey):
+    raw = apstar.read(survey / "mystery.fits")
+    assert raw.star.item() == "MYSTERY"
+    assert raw.snr.item() > 300
+    assert "MYSTERY" not in set(Table.read(survey / "allStar.fits", hdu=1)["APOGEE_ID"])
+
+
+def test_same_seed_same_bytes_another_seed_others(survey, tmp_path):
+    again = make_survey(tmp_path / "again", seed=7, n_stars=24, progress=False)
+    other = make_survey(tmp_path / "other", seed=8, n_stars=24, progress=False)
+    files = [json.loads((folder / "manifest.json").read_text())["files"] for folder in (survey, again, other)]
+    assert files[0] == files[1]
+    assert files[0]["mystery.fits"] != files[2]["mystery.fits"]
+
+
+def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "old.txt").write_text("old")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lab2.simulate.survey.observe_star", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make_survey(folder, n_stars=20, progress=False)
+    assert (folder / "old.txt").read_text() == "old"
+    make_survey(folder, n_stars=20, progress=False)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
+    assert not (folder / "old.txt").exists()
+
+
+@pytest.mark.parametrize(("options", "error"), [
+    ({"n_stars": 19}, ValueError), ({"seed": -1}, ValueError), ({"seed": 1.5}, TypeError),
+    ({"n_stars": True}, TypeError),
+])  # fmt: skip
+def test_bad_arguments_are_refused(options, error, tmp_path):
+    with pytest.raises(error, match=next(iter(options))):
+        make_survey(tmp_path / "none", progress=False, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_full_catalogue_has_the_labs_number_of_stars_and_every_oddity():
+    selected, rows = draw_survey(128, 1886)
+    assert len(selected) == len(set(selected["apogee_id"])) == 1886
+    assert set(ODDITIES) < set(selected["oddity"])
+    assert 0.03 < np.mean(selected["oddity"] != "") < 0.07
+    assert 2500 < len(rows) < 3100
+    metallicity = {f.name: np.median(selected["fe_h"][selected["field"] == f.name]) for f in FIELDS}
+    members = np.isfinite(selected["radius"])
+    assert abs(np.median(selected["fe_h"][members]) - 0.31) < 0.03
+    assert metallicity["M15"] < metallicity["K2_C4_168-21"] < metallicity["060+00"]
+    small, _ = draw_survey(128, 150)
+    assert set(ODDITIES) < set(small["oddity"])
+
+
+def test_giants_lie_on_a_branch_and_a_clump():
+    stars = draw_giants(np.random.default_rng(3), FIELDS[3], 3000)
+    counts, edges = np.histogram(stars["logg"], np.arange(0.5, 3.6, 0.2))
+    assert 2.2 < edges[np.argmax(counts)] < 2.5
+    branch = np.abs(stars["logg"] - 1.5) < 0.2
+    assert np.corrcoef(stars["teff"][branch], stars["fe_h"][branch])[0, 1] < -0.8
+    mg_si = np.corrcoef(stars["mg_fe"], stars["si_fe"])[0, 1]
+    assert 0.75 < mg_si < 0.97
+    # the first dredge-up
+    c_n = np.asarray(stars["c_fe"] - stars["n_fe"])
+    assert c_n[stars["logg"] > 3.65].mean() - c_n[stars["logg"] < 3.0].mean() > 0.25
+
+
+def test_names_follow_from_coordinates():
+    assert apogee_id([320.97146], [12.73674]) == ["2M21235315+1244122"]
+    assert apogee_id([15 * (1 + 2 / 60 + 3.04 / 3600)], [-(5 + 6 / 60 + 7.8 / 3600)]) == ["2M01020304-0506078"]
+
+
+def test_flux_is_one_between_lines_and_positive_everywhere():
+    flux = spectrum(GIANT)
+    assert flux.shape == (8575,)
+    assert 0 < flux.min() < 0.7
+    assert flux.max() <= 1
+    assert np.percentile(flux, 90) > 0.995
+
+
+def test_one_star_and_many_agree():
+    many = spectrum([GIANT, changed(teff=5000.0), GIANT], {"c_fe": [0.0, 0.1, -0.2]})
+    np.testing.assert_allclose(many[2], spectrum(GIANT, {"c_fe": -0.2}), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "element"), [("mg_fe", "Mg"), ("si_fe", "Si"), ("fe_h", "Fe")])
+def test_more_of_an_element_deepens_its_lines(name, element):
+    more = spectrum(GIANT) - spectrum(changed(**{name: GIANT[NAMES.index(name)] + 0.2}))
+    own = pixels_of(element, 1.5)
+    assert more[own].min() > 0
+    assert more[own].mean() > 5 * np.median(np.abs(more))
+
+
+@pytest.mark.parametrize("molecule", ["CO", "CN", "OH"])
+def test_molecules_fade_in_hotter_stars(molecule):
+    strong = pixels_of(molecule, 1.0)
+    depth = [1 - spectrum(changed(teff=t))[strong].mean() for t in (4000.0, 4500.0, 5000.0, 5500.0)]
+    assert (np.diff(depth) < 0).all()
+
+
+def test_carbon_and_nitrogen_drive_their_molecules():
+    plain = spectrum(GIANT, {"c_fe": 0.0, "n_fe": 0.0})
+    for given, molecule in (({"c_fe": 0.2, "n_fe": 0.0}, "CO"), ({"c_fe": 0.0, "n_fe": 0.3}, "CN")):
+        strong = pixels_of(molecule, 1.2)
+        assert np.mean(plain[strong] - spectrum(GIANT, given)[strong]) > 0.005
+
+
+def test_lines_saturate():
+    log_eta, width = generator._curve_of_growth()
+    slope = np.gradient(np.log10(width), log_eta)
+    assert slope[log_eta < -3] == pytest.approx(1, abs=0.01)
+    assert slope[np.abs(log_eta - 1.8) < 0.1].max() < 0.35
+    assert slope[log_eta > 5.5] == pytest.approx(0.5, abs=0.03)
+
+
+def test_spectrum_is_no_quadratic_of_the_labels():
+    rng = np.random.default_rng(5)
+    low, high = np.array([[3900, 0.8, -0.9, 0, 0], [5000, 3.3, 0.3, 0.3, 0.3]], float)
+    x = rng.uniform(-1, 1, (300, 5))
+    flux = spectrum((low + high) / 2 + x * (high - low) / 2)
+    pairs = [x[:, i] * x[:, j] for i in range(5) for j in range(i, 5)]
+    design = np.column_stack([np.ones(300), x, *pairs])
+    residual = flux - design @ np.linalg.lstsq(design, flux)[0]
+    assert np.sqrt(np.mean(residual**2)) > 1e-3
+
+
+def test_layer_is_in_equilibrium():
+    solar = {element: np.zeros(2) for element in ATOMS}
+    slab = layer(np.array([4500.0, 4500.0]), np.array([1.0, 3.0]), solar)
+    dwarfward = np.diff(np.log10(slab.electron_pressure))[0]
+    # cool giants: electrons from metals, so P_e goes nearly as the root of g
+    assert dwarfward == pytest.approx(2 * 0.45, abs=0.15)
+    # all carbon in CO, at most
+    carbon = 10 ** (ATOMS["C"][0] - 12)
+    cool = layer(np.array([3800.0]), np.array([1.0]), {e: np.zeros(1) for e in ATOMS})
+    from lab2.simulate.atmosphere import _molecular_partition
+
+    in_co = cool.fraction("CO") * _molecular_partition("CO", cool.temperature)
+    assert 0.95 < in_co.item() / carbon < 1.0001
+
+
+@pytest.mark.parametrize(("bad", "message"), [
+    (changed(teff=3000.0), "teff = 3000"), (changed(logg=5.0), "logg = 5"), (changed(fe_h=np.nan), "NaN"),
+    (GIANT[:4], "shape"),
+])  # fmt: skip
+def test_labels_outside_are_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
+        spectrum(bad)
+
+
+def test_unknown_abundance_is_refused():
+    with pytest.raises(ValueError, match="uranium"):
+        spectrum(GIANT, {"uranium_fe": 0.0})
+
+
+def an_observed_star(n_visits, seed=0, oddity="", snr=150.0):
+    star = Table({"teff": [4550.0], "ak": [0.3], "h": [11.0], "snr": [snr], "oddity": [oddity]})[0]
+    rng = np.random.default_rng(seed)
+    velocities = np.linspace(-60, 40, n_visits)
+    return observe_star(rng, spectrum(GIANT), star, velocities), velocities
+
+
+@pytest.mark.parametrize("n_visits", [1, 3])
+def test_noise_of_unflagged_pixels_is_what_the_error_says(n_visits):
+    pulls, snr = [], []
+    for seed in range(6):
+        (flux, error, bitmask, truth, _), _ = an_observed_star(n_visits, seed)
+        good = np.isfinite(flux[0]) & (bitmask[0] == 0)
+        pulls.append((flux[0, good] - truth[good]) / error[0, good])
+        snr.append(1 / np.median(error[0, good] / truth[good]))
+    pulls = np.concatenate(pulls)
+    assert np.std(pulls) == pytest.approx(1, abs=0.03)
+    assert abs(np.mean(pulls)) < 0.05
+    assert np.mean(snr) == pytest.approx(150, rel=0.1)
+
+
+def test_rows_and_gaps_are_those_of_dr17():
+    (flux, _, bitmask, _, edges), _ = an_observed_star(1)
+    assert flux.shape == (2, 8575)
+    assert not flux[1].any()
+    assert np.isnan(flux[0, : edges["BMIN"]]).all()
+    assert np.isfinite(flux[0, edges["GMIN"] : edges["GMAX"] + 1]).all()
+    assert (bitmask[0, np.isnan(flux[0])] == 0).all()
+    (flux, _, _, _, _), _ = an_observed_star(3)
+    assert flux.shape == (5, 8575)
+    assert np.isnan(flux[:2, 0]).all()
+    assert (flux[2:, 0] == 0).all()
+
+
+def test_sky_lines_and_chip_edges_move_with_the_velocity():
+    step = 6e-6 * np.log(10) * 299792.458
+    still, moving = airglow(0.0), airglow(20 * step)
+    assert np.correlate(still[500:8000], moving[480:7980]).item() > 0.99 * np.sum(still[500:8000] ** 2)
+    (*_, edges), velocities = an_observed_star(1)
+    assert edges["BMIN"] == CHIP_EDGES[0][0] - round(velocities[0] / step)
+
+
+def test_persistence_raises_the_blue_end_and_says_so():
+    (flux, _, bitmask, truth, _), _ = an_observed_star(1, oddity="persistence")
+    good = (bitmask[0] & 0xFF) == 0
+    excess = np.where(good, flux[0] / truth - 1, np.nan)
+    assert np.nanmedian(excess[300:800]) > 0.05
+    assert abs(np.nanmedian(excess[4000:6000])) < 0.01
+    assert (bitmask[0, 300:1200] & 1 << apstar.PIXMASK["PERSIST_HIGH"]).all()
+
+
+@pytest.mark.parametrize("kind", ["binary", "wrong_rv", "emission", "rotation"])
+def test_oddities_change_a_spectrum(kind):
+    flux = spectrum(GIANT)
+    odd = disturb(np.random.default_rng(2), kind, flux, GIANT)
+    assert np.std(odd - flux) > 0.01
+    if kind == "rotation":
+        # broader lines take away as much light
+        assert np.sum(1 - odd) == pytest.approx(np.sum(1 - flux), rel=0.01)
+    if kind == "emission":
+        assert odd.max() > 1.04
+
+
+def test_stars_differ_in_more_than_their_labels():
+    stars = draw_giants(np.random.default_rng(1), FIELDS[0], 40)
+    hidden = {name: np.asarray(stars[name]) for name in generator.HIDDEN}
+    assert np.mean(pdist(spectrum(np.tile(GIANT, (40, 1)), hidden)) / np.sqrt(8575)) > 0.003

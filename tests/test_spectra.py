@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from lab2.spectra import check, from_arrays
+
+FLUX, IVAR, WAVELENGTH = np.ones((2, 3)), np.full((2, 3), 4.0), np.array([1.0, 2.0, 3.0])
+
+
+def test_from_arrays_with_defaults():
+    spectra = from_arrays(FLUX, IVAR, WAVELENGTH, [[1, 2], [3, 4]])
+    assert spectra.flux.dims == spectra.ivar.dims == ("star", "wavelength")
+    assert spectra.labels.dims == ("star", "label")
+    assert spectra.star.values.tolist() == ["0", "1"]
+    assert spectra.label.values.tolist() == ["label_0", "label_1"]
+    assert spectra.labels.sel(star="1", label="label_0") == 3.0
+    assert spectra.wavelength.values.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_from_arrays_with_names():
+    spectra = from_arrays(FLUX, IVAR, WAVELENGTH, [[1], [3]], star=["a", "b"], label=["teff"])
+    assert spectra.labels.sel(star="b", label="teff") == 3.0
+
+
+def test_labels_may_be_left_out():
+    assert "labels" not in from_arrays(FLUX, IVAR, WAVELENGTH)
+
+
+def test_lists_are_as_good_as_arrays():
+    assert from_arrays(FLUX.tolist(), IVAR.tolist(), [1.0, 2.0, 3.0]).equals(from_arrays(FLUX, IVAR, WAVELENGTH))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((FLUX[0], IVAR[0], WAVELENGTH), r"got \(3,\), \(3,\) and \(3,\)"),
+        ((FLUX, IVAR[:, :2], WAVELENGTH), r"got \(2, 3\), \(2, 2\) and \(3,\)"),
+        ((FLUX, IVAR, WAVELENGTH[:2]), r"must be .* got \(2, 3\), \(2, 3\) and \(2,\)"),
+        ((FLUX, IVAR, WAVELENGTH, [1, 2]), r"labels must be \(2, n_labels\); got \(2,\)"),
+        ((FLUX, IVAR, WAVELENGTH, [[1], [2], [3]]), r"labels must be \(2, n_labels\); got \(3, 1\)"),
+    ],
+)
+def test_shapes_that_do_not_match(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        from_arrays(*arguments)
+
+
+def test_label_names_that_do_not_match():
+    with pytest.raises(ValueError, match=r"1 label names for 2 labels: \['teff'\]"):
+        from_arrays(FLUX, IVAR, WAVELENGTH, [[1, 2], [3, 4]], label=["teff"])
+
+
+@pytest.mark.parametrize(
+    ("flux", "ivar", "message"),
+    [
+        (1.0, -1.0, "ivar is negative or not finite in 1 pixels, first in star '1' at 3.00 Angstrom: give 0"),
+        (1.0, np.inf, "ivar is negative or not finite"),
+        (1.0, np.nan, "ivar is negative or not finite"),
+        (np.nan, 1.0, "flux is not finite in 1 pixels, first in star '1' at 3.00 Angstrom: give those pixels"),
+        (-np.inf, 1.0, "flux is not finite"),
+    ],
+)
+def test_values_that_no_model_may_see(flux, ivar, message):
+    wrong_flux, wrong_ivar = FLUX.copy(), IVAR.copy()
+    wrong_flux[1, 2], wrong_ivar[1, 2] = flux, ivar
+    with pytest.raises(ValueError, match=message):
+        from_arrays(wrong_flux, wrong_ivar, WAVELENGTH)
+
+
+def test_flux_without_weight_may_be_anything():
+    flux, ivar = FLUX.copy(), IVAR.copy()
+    flux[0, 1], ivar[0, 1] = np.nan, 0.0
+    check(from_arrays(flux, ivar, WAVELENGTH))
+
+
+def test_check_wants_both_variables_star_first():
+    spectra = from_arrays(FLUX, IVAR, WAVELENGTH)
+    with pytest.raises(ValueError, match="need ivar with dims"):
+        check(spectra.drop_vars("ivar"))
+    with pytest.raises(ValueError, match="need flux with dims"):
+        check(spectra.transpose("wavelength", "star"))

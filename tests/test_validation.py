@@ -1,0 +1,385 @@
+import numpy as np
+import pytest
+import xarray as xr
+from astropy.table import Table
+
+from lab2 import cannon, catalog, inference, validation
+from lab2.inference import FLAGS, fit_labels
+from lab2.labels import label_names
+from lab2.validation import cross_validate, diagnose, robust_scatter, split, statistics
+from twins import drawn_survey
+
+
+def survey(n_stars, seed=91, fields=("M67", "N6791", "060+00"), names=None):
+    """Stars with fields and labels, without spectra: all that a split looks at."""
+    rng = np.random.default_rng(seed)
+    labels = rng.normal(size=(n_stars, 5))
+    labels[:, 2] = np.where(rng.random(n_stars) < 0.05, -0.9, rng.normal(-0.1, 0.2, n_stars))
+    return xr.Dataset(
+        {"labels": (("star", "label"), labels), "field": ("star", rng.choice(fields, n_stars, p=(0.6, 0.3, 0.1)))},
+        coords={"star": [f"2M{k:05d}" for k in range(n_stars)] if names is None else names, "label": label_names()},
+    )
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    drawn = drawn_survey(np.random.default_rng(92), 90, 2, 40, errors=(0.004, 0.008))[0]
+    return drawn.assign(field=("star", np.repeat(["a", "b", "c"], 30)))
+
+
+# --- split --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_stars", "folds"), [(100, 2), (101, 2), (101, 3), (97, 10), (10, 10), (2, 2)])
+def test_groups_are_of_equal_size(n_stars, folds):
+    stars = survey(n_stars)
+    group = split(stars, folds)
+    assert group.dims == ("star",)
+    assert group.star.values.tolist() == stars.star.values.tolist()
+    counts = np.bincount(group, minlength=folds)
+    assert len(counts) == folds
+    assert counts.max() - counts.min() <= 1
+
+
+def test_split_is_seeded():
+    stars = survey(200)
+    np.testing.assert_array_equal(split(stars, seed=5), split(stars, seed=5))
+    # another seed agrees by chance only
+    assert 0.3 < (split(stars, seed=5).values == split(stars, seed=6).values).mean() < 0.7
+    assert split(stars, seed=5).attrs == {"seed": 5, "folds": 2}
+
+
+def test_split_does_not_depend_on_the_order_of_the_stars():
+    stars = survey(150)
+    order = np.random.default_rng(93).permutation(150)
+    np.testing.assert_array_equal(split(stars.isel(star=order)), split(stars)[order])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_halves_look_alike(seed):
+    stars = survey(400, seed=seed)
+    half = split(stars, seed=seed).values
+    iron = stars.labels.sel(label="fe_h").values
+    for field in np.unique(stars.field):
+        counts = np.bincount(half[stars.field.values == field], minlength=2)
+        assert abs(counts[0] - counts[1]) <= 2
+    # pairs of neighbours in [Fe/H]: the means differ far less than those of a plain random half (0.03)
+    assert abs(iron[half == 0].mean() - iron[half == 1].mean()) < 0.015
+    poor = np.bincount(half[iron < -0.85], minlength=2)
+    assert abs(poor[0] - poor[1]) <= 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_star_stands_on_both_sides(seed):
+    names = [f"2M{k % 60:05d}" for k in range(100)]
+    group = split(survey(100, names=names), 2, seed=seed).values
+    for name in set(names):
+        assert len({g for g, n in zip(group, names, strict=True) if n == name}) == 1
+    # equal numbers of stars, if not of rows
+    one_row_each = group[:60]
+    assert abs((one_row_each == 0).sum() - 30) <= 1
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_named_stars_land_in_the_training_half(folds):
+    stars = survey(101)
+    for seed in range(40):
+        for name in ("2M00017", "2M00100"):
+            group = split(stars, folds, seed=seed, training=[name])
+            assert group.sel(star=name) == 0
+            counts = np.bincount(group, minlength=folds)
+            assert counts.max() - counts.min() <= 1
+
+
+@pytest.mark.parametrize("folds", [2, 4])
+def test_many_named_stars_land_in_the_training_half(folds):
+    # any two of them may have been dealt out in the same round
+    stars = survey(60)
+    for seed in range(20):
+        chosen = np.random.default_rng(seed).choice(stars.star.values, 12, replace=False)
+        group = split(stars, folds, seed=seed, training=chosen)
+        assert (group.sel(star=chosen) == 0).all()
+        counts = np.bincount(group, minlength=folds)
+        assert counts.max() - counts.min() <= 1
+
+
+def test_named_star_changes_little_else():
+    stars = survey(100)
+    before, after = split(stars, seed=3), split(stars, seed=3, training=["2M00042"])
+    assert (before.values != after.values).sum() in (0, 2)
+
+
+def test_split_without_field_or_iron():
+    stars = survey(50)
+    for less in (stars.drop_vars("field"), stars.drop_vars(["labels", "label"]), stars.isel(label=[0, 1])):
+        assert sorted(np.bincount(split(less))) == [25, 25]
+
+
+def test_split_of_stars_without_iron():
+    stars = survey(50)
+    labels = stars.labels.values.copy()
+    labels[::4, 2] = np.nan
+    assert sorted(np.bincount(split(stars.assign(labels=stars.labels.copy(data=labels))))) == [25, 25]
+
+
+@pytest.mark.parametrize("folds", [1, 0, -2, 11])
+def test_impossible_number_of_groups(folds):
+    with pytest.raises(ValueError, match=rf"cannot deal 10 stars into {folds} groups; folds must be 2 to 10"):
+        split(survey(10), folds)
+
+
+def test_unknown_training_star():
+    with pytest.raises(ValueError, match=r"not among the spectra, .*: 2M0, 2M99999$"):
+        split(survey(10), training=["2M99999", "2M00001", "2M0"])
+
+
+# --- cross-validation ---------------------------------------------------------------------------------------
+
+
+def test_every_star_is_fitted_without_itself(spectra):
+    group = xr.DataArray(np.arange(90) % 3, dims="star")
+    fits = cross_validate(spectra, group)
+    assert fits.star.values.tolist() == spectra.star.values.tolist()
+    np.testing.assert_array_equal(fits.fold, group)
+    for fold in range(3):
+        inside = group.values == fold
+        model = cannon.train(spectra.isel(star=~inside))
+        expected = fit_labels(model, spectra.isel(star=inside))
+        np.testing.assert_allclose(fits.labels[inside], expected.labels, rtol=1e-9)
+        np.testing.assert_allclose(fits.chi2[inside], expected.chi2, rtol=1e-9)
+
+
+def test_a_spectrum_of_its_own_cannot_be_memorised(spectra):
+    # One pixel of one star has a line that no other star has. Trained with it, that pixel's scatter grows and
+    # hides the line; held out, the line stands out.
+    odd = spectra.copy(deep=True)
+    odd.ivar[4, 10] = 1 / 0.002**2
+    odd.flux[4, 10] -= 0.6
+    with_it = fit_labels(cannon.train(odd), odd)
+    without = cross_validate(odd, 3)
+    assert without.chi2[4] > 10 * with_it.chi2[4]
+    assert without.flag[4].item() & FLAGS["POOR_FIT"]
+
+
+def test_folds_by_number_and_by_field(spectra):
+    by_number = cross_validate(spectra, 2, seed=4)
+    np.testing.assert_array_equal(by_number.fold, split(spectra, 2, 4))
+    by_field = cross_validate(spectra, "field")
+    np.testing.assert_array_equal(by_field.fold, np.repeat([0, 1, 2], 30))
+    pulls = (by_field.labels - spectra.labels) / np.sqrt(np.diagonal(by_field.covariance, axis1=1, axis2=2))
+    assert np.abs(pulls).median() < 1.2
+
+
+@pytest.mark.parametrize("folds", ["fields", ""])
+def test_unknown_folds(spectra, folds):
+    with pytest.raises(ValueError, match="folds must be a number, 'field'"):
+        cross_validate(spectra, folds)
+
+
+def test_folds_by_field_without_fields(spectra):
+    with pytest.raises(ValueError, match="folds must be a number, 'field'"):
+        cross_validate(spectra.drop_vars("field"), "field")
+
+
+def test_folds_that_leave_nobody_to_train_on(spectra):
+    one_field = spectra.assign(field=("star", ["a"] * 90))
+    with pytest.raises(ValueError, match="only one group"):
+        cross_validate(one_field, "field")
+
+
+def test_folds_of_other_stars(spectra):
+    with pytest.raises(ValueError, match="89 groups for 90 stars"):
+        cross_validate(spectra, xr.DataArray(np.arange(89) % 2, dims="star"))
+
+
+# --- statistics ---------------------------------------------------------------------------------------------
+
+
+def fitted(labels, names=("a", "b")):
+    labels = np.asarray(labels, dtype=float)
+    star = [f"star {k}" for k in range(len(labels))]
+    return xr.Dataset({"labels": (("star", "label"), labels)}, coords={"star": star, "label": list(names)})
+
+
+def test_robust_scatter():
+    assert robust_scatter(np.array([[1.0], [2.0], [3.0], [4.0], [100.0]])) == pytest.approx(1.4826)
+    normal = np.random.default_rng(94).normal(5, 3, 200_001)
+    assert robust_scatter(normal) == pytest.approx(3.0, rel=0.01)
+    spoilt = normal.copy()
+    spoilt[:2000] = 1e6
+    assert robust_scatter(spoilt) == pytest.approx(3.0, rel=0.03)
+    assert robust_scatter([1.0, 2.0, 3.0, np.nan]) == pytest.approx(1.4826)
+
+
+def test_statistics_of_known_residuals():
+    truth = np.random.default_rng(95).normal(size=(5, 2))
+    residual = np.array([[1.0, 10.0], [2.0, 10.0], [3.0, 10.0], [4.0, 20.0], [10.0, 30.0]])
+    table = statistics(fitted(truth + residual), fitted(truth).labels)
+    assert table["label"].tolist() == ["a", "b"]
+    assert table["n"].tolist() == [5, 5]
+    np.testing.assert_allclose(table["bias"], [4.0, 16.0])
+    np.testing.assert_allclose(table["std"], [np.sqrt(10), 8.0])
+    np.testing.assert_allclose(table["scatter"], [1.4826, 0.0], atol=1e-12)
+
+
+def test_errors_of_statistics_are_the_textbooks():
+    n, sigma = 4000, 2.0
+    residual = np.random.default_rng(96).normal(0.3, sigma, (n, 2))
+    table = statistics(fitted(residual), fitted(np.zeros((n, 2))).labels)
+    np.testing.assert_allclose(table["bias_error"], sigma / np.sqrt(n), rtol=0.12)
+    np.testing.assert_allclose(table["std_error"], sigma / np.sqrt(2 * n), rtol=0.15)
+    # the scatter from the median absolute deviation has 37 % of the standard deviation's efficiency
+    np.testing.assert_allclose(table["scatter_error"], sigma / np.sqrt(2 * n * 0.368), rtol=0.15)
+    again = statistics(fitted(residual), fitted(np.zeros((n, 2))).labels)
+    np.testing.assert_array_equal(table["scatter_error"], again["scatter_error"])
+
+
+def test_stars_without_labels_are_left_out_and_counted():
+    residual = np.arange(20.0).reshape(10, 2)
+    residual[3, 1] = np.nan
+    table = statistics(fitted(residual), fitted(np.zeros((10, 2))).labels)
+    assert table["n"].tolist() == [9, 9]
+    np.testing.assert_allclose(table["bias"][0], np.delete(residual[:, 0], 3).mean())
+
+
+def test_statistics_refuses_other_stars_and_too_few():
+    fits = fitted(np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="not of the same stars in the same order"):
+        statistics(fits, fits.labels[::-1])
+    with pytest.raises(ValueError, match="only 2 stars have both labels"):
+        statistics(fits.isel(star=slice(2)), fits.labels[:2])
+
+
+def test_statistics_matches_labels_by_name():
+    truth = fitted(np.zeros((5, 2)) + [1.0, 2.0])
+    table = statistics(fitted(np.zeros((5, 2)) + [1.5, 2.5]), truth.labels.isel(label=[1, 0]))
+    np.testing.assert_allclose(table["bias"], [0.5, 0.5])
+
+
+# --- diagnosis ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def suspects():
+    """Thirty stars, the first of them wrong in one label by 30 scatters: fits, spectra and catalogue rows."""
+    n = 30
+    rng = np.random.default_rng(97)
+    labels = rng.normal(size=(n, 2))
+    star = [f"star {k}" for k in range(n)]
+    found = labels + rng.normal(0, 0.1, (n, 2))
+    found[0, 1] += 3.0
+    fits = xr.Dataset(
+        {
+            "labels": (("star", "label"), found),
+            "chi2": ("star", np.full(n, 98.0)),
+            "n_pixels": ("star", np.full(n, 100)),
+            "n_minima": ("star", np.ones(n, dtype=int)),
+            "distance": ("star", np.full(n, 0.5)),
+            "flag": ("star", np.zeros(n, dtype=int)),
+        },
+        coords={"star": star, "label": ["teff", "logg"]},
+    )
+    spectra = xr.Dataset({"labels": (("star", "label"), labels)}, coords={"star": star, "label": ["teff", "logg"]})
+    rows = Table({"APOGEE_ID": star, "STARFLAG": np.zeros(n, int), "ASPCAPFLAG": np.zeros(n, int), "VSCATTER": [0.1] * n})
+    return fits, spectra, rows
+
+
+STAR_BIT = {name: 1 << bit for bit, name in catalog.STARFLAG.items()}
+ASPCAP_BIT = {name: 1 << bit for bit, name in catalog.ASPCAPFLAG.items()}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [
+        ({}, "unexplained"),
+        ({"flag": FLAGS["NOT_CONVERGED"]}, "no fit"),
+        ({"flag": FLAGS["NO_DATA"], "n_pixels": 0}, "no fit"),
+        ({"flag": FLAGS["BAD_CONTINUUM"]}, "continuum not determined"),
+        ({"flag": FLAGS["MULTIPLE_MINIMA"], "n_minima": 2}, "two minima compete"),
+        ({"ASPCAPFLAG": ASPCAP_BIT["STAR_BAD"]}, "catalogue flags its own labels as bad"),
+        ({"STARFLAG": STAR_BIT["PERSIST_HIGH"]}, "persistence in the detector"),
+        ({"STARFLAG": STAR_BIT["MULTIPLE_SUSPECT"]}, "binary, rotation or velocity, flagged"),
+        ({"STARFLAG": STAR_BIT["SUSPECT_BROAD_LINES"]}, "binary, rotation or velocity, flagged"),
+        ({"VSCATTER": 5.0}, "velocity varies: a binary"),
+        ({"flag": FLAGS["POOR_FIT"], "chi2": 900.0}, "no giant of the model looks like this spectrum"),
+        ({"flag": FLAGS["OUTSIDE_TRAINING"], "distance": 1.4}, "outside the training set"),
+        ({"n_pixels": 60}, "few good pixels"),
+        ({"ASPCAPFLAG": ASPCAP_BIT["TEFF_WARN"]}, "catalogue warns of its labels"),
+        # the surer evidence goes first
+        ({"flag": FLAGS["POOR_FIT"], "STARFLAG": STAR_BIT["PERSIST_HIGH"]}, "persistence in the detector"),
+        ({"flag": FLAGS["POOR_FIT"] + FLAGS["MULTIPLE_MINIMA"]}, "two minima compete"),
+        # these say nothing about labels
+        ({"STARFLAG": STAR_BIT["BRIGHT_NEIGHBOR"]}, "unexplained"),
+    ],
+)
+def test_verdict_on_planted_evidence(suspects, evidence, verdict):
+    fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2].copy()
+    for name, value in evidence.items():
+        if name in rows.colnames:
+            rows[name][:2] = value
+        else:
+            fits[name][:2] = value
+    table = diagnose(fits, spectra, rows)
+    assert table["star"].tolist() == fits.star.values.tolist()
+    assert table["verdict"][0] == verdict
+    assert table["label"][0] == "logg"
+    assert table["deviation"][0] > 15
+    assert (table["verdict"][1:] == "").all()  # star 1 has the same evidence, but its labels are fine
+
+
+def test_diagnosis_tells_what_is_known(suspects):
+    fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2].copy()
+    fits["flag"][0], fits["n_pixels"][0] = FLAGS["POOR_FIT"], 75
+    rows["STARFLAG"][0], rows["ASPCAPFLAG"][0] = STAR_BIT["LOW_SNR"], -(2**31)
+    row = diagnose(fits, spectra, rows)[0]
+    assert (row["fit_flags"], row["starflag"], row["aspcapflag"]) == ("POOR_FIT", "LOW_SNR", "NO_ASPCAP_RESULT")
+    assert row["masked"] == pytest.approx(0.25)
+    assert row["reduced_chi2"] == pytest.approx(98 / 73)
+    assert (row["distance"], row["vscatter"], row["n_minima"]) == (0.5, 0.1, 1)
+
+
+def test_star_without_a_fit_is_diagnosed(suspects):
+    fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2]
+    fits["labels"][7], fits["chi2"][7], fits["distance"][7] = np.nan, np.nan, np.nan
+    fits["flag"][7], fits["n_pixels"][7] = FLAGS["NO_DATA"], 0
+    table = diagnose(fits, spectra, rows)
+    assert table["verdict"][7] == "no fit"
+    assert np.isinf(table["deviation"][7])
+    assert (table["verdict"] != "").sum() == 2
+
+
+def test_diagnosis_refuses_other_stars(suspects):
+    fits, spectra, rows = suspects
+    for wrong in ((fits[{"star": slice(None, None, -1)}], spectra, rows), (fits, spectra, rows[::-1])):
+        with pytest.raises(ValueError, match="not of the same stars in the same order"):
+            diagnose(*wrong)
+
+
+def test_diagnosis_of_a_real_fit(spectra):
+    fits = cross_validate(spectra, 3)
+    n = spectra.sizes["star"]
+    rows = Table({"APOGEE_ID": spectra.star.values, "VSCATTER": np.zeros(n)})
+    rows["STARFLAG"], rows["ASPCAPFLAG"] = np.zeros(n, int), np.zeros(n, int)
+    table = diagnose(fits, spectra, rows)
+    assert (table["verdict"] == "").mean() > 0.9
+    assert table["fit_flags"].tolist() == [inference.flag_words(flag) for flag in fits.flag.values]
+
+
+# --- twins --------------------------------------------------------------------------------------------------
+
+
+def test_twins_are_alike_up_to_noise():
+    rng = np.random.default_rng(98)
+    labels = np.repeat(rng.normal(size=(40, 2)), 2, axis=0) + rng.normal(0, 1e-4, (80, 2))
+    clean = 0.8 + labels @ rng.normal(0, 0.1, (2, 300))
+    flux = clean + rng.normal(0, 0.01, clean.shape)
+    ivar = np.full(flux.shape, 1e4)
+    flux[:, 100:150], ivar[:, 100:150] = rng.normal(size=(80, 50)), 0.0  # what nobody saw does not count
+    grid = ("star", "wavelength")
+    spectra = xr.Dataset({"flux": (grid, flux), "ivar": (grid, ivar), "labels": (("star", "label"), labels)})
+    spectra = spectra.assign_coords(star=np.arange(80), wavelength=np.arange(300.0))
+    found = validation.twin_differences(spectra)
+    assert found["noise"] == pytest.approx(0.01 * np.sqrt(2), rel=1e-6)
+    assert found["twins"] == pytest.approx(found["noise"], rel=0.05)
+    assert found["random"] > 5 * found["twins"]
+    assert validation.twin_differences(spectra) == found
