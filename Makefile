@@ -65,16 +65,18 @@ $(MANIFEST): | .venv/.installed
 endif
 
 # What was asked for the last time. Each file changes only when that does, and what depends on it is made again then.
+# (The + has `make -n` look as well, so that it tells the truth.)
 data/.n_stars: FORCE
-	@mkdir -p $(@D); echo "$(N_STARS)" | cmp -s - $@ || echo "$(N_STARS)" > $@
+	@+mkdir -p $(@D); echo "$(N_STARS)" | cmp -s - $@ || echo "$(N_STARS)" > $@
 $(B)/.mystery: FORCE
-	@mkdir -p $(@D); echo "$(MYSTERY)" | cmp -s - $@ || echo "$(MYSTERY)" > $@
+	@+mkdir -p $(@D); echo "$(MYSTERY)" | cmp -s - $@ || echo "$(MYSTERY)" > $@
+
+FOR_MYSTERY = $(if $(MYSTERY), --parameters mystery=$(abspath $(MYSTERY)))
 
 lab: $(EXECUTED)  ## Execute the notebooks
 
 $(EXECUTED): $(B)/%: notebooks/% $(RUN_CODE) $(MANIFEST) requirements.lock.txt | .venv/.installed
-	$(PY) -m lab2 run $(basename $*) --survey $(SURVEY) \
-	  $(if $(filter 07_%,$*),$(if $(MYSTERY),--parameters mystery=$(abspath $(MYSTERY))))
+	$(PY) -m lab2 run $(basename $*) --survey $(SURVEY)$(if $(filter 07_%,$*),$(FOR_MYSTERY))
 
 # Which notebook reads what which other one saved.
 $(call nb,02): $(call nb,01)

@@ -194,8 +194,8 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     Returns
     -------
     Cannon
-        A pixel that no more stars saw than it has coefficients, or whose stars do not determine them, is
-        left untrained: s2 infinite, theta that of flux 1.
+        A pixel that no more stars saw than it has coefficients, that not more than a fifth of them saw, or whose
+        stars do not determine them, is left untrained: s2 infinite, theta that of flux 1.
 
     Raises
     ------

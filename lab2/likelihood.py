@@ -22,6 +22,8 @@ _S2_GRID = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 _SMALLEST_S2 = 1e-10
 _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
 _MAX_STEPS = 40
+# A pixel that few of the stars saw (at the edge of a chip, say) would be fitted exactly and predict nonsense.
+_SEEN = 0.2
 
 
 def minus_two_log_likelihood(flux, ivar, terms, s2):
@@ -91,13 +93,15 @@ class PixelLikelihood:
         Returns
         -------
         s2 : numpy.ndarray, shape (n_pixels,)
-            Infinite where no more stars than terms saw the pixel, or they do not determine theta.
+            Infinite where no more stars than terms, or not more than a fifth of them, saw the pixel, or where they
+            do not determine theta.
         theta : numpy.ndarray, shape (n_pixels, n_terms)
             Zero there.
         """
         n_pixels, n_terms = len(self.flux), self.terms.shape[1]
         s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
-        trainable = np.flatnonzero((self.ivar > 0).sum(axis=1) > n_terms)
+        seen = (self.ivar > 0).sum(axis=1)
+        trainable = np.flatnonzero((seen > n_terms) & (seen > _SEEN * self.ivar.shape[1]))
         trainable = trainable[self._solve(trainable, np.zeros(len(trainable)))[2]]
         if not trainable.size:
             return s2, theta

@@ -26,7 +26,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
         Number of groups.
     seed : int
     training : sequence of str
-        Stars that must be in group 0; each changes places with a star dealt out in the same round.
+        Stars that must be in group 0; each changes places with the star there that comes next to it in the order.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     Raises
     ------
     ValueError
-        If there are fewer stars than groups, or a star of `training` is not among them.
+        If there are fewer stars than groups, or the stars of `training` are not among them or too many.
     """
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
     if not 2 <= folds <= len(names):
@@ -53,10 +53,13 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     for start in range(0, len(order), folds):
         dealt = order[start : start + folds]
         group[dealt] = rng.permutation(folds)[: len(dealt)]
-        for star in dealt[np.isin(names[dealt], training)]:
-            partner = dealt[group[dealt] == 0]
-            group[partner] = group[star]
-            group[star] = 0
+    wanted, place = np.isin(names, training), np.argsort(order)
+    if wanted.sum() > (group == 0).sum():
+        raise ValueError(f"{wanted.sum()} training stars do not fit in a group of {(group == 0).sum()}")
+    for star in np.flatnonzero(wanted & (group != 0)):
+        free = np.flatnonzero((group == 0) & ~wanted)
+        partner = free[np.abs(place[free] - place[star]).argmin()]
+        group[[star, partner]] = group[[partner, star]]
     return xr.DataArray(
         group[np.searchsorted(names, spectra.star.values.astype(str))],
         dims="star",
@@ -84,6 +87,11 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     -------
     xarray.Dataset
         As from `lab2.inference.fit_labels`, with ``fold`` (star).
+
+    Raises
+    ------
+    ValueError
+        If `folds` is none of these, does not give a group to each star, or gives the same to all.
     """
     if isinstance(folds, str):
         if folds != "field" or "field" not in spectra:
@@ -92,6 +100,10 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     elif not isinstance(folds, xr.DataArray):
         folds = split(spectra, folds, seed)
     group = folds.values
+    if group.shape != (spectra.sizes["star"],):
+        raise ValueError(f"{group.size} groups for {spectra.sizes['star']} stars: give the group of each star")
+    if len(np.unique(group)) < 2:
+        raise ValueError("all stars are in only one group: there is none to train on when it is left out")
     parts, order = [], []
     for fold in np.unique(group):
         model = cannon.train(spectra.isel(star=np.flatnonzero(group != fold)), progress=progress)
@@ -133,7 +145,7 @@ def statistics(fits, truth, seed=128, resamples=500) -> QTable:
     """
     if list(fits.star.values) != list(truth.star.values):
         raise ValueError("fits and truth are not of the same stars in the same order")
-    residual = (fits.labels - truth.transpose("star", "label").values).values
+    residual = (fits.labels - truth.transpose("star", "label").sel(label=fits.label.values).values).values
     residual = residual[np.isfinite(residual).all(axis=1)]
     if len(residual) < 3:
         raise ValueError(f"only {len(residual)} stars have both labels: too few for statistics")

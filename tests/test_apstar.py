@@ -3,7 +3,15 @@ import pytest
 from astropy.io import fits
 
 from lab2 import apstar
-from lab2.apstar import BAD_BITS, CHIPS, N_PIXELS, PIXMASK, WAVELENGTH, SpectrumError, UnreadableSpectrumWarning
+from lab2.apstar import (
+    BAD_BITS,
+    CHIPS,
+    N_PIXELS,
+    PIXMASK,
+    WAVELENGTH,
+    SpectrumError,
+    UnreadableSpectrumWarning,
+)
 
 CHIP_KEYS = {"BMIN": 201, "BMAX": 3320, "GMIN": 3538, "GMAX": 6127, "RMIN": 6295, "RMAX": 8380}
 HEADER = {
@@ -22,7 +30,9 @@ def arrays(n_rows=2, seed=61):
     flux, error = rng.uniform(900, 1100, (n_rows, N_PIXELS)), rng.uniform(5, 15, (n_rows, N_PIXELS))
     bitmask = np.zeros((n_rows, N_PIXELS), dtype=int)
     pixel = np.arange(N_PIXELS)
-    off = ~(((pixel >= 201) & (pixel <= 3320)) | ((pixel >= 3538) & (pixel <= 6127)) | ((pixel >= 6295) & (pixel <= 8380)))
+    off = ~(
+        ((pixel >= 201) & (pixel <= 3320)) | ((pixel >= 3538) & (pixel <= 6127)) | ((pixel >= 6295) & (pixel <= 8380))
+    )
     flux[:, off] = 0.0
     return flux.astype("f4"), error.astype("f4"), bitmask
 
@@ -61,7 +71,13 @@ def test_chips():
 
 
 def test_bits_are_those_of_dr17():
-    assert [PIXMASK[name] for name in ("BADPIX", "NOSKY", "PERSIST_HIGH", "SIG_SKYLINE", "SIG_TELLURIC")] == [0, 7, 9, 12, 13]
+    assert [PIXMASK[name] for name in ("BADPIX", "NOSKY", "PERSIST_HIGH", "SIG_SKYLINE", "SIG_TELLURIC")] == [
+        0,
+        7,
+        9,
+        12,
+        13,
+    ]
     assert sorted(PIXMASK[name] for name in BAD_BITS) == [*range(8), 12]
 
 
@@ -87,7 +103,9 @@ def check_spectrum(raw, star):
     assert np.isfinite(masked.flux.values[good]).all()
 
 
-@pytest.mark.parametrize(("kind", "star", "n_visits"), [("giant", "2M17335483-2753043", 3), ("dwarf", "2M19485057+5005279", 1)])
+@pytest.mark.parametrize(
+    ("kind", "star", "n_visits"), [("giant", "2M17335483-2753043", 3), ("dwarf", "2M19485057+5005279", 1)]
+)
 def test_real_dr17_files(real_spectra, kind, star, n_visits):
     raw = apstar.read(real_spectra[kind])
     check_spectrum(raw, star)
@@ -147,7 +165,12 @@ def test_write_and_read_back(tmp_path, n_rows):
     np.testing.assert_array_equal(raw.error.values[0], error[0])
     np.testing.assert_array_equal(raw.bitmask.values[0], bitmask[0])
     assert raw.star.item() == "2M00000000+0000000"
-    assert (raw.field.item(), raw.snr.item(), raw.n_visits.item(), raw.starflag.item()) == ("M67", 123.5, 3, 1028)
+    assert (raw.field.item(), raw.snr.item(), raw.n_visits.item(), raw.starflag.item()) == (
+        "M67",
+        123.5,
+        3,
+        1028,
+    )
     assert raw.chip_range.values[0].tolist() == [[201, 3320], [3538, 6127], [6295, 8380]]
     assert raw.path.item() == str(path)
     assert [file.name for file in path.parent.iterdir()] == ["apStar.fits"]
@@ -271,7 +294,9 @@ def test_one_bad_file_among_good_ones(tmp_path):
         paths.append(apstar.write(tmp_path / f"apStar-dr17-2M{n}.fits", *arrays(seed=n), header))
     paths[1].write_text("no spectrum")
     paths[2].unlink()
-    with pytest.warns(UnreadableSpectrumWarning, match=r"2 of 4 spectra could not be read .*2M1.fits: not a whole FITS"):
+    with pytest.warns(
+        UnreadableSpectrumWarning, match=r"2 of 4 spectra could not be read .*2M1.fits: not a whole FITS"
+    ):
         raw = apstar.read_many(paths, progress=False)
     assert raw.star.values.tolist() == ["star 0", "2M1", "2M2", "star 3"]
     assert [bool(error) for error in raw.read_error.values] == [False, True, True, False]
@@ -297,7 +322,13 @@ def raw(tmp_path):
     """A star whose pixels 1000 to 1014 have bits 0 to 14 set, one each, and odd values after them."""
     flux, error, bitmask = arrays()
     bitmask[0, 1000:1015] = 1 << np.arange(15)
-    flux[0, 1020], error[0, 1021], error[0, 1022], error[0, 1023], error[0, 1024] = np.nan, np.nan, 0.0, -1.0, np.inf
+    flux[0, 1020], error[0, 1021], error[0, 1022], error[0, 1023], error[0, 1024] = (
+        np.nan,
+        np.nan,
+        0.0,
+        -1.0,
+        np.inf,
+    )
     return apstar.read(apstar.write(tmp_path / "apStar.fits", flux, error, bitmask, HEADER))
 
 

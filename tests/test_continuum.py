@@ -30,7 +30,11 @@ def raw_spectra(flux, error):
     error = np.where(inside, error, np.inf)
     grid = ("star", "wavelength")
     return xr.Dataset(
-        {"flux": (grid, flux.astype("f4")), "error": (grid, error.astype("f4")), "snr": ("star", np.full(n, 100.0))},
+        {
+            "flux": (grid, flux.astype("f4")),
+            "error": (grid, error.astype("f4")),
+            "snr": ("star", np.full(n, 100.0)),
+        },
         coords={
             "star": [f"star {k}" for k in range(n)],
             "wavelength": WAVELENGTH,
@@ -155,6 +159,7 @@ def test_chip_with_too_few_pixels_is_flagged(left, bad):
     if bad:
         assert (spectra.ivar.values[1, CHIP == "green"] == 0).all()
         assert (spectra.flux.values[1, CHIP == "green"] == 1).all()
+        assert (spectra.continuum.values[1, CHIP == "green"] == 1).all()
     assert (spectra.ivar.values[1, CHIP == "blue"] > 0).any()
     np.testing.assert_allclose(spectra.flux.values, 1.0, rtol=1e-4)
 
@@ -211,8 +216,13 @@ def test_values_that_nobody_masked_harm_no_more_than_their_pixel():
     rng = np.random.default_rng(81)
     trusted, level = trusted_pixels(rng), smooth_levels(rng, 1)
     raw = raw_spectra(level, np.full(level.shape, 10.0))
-    odd = np.flatnonzero(trusted.values)[[3, 40, 200, 300]].tolist() + [1000, 1001, 1002]
-    raw.flux[0, odd[0]], raw.error[0, odd[1]], raw.error[0, odd[2]], raw.error[0, odd[3]] = np.nan, 0.0, np.nan, -1.0
+    odd = [*np.flatnonzero(trusted.values)[[3, 40, 200, 300]], 1000, 1001, 1002]
+    raw.flux[0, odd[0]], raw.error[0, odd[1]], raw.error[0, odd[2]], raw.error[0, odd[3]] = (
+        np.nan,
+        0.0,
+        np.nan,
+        -1.0,
+    )
     raw.flux[0, odd[4]], raw.error[0, odd[5]], raw.error[0, odd[6]] = np.inf, np.nan, 0.0
     spectra = continuum.normalize(raw, trusted)
     assert (spectra.ivar.values[0, odd] == 0).all()
@@ -291,7 +301,10 @@ def test_three_forms_of_the_list_are_one(tmp_path):
 @pytest.mark.parametrize(
     ("wavelength", "message"),
     [
-        (np.linspace(WAVELENGTH[0], WAVELENGTH[-1], 500), "not those of APOGEE pixels.*must not be interpolated"),
+        (
+            np.linspace(WAVELENGTH[0], WAVELENGTH[-1], 500),
+            "not those of APOGEE pixels.*must not be interpolated",
+        ),
         (WAVELENGTH[:500] * (1 + 1.38e-6), "not those of APOGEE pixels"),  # a tenth of a pixel off
         (WAVELENGTH[1000:1500] / 10, "not those of APOGEE pixels"),  # nanometre
         (WAVELENGTH[1000:1500] / 1e4, "not those of APOGEE pixels"),  # micrometre
@@ -313,7 +326,10 @@ def test_lists_on_another_grid_are_refused(tmp_path, wavelength, message):
         ({"wavelengths": WAVELENGTH}, r"expected a boolean array named .*; got \['wavelengths'\]"),
         ({"trusted": np.ones(N_PIXELS)}, "expected a boolean array"),
         ({"trusted": np.ones((2, N_PIXELS), dtype=bool)}, "expected a boolean array"),
-        ({"trusted": np.ones(100, dtype=bool)}, r"mask of 100 pixels without wavelengths; expected \[8575, 7214\]"),
+        (
+            {"trusted": np.ones(100, dtype=bool)},
+            r"mask of 100 pixels without wavelengths; expected \[8575, 7214\]",
+        ),
     ],
 )
 def test_files_without_a_list_are_refused(tmp_path, arrays, message):

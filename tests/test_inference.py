@@ -58,7 +58,10 @@ def model_of(theta, training_x, s2=1e-6, mean=0.0, scale=1.0, degree=2):
                 "label_scale": ("label", np.full(n_labels, scale)),
                 "training_labels": (("training_star", "label"), mean + scale * x),
             },
-            coords={"wavelength": np.linspace(15200, 16900, len(theta)), "label": [f"l{k}" for k in range(n_labels)]},
+            coords={
+                "wavelength": np.linspace(15200, 16900, len(theta)),
+                "label": [f"l{k}" for k in range(n_labels)],
+            },
             attrs={"degree": degree},
         )
     )
@@ -248,6 +251,17 @@ def test_star_far_outside_the_training_set(model):
     np.testing.assert_allclose(fits.labels, labels, rtol=1e-3)
 
 
+@pytest.mark.parametrize(("distance", "outside"), [(0.95, False), (1.05, True)])
+def test_edge_of_the_training_set(model, distance, outside):
+    ray = np.array([1.0, -0.5, 0.3, 0.8, -1.0]) * model.label_scale.values
+    unit = training_distance(model, (model.label_mean.values + ray)[None])[0]
+    labels = model.label_mean.values + ray * distance / unit
+    flux = model.predict(labels).values[None]
+    fits = fit_labels(model, from_arrays(flux, np.full(flux.shape, 1e6), model.dataset.wavelength))
+    assert fits.distance[0] == pytest.approx(distance, rel=1e-3)
+    assert is_set(fits, "OUTSIDE_TRAINING")[0] == outside
+
+
 def test_nonsense_is_held_by_the_wall_and_flagged(model):
     flux = np.random.default_rng(37).uniform(0, 30, (8, N_PIXELS))
     fits = fit_labels(model, from_arrays(flux, np.full(flux.shape, 1e6), model.dataset.wavelength))
@@ -273,6 +287,18 @@ def test_poor_fit(model, stars):
     found = fit_labels(model, stars.assign(flux=stars.flux.copy(data=flux)))
     assert np.flatnonzero(is_set(found, "POOR_FIT")).tolist() == [6]
     assert np.isfinite(found.labels[6]).all()
+
+
+@pytest.mark.parametrize(("reduced", "poor"), [(1.9, False), (2.1, True)])
+def test_poor_fit_begins_at_twice_the_expected_chi2(model, stars, fits, reduced, poor):
+    # residuals at a minimum, made larger, leave the minimum where it is
+    fitted = model.predict(fits.labels).values
+    factor = np.sqrt(reduced * (fits.n_pixels - N_LABELS) / fits.chi2).values[:, None]
+    worse = stars.assign(flux=stars.flux.copy(data=fitted + factor * (stars.flux.values - fitted)))
+    found = fit_labels(model, worse)
+    there = np.abs(found.chi2 / (found.n_pixels - N_LABELS) - reduced) < 0.05
+    assert there.mean() > 0.8
+    assert (is_set(found, "POOR_FIT")[there] == poor).all()
 
 
 def symmetric_model():

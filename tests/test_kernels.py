@@ -55,7 +55,11 @@ def normal_equations(rng, n_labels=3):
 
 def test_solve_normal():
     monomials, place, right = normal_equations(np.random.default_rng(5))
-    theta, factor, solved = np.empty_like(right), np.zeros((N_PIXELS, *place.shape)), np.empty(N_PIXELS, dtype=bool)
+    theta, factor, solved = (
+        np.empty_like(right),
+        np.zeros((N_PIXELS, *place.shape)),
+        np.empty(N_PIXELS, dtype=bool),
+    )
     kernels.solve_normal(monomials, place, right, factor, theta, solved)
     expected, matrices = twins.solve_normal(monomials, place, right)
     assert solved.all()
@@ -71,7 +75,11 @@ def test_solve_normal_says_which_pixel_is_singular_and_does_the_others():
     monomials, place, right = normal_equations(np.random.default_rng(6))
     monomials[4] = 0.0  # nobody saw it
     monomials[7] = polynomial.normal_monomials(np.ones((1, 3)), polynomial.terms(3, 2))[0]  # one star only
-    theta, factor, solved = np.empty_like(right), np.zeros((N_PIXELS, *place.shape)), np.empty(N_PIXELS, dtype=bool)
+    theta, factor, solved = (
+        np.empty_like(right),
+        np.zeros((N_PIXELS, *place.shape)),
+        np.empty(N_PIXELS, dtype=bool),
+    )
     kernels.solve_normal(monomials, place, right, factor, theta, solved)
     assert np.flatnonzero(~solved).tolist() == [4, 7]
     assert (theta[[4, 7]] == 0).all()

@@ -7,7 +7,7 @@ from lab2.likelihood import PixelLikelihood, minus_two_log_likelihood
 
 
 def hard_pixels(rng, n_pixels=40, n_stars=150):
-    """Pixels of every kind: none, little or much scatter, outliers, a few stars of very high S/N, many unseen."""
+    """Pixels of every kind: none, little or much scatter, outliers, S/N from 20 to 2000, many unseen."""
     x = rng.normal(size=(n_stars, 2))
     pairs = polynomial.terms(2, 2)
     terms = polynomial.design(x, pairs)
@@ -63,6 +63,21 @@ def test_derivative_vanishes_at_the_maximum(maximum):
             assert curvature > 0
             # a Newton step from here would gain less than 1e-7 in -2 ln L
             assert 0.5 * slope**2 / curvature < 1e-7
+
+
+def test_derivatives_by_s2():
+    flux, ivar, terms, x, pairs = hard_pixels(np.random.default_rng(14), n_pixels=6)
+    likelihood = PixelLikelihood(flux, ivar, terms, *polynomial.normal_monomials(x, pairs))
+    s2 = np.full(6, 3e-4)
+    _, theta, _, state = likelihood._solve(None, s2)
+    first, second = likelihood._derivatives(theta, state)
+    h = 1e-7
+    for p in range(6):
+        low, middle, high = (
+            twins.minus_two_log_likelihood(flux[p], ivar[p], terms, value)[0] for value in s2[p] + [-h, 0, h]
+        )
+        assert first[p] == pytest.approx((high - low) / (2 * h), rel=1e-5)
+        assert second[p] == pytest.approx((high - 2 * middle + low) / h**2, rel=1e-2)
 
 
 def test_plain_formula_of_the_package_is_the_textbooks():

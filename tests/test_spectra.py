@@ -55,7 +55,11 @@ def test_label_names_that_do_not_match():
         (1.0, -1.0, "ivar is negative or not finite in 1 pixels, first in star '1' at 3.00 Angstrom: give 0"),
         (1.0, np.inf, "ivar is negative or not finite"),
         (1.0, np.nan, "ivar is negative or not finite"),
-        (np.nan, 1.0, "flux is not finite in 1 pixels, first in star '1' at 3.00 Angstrom: give those pixels"),
+        (
+            np.nan,
+            1.0,
+            "flux is not finite in 1 pixels, first in star '1' at 3.00 Angstrom: give those pixels",
+        ),
         (-np.inf, 1.0, "flux is not finite"),
     ],
 )

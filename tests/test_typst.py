@@ -66,7 +66,7 @@ def test_every_character_that_the_lab_needs_is_on_the_page():
 
 
 def test_formulas_are_set():
-    tex = r"$T_{\rm eff}$, $M_\odot$, $\lesssim$, $\AA$, $A \cap B$, $\hbar$, $\mathrm{[Fe/H]}$, $\bar{x} \pm 1$"
+    tex = r"$T_{\rm eff}$, $M_\odot$, $\lesssim$, $\AA$, $A \cap B$, $\hbar$, $\mathrm{[Fe/H]}$, $\bar{x}$"
     display = "$$\n\\chi^2 = \\sum_\\lambda \\frac{(f_\\lambda - \\theta\\cdot\\ell)^2}{s_\\lambda^2}\n$$"
     bare = "\\begin{align}\nu &= v \\\\\nw &= z\n\\end{align}"
     (page,) = text_of(convert(new_markdown_cell(f"# F\n{tex}\n\n{display}\n\n{bare}\n\nand $$y^2 $$")))

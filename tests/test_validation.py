@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.table import Table
+from twins import drawn_survey
 
 from lab2 import cannon, catalog, inference, validation
 from lab2.inference import FLAGS, fit_labels
 from lab2.labels import label_names
 from lab2.validation import cross_validate, diagnose, robust_scatter, split, statistics
-from twins import drawn_survey
 
 
 def survey(n_stars, seed=91, fields=("M67", "N6791", "060+00"), names=None):
@@ -16,8 +16,14 @@ def survey(n_stars, seed=91, fields=("M67", "N6791", "060+00"), names=None):
     labels = rng.normal(size=(n_stars, 5))
     labels[:, 2] = np.where(rng.random(n_stars) < 0.05, -0.9, rng.normal(-0.1, 0.2, n_stars))
     return xr.Dataset(
-        {"labels": (("star", "label"), labels), "field": ("star", rng.choice(fields, n_stars, p=(0.6, 0.3, 0.1)))},
-        coords={"star": [f"2M{k:05d}" for k in range(n_stars)] if names is None else names, "label": label_names()},
+        {
+            "labels": (("star", "label"), labels),
+            "field": ("star", rng.choice(fields, n_stars, p=(0.6, 0.3, 0.1))),
+        },
+        coords={
+            "star": [f"2M{k:05d}" for k in range(n_stars)] if names is None else names,
+            "label": label_names(),
+        },
     )
 
 
@@ -101,6 +107,11 @@ def test_many_named_stars_land_in_the_training_half(folds):
         assert (group.sel(star=chosen) == 0).all()
         counts = np.bincount(group, minlength=folds)
         assert counts.max() - counts.min() <= 1
+
+
+def test_more_named_stars_than_a_group_holds():
+    with pytest.raises(ValueError, match="31 training stars do not fit in a group of 30"):
+        split(survey(60), training=survey(60).star.values[:31])
 
 
 def test_named_star_changes_little_else():
@@ -251,8 +262,8 @@ def test_statistics_refuses_other_stars_and_too_few():
 
 
 def test_statistics_matches_labels_by_name():
-    truth = fitted(np.zeros((5, 2)) + [1.0, 2.0])
-    table = statistics(fitted(np.zeros((5, 2)) + [1.5, 2.5]), truth.labels.isel(label=[1, 0]))
+    truth = fitted(np.tile([1.0, 2.0], (5, 1)))
+    table = statistics(fitted(np.tile([1.5, 2.5], (5, 1))), truth.labels.isel(label=[1, 0]))
     np.testing.assert_allclose(table["bias"], [0.5, 0.5])
 
 
@@ -280,7 +291,14 @@ def suspects():
         coords={"star": star, "label": ["teff", "logg"]},
     )
     spectra = xr.Dataset({"labels": (("star", "label"), labels)}, coords={"star": star, "label": ["teff", "logg"]})
-    rows = Table({"APOGEE_ID": star, "STARFLAG": np.zeros(n, int), "ASPCAPFLAG": np.zeros(n, int), "VSCATTER": [0.1] * n})
+    rows = Table(
+        {
+            "APOGEE_ID": star,
+            "STARFLAG": np.zeros(n, int),
+            "ASPCAPFLAG": np.zeros(n, int),
+            "VSCATTER": [0.1] * n,
+        }
+    )
     return fits, spectra, rows
 
 
@@ -332,7 +350,11 @@ def test_diagnosis_tells_what_is_known(suspects):
     fits["flag"][0], fits["n_pixels"][0] = FLAGS["POOR_FIT"], 75
     rows["STARFLAG"][0], rows["ASPCAPFLAG"][0] = STAR_BIT["LOW_SNR"], -(2**31)
     row = diagnose(fits, spectra, rows)[0]
-    assert (row["fit_flags"], row["starflag"], row["aspcapflag"]) == ("POOR_FIT", "LOW_SNR", "NO_ASPCAP_RESULT")
+    assert (row["fit_flags"], row["starflag"], row["aspcapflag"]) == (
+        "POOR_FIT",
+        "LOW_SNR",
+        "NO_ASPCAP_RESULT",
+    )
     assert row["masked"] == pytest.approx(0.25)
     assert row["reduced_chi2"] == pytest.approx(98 / 73)
     assert (row["distance"], row["vscatter"], row["n_minima"]) == (0.5, 0.1, 1)

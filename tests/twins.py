@@ -1,4 +1,4 @@
-"""The slow, plain way of everything that lab2 does fast, for tests to compare with; and spectra of known truth."""
+"""The slow, plain way of what lab2 does fast, for tests to compare with; and spectra of known truth."""
 
 import numpy as np
 from scipy.optimize import curve_fit, minimize
@@ -78,7 +78,7 @@ def quartic_value(x, matrix, right, constant, pairs, wall):
 
 
 def minimize_quartic(start, *statistics):
-    """Twin of lab2.kernels.minimize_quartics for one star and start: BFGS without derivatives, then a simplex."""
+    """Twin of lab2.kernels.minimize_quartics for one star and start: BFGS, then a simplex."""
     rough = minimize(quartic_value, start, args=statistics, method="BFGS", options={"gtol": 1e-6})
     return minimize(
         quartic_value, rough.x, args=statistics, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-11}
@@ -117,7 +117,13 @@ def pixel_chi2(model, flux, ivar, labels):
 
 
 def fit_star(model, flux, ivar, starts):
-    """Problem 8 as the handout does it: scipy's curve_fit from several starts. Labels, covariance, chi^2 of the best."""
+    """Problem 8 as the handout does it: scipy's curve_fit from several starts.
+
+    Returns
+    -------
+    labels, covariance, chi2
+        Of the best of them.
+    """
     good = (ivar > 0) & np.isfinite(model.s2.values)
     theta, s2 = model.theta.values[good], model.s2.values[good]
     sigma = np.sqrt(1 / ivar[good] + s2)
@@ -145,8 +151,8 @@ def fit_star(model, flux, ivar, starts):
 def drawn_survey(rng, n_stars, n_labels, n_pixels, degree=2, errors=(0.004, 0.02), unseen=0.03):
     """Spectra drawn from a known quadratic model with scatter.
 
-    The labels have the mean 100 (k + 1) and the standard deviation k + 1 exactly, so that the model's scaling is
-    known. Some pixels have no scatter at all, some far more than noise.
+    The labels have the mean 100 (k + 1) and the standard deviation k + 1 exactly, so that the model's scaling
+    is known. Some pixels have no scatter at all, some far more than noise.
 
     Returns
     -------

@@ -15,7 +15,7 @@ HYDROGEN_MASS = 1.6735e-24  # g
 PER_CM_TO_K = 1.438777  # hc/k [cm K]
 MEAN_WEIGHT = 1.4  # mass per hydrogen nucleus, in hydrogen masses
 
-# The layer lies above the continuum's tau = 2/3, cooler than Teff: T = 0.9 Teff at tau = 0.3 (grey, Eddington).
+# Above the continuum's tau = 2/3 and cooler than Teff: T = 0.9 Teff at tau = 0.3 (grey, Eddington).
 TEMPERATURE_RATIO, OPTICAL_DEPTH = 0.90, 0.3
 
 # Solar abundance log eps (Asplund et al. 2009, ARA&A 47, 481), first ionisation energy [eV] (NIST), partition
@@ -119,7 +119,7 @@ def layer(teff, logg, x_h):
 
 
 def _h_minus(temperature, wavelength=16000.0):
-    """H- free-free opacity [cm2 per H atom per dyn/cm2] (Gray 2005, 3rd ed., eq. 8.13; no bound-free here)."""
+    """H- free-free opacity [cm2 per H atom per dyn/cm2] (Gray 2005, eq. 8.13; bound-free is small)."""
     x = np.log10(wavelength)
     f0 = -2.2763 - 1.6850 * x + 0.76661 * x**2 - 0.053346 * x**3
     f1 = 15.2827 - 9.2846 * x + 1.99381 * x**2 - 0.142631 * x**3
@@ -138,10 +138,7 @@ def _molecular_partition(molecule, temperature):
     """Rigid rotor times harmonic oscillator, energies from the lowest level."""
     _, rotation, vibration, weight, _ = MOLECULES[molecule]
     return (
-        weight
-        * temperature
-        / (PER_CM_TO_K * rotation)
-        / (1 - np.exp(-PER_CM_TO_K * vibration / temperature))
+        weight * temperature / (PER_CM_TO_K * rotation) / (1 - np.exp(-PER_CM_TO_K * vibration / temperature))
     )
 
 

@@ -58,7 +58,9 @@ def apogee_id(ra, dec):
     seconds = np.floor(np.asarray(ra) / 15 * 3600 * 100 + 1e-6).astype(int)
     arcsec = np.floor(np.abs(np.asarray(dec)) * 3600 * 10 + 1e-6).astype(int)
     names = []
-    for s, a, negative in zip(np.atleast_1d(seconds), np.atleast_1d(arcsec), np.atleast_1d(dec) < 0, strict=True):
+    for s, a, negative in zip(
+        np.atleast_1d(seconds), np.atleast_1d(arcsec), np.atleast_1d(dec) < 0, strict=True
+    ):
         hms = f"{s // 360000:02d}{s // 6000 % 60:02d}{s % 6000:04d}"
         dms = f"{a // 36000:02d}{a // 600 % 60:02d}{a % 600:03d}"
         names.append(f"2M{hms}{'-' if negative else '+'}{dms}")
@@ -73,10 +75,10 @@ def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
     rng : numpy.random.Generator
     field : lab2.simulate.population.Field
     stars : astropy.table.Table
-        As from `lab2.simulate.population.draw_giants`; columns apogee_id, field, ra, dec, glon, glat [deg], j,
-        h, k, ak [mag], n_visits, snr are added in place.
+        As from `lab2.simulate.population.draw_giants`; columns apogee_id, field, ra, dec, glon, glat [deg],
+        j, h, k, ak [mag], n_visits, snr are added in place.
     h_range : tuple of float
-        Faintest and brightest H of field stars; cluster stars follow from their luminosity.
+        Brightest and faintest H of field stars; cluster stars follow from their luminosity.
     """
     n = len(stars)
     cluster = np.isfinite(stars["radius"])
@@ -95,7 +97,7 @@ def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
     of_cluster = 4.74 - 2.5 * stars["log_luminosity"] - 2.3 + stars["distance_modulus"]
     stars["ak"] = np.maximum(rng.normal(*field.extinction, n), 0.0)
     stars["h"] = np.where(cluster, of_cluster + EXTINCTION_H * stars["ak"], h)
-    # Colours of giants: 5040/Teff = 0.651 + 0.631 (J-K)_0 (Gonzalez Hernandez & Bonifacio 2009, A&A 497, 497).
+    # 5040/Teff = 0.651 + 0.631 (J-K)_0 for giants (Gonzalez Hernandez & Bonifacio 2009, A&A 497, 497).
     j_k = (5040 / stars["teff"] - 0.651) / 0.631
     h_k = 0.17 * j_k
     stars["k"] = stars["h"] - h_k - (EXTINCTION_H - 1) * stars["ak"] + rng.normal(0, 0.02, n)
@@ -175,14 +177,16 @@ def allstar(stars, locations):
     table["VHELIO_AVG"] = np.asarray(stars["v_helio"], "f4")
     table["VSCATTER"] = np.asarray(stars["v_scatter"], "f4")
     table["VERR"] = np.asarray(3.0 / stars["snr"], "f4")
-    for column in [c for name in (*(v[0] for v in _NOISE.values()), "M_H", "ALPHA_M") for c in (name, f"{name}_ERR")]:
+    for column in [
+        c for name in (*(v[0] for v in _NOISE.values()), "M_H", "ALPHA_M") for c in (name, f"{name}_ERR")
+    ]:
         table[column] = np.where(np.isfinite(stars[column]), stars[column], CATALOG_NULL).astype("f4")
     table.sort(["APOGEE_ID", "EXTRATARG"])
     return table
 
 
 def second_rows(rng, stars, neighbours):
-    """Further rows of stars that were observed twice: in the field beside, or in the same by the 1 m telescope.
+    """Further rows of stars observed twice: in the field beside, or in the same by the 1 m telescope.
 
     Parameters
     ----------

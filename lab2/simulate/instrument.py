@@ -36,15 +36,15 @@ _PLANCK_CM_K = 1.438777
 def continuum(rng, teff, ak, h_magnitude):
     """The star's continuum as the spectrograph delivers it, (8575,) [1e-17 erg/s/cm2/Angstrom].
 
-    A black body, reddened by A(lambda) ~ lambda^-1.75 (Nishiyama et al. 2009, ApJ 696, 1407, near 2), times what
-    the flat field leaves of the blaze: a slow curve and a step of a per cent from chip to chip.
+    A black body, reddened by A(lambda) ~ lambda^-1.75 (Draine 1989, ESA SP-290, 93), times what the flat
+    field leaves of the blaze: a slow curve and a step of a per cent from chip to chip.
     """
     x = _PLANCK_CM_K / (WAVELENGTH * 1e-8 * teff)
     black_body = WAVELENGTH**-5.0 / np.expm1(x)
     reddening = 10 ** (-0.4 * ak * EXTINCTION_H * ((WAVELENGTH / 16500) ** -1.75 - 1))
     shape = black_body * reddening
     for chip in CHIPS:
-        here = _CHIP_OF_PIXEL == chip
+        here = chip == _CHIP_OF_PIXEL
         position = np.linspace(-1, 1, here.sum())
         shape[here] *= 1 + chebval(position, rng.normal([0, 0, -0.012], [0.010, 0.010, 0.008]))
     return shape / np.median(shape) * ZERO_POINT * 10 ** (-0.4 * h_magnitude)
@@ -187,10 +187,9 @@ def _persistence(rng, truth):
 
 
 def _coadds(flux, error, bitmask, everywhere):
-    """Rows 0 (weighted pixel by pixel, bad pixels left out) and 1 (each visit one weight), then the visits."""
-    seen = everywhere
+    """Row 0 (weighted pixel by pixel, without bad pixels), row 1 (one weight a visit), then the visits."""
     useless = (bitmask & 0xFF) != 0
-    good = ~useless & seen
+    good = ~useless & everywhere
     weight = np.divide(1.0, error**2, out=np.zeros_like(error), where=good)
     total = weight.sum(axis=0)
     any_good = total > 0
@@ -200,14 +199,14 @@ def _coadds(flux, error, bitmask, everywhere):
     # Bits of the visits that were used and agree; where none could be used, whatever they all say.
     ignored = np.where(good | ~any_good, bitmask, np.int16(0x7FFF))
     pixel_mask = np.bitwise_and.reduce(ignored, axis=0)
-    pixel_mask[~seen] = 0
+    pixel_mask[~everywhere] = 0
 
-    visit_weight = np.array([1 / np.median(e[seen]) ** 2 for e in error])
+    visit_weight = np.array([1 / np.median(e[everywhere]) ** 2 for e in error])
     visit_weight /= visit_weight.sum()
     global_flux = visit_weight @ flux
     global_error = np.sqrt(visit_weight**2 @ error**2)
     for row in (pixel_flux, pixel_error, global_flux, global_error):
-        row[~seen] = np.nan
+        row[~everywhere] = np.nan
     return (
         np.concatenate([[pixel_flux, global_flux], flux]),
         np.concatenate([[pixel_error, global_error], error]),

@@ -14,7 +14,7 @@ __all__ = ["ODDITIES", "assign", "disturb"]
 
 # Share of the selected stars, and the bits set in STARFLAG and ASPCAPFLAG, for the share of them given last.
 # STARFLAG: 9-11 PERSIST_HIGH to LOW, 17 SUSPECT_BROAD_LINES, 20 RV_SUSPECT, 21 MULTIPLE_SUSPECT.
-# ASPCAPFLAG: 7 STAR_WARN, 8 CHI2_WARN, 10 ROTATION_WARN, 16 TEFF_BAD, 23 STAR_BAD, 24 CHI2_BAD, 26 ROTATION_BAD.
+# ASPCAPFLAG: 7 STAR_WARN, 8 CHI2_WARN, 10 ROTATION_WARN, 16 TEFF_BAD, 23 STAR_BAD, 24 CHI2_BAD.
 ODDITIES = {
     "binary": (0.007, 1 << 21, 1 << 8 | 1 << 7, 0.5),
     "persistence": (0.010, 1 << 9, 0, 1.0),

@@ -1,4 +1,4 @@
-"""Who lives in the four fields: metallicities, alpha sequences, stars drawn along isochrones, their chemistry.
+"""Who lives in the four fields: metallicities, alpha sequences, stars along isochrones, their chemistry.
 
 `draw` gives the truth about each star; what the catalogue says of it is `lab2.simulate.catalogue`'s.
 """
@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from lab2.isochrones import mist
+from lab2.labels import label_names
 from lab2.simulate.spectra import HIDDEN, RANGE
 
 __all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels_of"]
@@ -118,9 +119,7 @@ def draw_dwarfs(rng, field, n):
 
 def labels_of(stars):
     """The five true labels, (n, 5), in the order of `lab2.labels.LABELS`."""
-    return np.stack(
-        [np.asarray(stars[name], float) for name in ("teff", "logg", "fe_h", "mg_fe", "si_fe")], axis=1
-    )
+    return np.stack([np.asarray(stars[name], float) for name in label_names()], axis=1)
 
 
 _PHASES = ("MS", "SGB", "RGB", "CHeB")
@@ -221,8 +220,8 @@ def _chemistry(rng, stars, high_alpha):
     """Abundances that are no label, and the broadening.
 
     C and N: the first dredge-up (log g about 3.5) lowers C and raises N; above the bump (log g 2.4) extra
-    mixing goes on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). Their scatter is that of
-    birth abundances and of masses, anticorrelated through the CN cycle.
+    mixing goes on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). Their scatter is that
+    of birth abundances and of masses, anticorrelated through the CN cycle.
     """
     logg, fe_h, mg_fe = (np.asarray(stars[name], float) for name in ("logg", "fe_h", "mg_fe"))
     n = len(logg)
@@ -232,7 +231,9 @@ def _chemistry(rng, stars, high_alpha):
     chemistry = {name: rng.normal(0, 0.03, n) for name in HIDDEN if name.endswith("_fe")}
     carbon = 0.02 + 0.08 * high_alpha - 0.13 * mixed - extra
     chemistry["c_fe"] = carbon + 0.03 * birth - 0.03 * cycle
-    chemistry["n_fe"] = 0.02 + 0.25 * mixed + 1.2 * extra + 0.25 * np.maximum(fe_h, 0) + 0.06 * cycle + 0.04 * own
+    chemistry["n_fe"] = (
+        0.02 + 0.25 * mixed + 1.2 * extra + 0.25 * np.maximum(fe_h, 0) + 0.06 * cycle + 0.04 * own
+    )
     for name, share in (("o_fe", 0.90), ("s_fe", 0.7), ("ca_fe", 0.55), ("ti_fe", 0.75), ("al_fe", 0.7)):
         chemistry[name] = share * mg_fe + chemistry[name]
     chemistry["mn_fe"] = chemistry["mn_fe"] + 0.20 * fe_h

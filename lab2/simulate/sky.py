@@ -1,7 +1,7 @@
 """What the Earth's atmosphere adds and takes: airglow lines of OH, absorption by CO2, CH4 and water.
 
-Positions are observed (vacuum) wavelengths, fixed at the observatory; in a star's rest frame they move with its
-velocity.
+Positions are observed (vacuum) wavelengths, fixed at the observatory; in a star's rest frame they move with
+its velocity.
 """
 
 from functools import cache
@@ -23,8 +23,8 @@ _OH = np.array([
     (16692.4, 0.9), (16708.9, 0.8), (16840.5, 0.5), (16903.7, 0.8),
 ])  # fmt: skip
 
-# CO2 bands: centre and rotational constants of the upper and lower level [1/cm] (Rothman et al. 2013, HITRAN):
-# the lines run over even J, at centre + (B' + B'') m + (B' - B'') m^2.
+# CO2 bands: centre and rotational constants of the upper and lower level [1/cm] (Rothman et al. 2013,
+# HITRAN): the lines run over even J, at centre + (B' + B'') m + (B' - B'') m^2.
 _CO2_BANDS = ((6347.85, 0.3870, 0.3902), (6227.92, 0.3866, 0.3902))
 _AIR_TEMPERATURE = 265.0
 # Methane, 2 nu3: the Q branch and the R and P lines, clusters each [1/cm] (positions as DR17 flags them).

@@ -1,11 +1,11 @@
 """Normalised model spectra of red giants: a stand-in for a synthesis.
 
 What is real here: the lines' wavelengths, excitation energies and gf values (`lab2.lines`), the Brackett
-series, and the sense and rough size of each sensitivity, since populations follow Saha, Boltzmann and molecular
-equilibrium in one slab (`lab2.simulate.atmosphere`) over an H- continuum. What is approximate: the slab
-itself, so the depths (a factor of two for single lines); the forest of lines too weak for the table is absent,
-so the spectra are cleaner than a star's; strong lines have no wings. Trust it to exercise the software and to
-show which way lines move, not to measure a real star.
+series, and the sense and rough size of each sensitivity, since populations follow Saha, Boltzmann and
+molecular equilibrium in one slab (`lab2.simulate.atmosphere`) over an H- continuum. What is approximate: the
+slab itself, so the depths (a factor of two for single lines); the forest of lines too weak for the table is
+absent, so the spectra are cleaner than a star's; strong lines have no wings. Trust it to exercise the
+software and to show which way lines move, not to measure a real star.
 """
 
 from functools import cache
@@ -29,7 +29,7 @@ ALPHA = ("O", "S", "Ca", "Ti")
 HIDDEN = (*(f"{element.lower()}_fe" for element in ATOMS if element not in ("Fe", "Mg", "Si")),
           "vmicro", "vmacro")  # fmt: skip
 
-# Brackett series, n = 4 to 11...20 (Rydberg formula for hydrogen, vacuum), and its strength relative to n = 11.
+# Brackett lines, n = 4 to 11...20 (Rydberg formula for hydrogen, vacuum), strengths relative to the first.
 _UPPER = np.arange(11, 21)
 BRACKETT = 1e8 / (109677.58 * (1 / 16 - 1 / _UPPER**2))
 _BRACKETT_STRENGTH = (11 / _UPPER) ** 3
@@ -193,7 +193,7 @@ def _curve_of_growth(damping=0.03):
 
 
 def _broaden(optical_depth, vmacro):
-    """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; lines at the ends wrap, where no data are."""
+    """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; the ends wrap, where no data are."""
     sigma = vmacro / PIXEL / np.sqrt(8 * np.log(2))
     frequency = np.fft.rfftfreq(N_PIXELS)
     transfer = np.exp(-2 * (np.pi * sigma[:, None] * frequency) ** 2)

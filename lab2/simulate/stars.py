@@ -5,6 +5,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import vstack
 
+from lab2.labels import label_names
 from lab2.simulate import catalogue, oddities
 from lab2.simulate.population import FIELDS, M15_MEMBERS, METAL_POOR, draw_dwarfs, draw_giants, labels_of
 
@@ -14,6 +15,8 @@ __all__ = ["NAMED", "draw_survey", "mystery_star"]
 NAMED = {"M15": "2M21235315+1244123", "K2_C4_168-21": "2M03533659+2512012"}
 NAMED_SNR = 170.0
 ORDINARY = (4650.0, 2.2, -0.25, 0.08, 0.06)
+# Labels of the mystery star.
+MYSTERY = (4550.0, 2.0, -0.65, 0.30, 0.20)
 _SPREAD = (200.0, 0.5, 0.25, 0.1, 0.1)
 
 # Rows of each kind besides the giants that the cuts keep, for each of those.
@@ -67,8 +70,8 @@ def mystery_star(seed):
     rng = np.random.default_rng([seed, 4])
     # Of many giants of a field, the chemistry of one; its labels are set.
     star = draw_giants(rng, FIELDS[0], 1)
-    for name, value in zip(("teff", "logg", "fe_h", "mg_fe", "si_fe"), (4550, 2.0, -0.65, 0.30, 0.20), strict=True):
-        star[name] = float(value)
+    for name, value in zip(label_names(), MYSTERY, strict=True):
+        star[name] = value
     for name, value in (("c_fe", -0.05), ("n_fe", 0.20), ("o_fe", 0.30), ("vmicro", 1.6), ("vmacro", 4.3)):
         star[name] = value
     star["radius"] = np.nan
@@ -88,9 +91,7 @@ def _shares(n_stars):
 
 def _passes(stars):
     """The cuts of problem 1 on catalogue labels."""
-    return (
-        (stars["snr"] >= 50) & (stars["LOGG"] <= 4) & (stars["TEFF"] <= 5700) & (stars["FE_H"] >= -1)
-    )
+    return (stars["snr"] >= 50) & (stars["LOGG"] <= 4) & (stars["TEFF"] <= 5700) & (stars["FE_H"] >= -1)
 
 
 def _collect(rng, field, n, draw, wanted, **options):

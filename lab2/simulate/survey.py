@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from astropy.table import vstack
 from tqdm.auto import tqdm
 
 from lab2 import apstar, manifest
+from lab2.labels import label_names
 from lab2.simulate import catalogue
 from lab2.simulate.instrument import observe_star
 from lab2.simulate.oddities import disturb
@@ -26,9 +28,10 @@ EARTH_VELOCITY = 28.0
 def make_survey(folder, seed=128, n_stars=1886, progress=True):
     """Simulate the survey of the four fields and write it as SDSS would.
 
-    The folder gets allStar.fits (the whole catalogue of the fields, DR17 column names), an apStar file for each
-    star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (the true labels, abundances and oddity of
-    each apStar star) and manifest.json. It appears when it is complete; one of that name is replaced then.
+    The folder gets allStar.fits (the whole catalogue of the fields, DR17 column names), an apStar file for
+    each star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (the true labels, abundances and
+    oddity of each apStar star) and manifest.json. It appears when it is complete; one of that name is
+    replaced then.
     The same arguments give the same bytes, but for the date in the manifest.
 
     Parameters
@@ -65,8 +68,8 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
     locations = {name: 5001 + i for i, name in enumerate(f.name for f in FIELDS)}
     locations.update({field.neighbour: 5101 + i for i, field in enumerate(FIELDS)})
     catalogue.allstar(rows, locations).write(partial / "allStar.fits")
-    _truth(selected).write(partial / "truth.ecsv")
     mystery = mystery_star(seed)
+    _truth(vstack([selected, mystery])).write(partial / "truth.ecsv")
     _write_star(partial / "mystery.fits", mystery[0], _spectra(mystery)[0], np.random.default_rng([seed, 5]))
     with tqdm(total=n_stars, desc="simulating", unit="star", disable=not progress) as bar:
         for start in range(0, n_stars, BATCH):
@@ -94,14 +97,16 @@ def _spectra(stars):
 
 
 def _truth(selected):
-    columns = ["apogee_id", "field", "teff", "logg", "fe_h", "mg_fe", "si_fe", *HIDDEN, "velocity", "ak", "oddity"]
+    columns = ["apogee_id", "field", *label_names(), *HIDDEN, "velocity", "ak", "oddity"]
     truth = selected[columns]
     for name in columns:
         if truth[name].dtype.kind == "f":
             truth[name] = np.round(truth[name], 4)
     # ECSV has no empty string: a star without an oddity says so.
     truth["oddity"] = np.where(truth["oddity"] == "", "none", truth["oddity"])
-    truth.meta["comments"] = ["true labels of the simulated stars; [X/Fe] in dex, teff in K, v... in km/s, ak in mag"]
+    truth.meta["comments"] = [
+        "the simulated stars as they are: teff in K, abundances in dex, v in km/s, ak in mag"
+    ]
     return truth
 
 
@@ -111,14 +116,14 @@ def _write_star(path, star, flux, rng):
     barycentric = rng.uniform(-EARTH_VELOCITY, EARTH_VELOCITY, n_visits)
     v_helio = star["v_helio"] + star["v_scatter"] * rng.normal(size=n_visits)
     velocities = v_helio - barycentric
-    labels = np.array([star[name] for name in ("teff", "logg", "fe_h", "mg_fe", "si_fe")])
+    labels = np.array([star[name] for name in label_names()])
     flux = disturb(rng, star["oddity"], flux, labels)
     *rows, _, chip_range = observe_star(rng, flux, star, velocities)
     header = {
         "FIELD": str(star["field"]),
         "OBJID": str(star["apogee_id"]),
         "SNR": round(float(star["snr"]), 4),
-        **{name.upper(): round(float(star[name]), 6) for name in ("ra", "dec", "glon", "glat", "j", "h", "k")},
+        **{key.upper(): round(float(star[key]), 6) for key in ("ra", "dec", "glon", "glat", "j", "h", "k")},
         "NVISITS": n_visits,
         "STARFLAG": int(star["STARFLAG"]),
         "ANDFLAG": int(star["STARFLAG"]),
