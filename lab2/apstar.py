@@ -336,7 +336,7 @@ def _empty_row(path) -> dict:
 
 def _dataset(rows) -> xr.Dataset:
     columns = {key: np.array([row.pop(key) for row in rows]) for key in list(rows[0])}
-    dims = {key: ("star", "wavelength") for key in ("flux", "error", "bitmask")}
+    dims = dict.fromkeys(("flux", "error", "bitmask"), ("star", "wavelength"))
     dims["chip_range"] = ("star", "chip_name", "edge")
     units = {"flux": {"units": FLUX_UNIT}, "error": {"units": FLUX_UNIT}}
     stars = columns.pop("star")

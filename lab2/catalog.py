@@ -21,14 +21,29 @@ __all__ = [
 ]
 
 # Catalogue bitmasks of SDSS DR17 (sdss4.org, "bitmasks"): bit -> name.
-ASPCAPFLAG = dict(
-    enumerate(
-        "TEFF_WARN LOGG_WARN VMICRO_WARN M_H_WARN ALPHA_M_WARN C_M_WARN N_M_WARN STAR_WARN CHI2_WARN "
-        "COLORTE_WARN ROTATION_WARN SN_WARN SPEC_HOLE_WARN ATMOS_HOLE_WARN VSINI_WARN - TEFF_BAD LOGG_BAD "
-        "VMICRO_BAD M_H_BAD ALPHA_M_BAD C_M_BAD N_M_BAD STAR_BAD CHI2_BAD COLORTE_BAD ROTATION_BAD SN_BAD "
-        "SPEC_HOLE_BAD ATMOS_HOLE_BAD VSINI_BAD NO_ASPCAP_RESULT".split()
-    )
+# ASPCAP flags each of these twice: a warning (bit 0 and up), and "bad" (bit 16 and up).
+_ASPCAP_KINDS = (
+    "TEFF",
+    "LOGG",
+    "VMICRO",
+    "M_H",
+    "ALPHA_M",
+    "C_M",
+    "N_M",
+    "STAR",
+    "CHI2",
+    "COLORTE",
+    "ROTATION",
+    "SN",
+    "SPEC_HOLE",
+    "ATMOS_HOLE",
+    "VSINI",
 )
+ASPCAPFLAG = {
+    **{bit: f"{kind}_WARN" for bit, kind in enumerate(_ASPCAP_KINDS)},
+    **{16 + bit: f"{kind}_BAD" for bit, kind in enumerate(_ASPCAP_KINDS)},
+    31: "NO_ASPCAP_RESULT",
+}
 STARFLAG = {
     0: "BAD_PIXELS",
     1: "COMMISSIONING",

@@ -4,8 +4,8 @@ For one pixel, with stars n, fluxes f_n, errors sigma_n and terms of the polynom
 
     ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
 
-is maximised over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix, for every
-pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
+is maximised over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
+for every pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
 Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
 w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
 """

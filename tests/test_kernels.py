@@ -103,6 +103,32 @@ def test_star_weights():
     assert n_pixels[3] == 0
 
 
+@pytest.mark.parametrize("radius2", [100.0, 0.5])  # well inside the wall, and beyond it
+def test_derivatives_of_the_quartic(radius2):
+    rng = np.random.default_rng(9)
+    pairs = polynomial.terms(3, 2)
+    theta = rng.normal(size=(31, len(pairs)))
+    matrix, right = theta.T @ theta, theta.T @ rng.normal(size=31)
+    spread = rng.normal(size=(3, 3))
+    wall = (spread @ spread.T + np.eye(3), radius2, 7.0)
+    work = (np.empty(4), np.empty(10), np.empty(10), np.empty((10, 3)))
+    gradient, gauss, hessian = np.empty(3), np.empty((3, 3)), np.empty((3, 3))
+    x, h, unit = np.array([0.7, -0.9, 0.4]), 1e-3, np.eye(3)
+    value = kernels._quartic(x, matrix, right, 5.0, pairs, wall, gradient, gauss, hessian, work)
+
+    def twin(shift):
+        return twins.quartic_value(x + h * shift, matrix, right, 5.0, pairs, wall)
+
+    assert value == pytest.approx(twin(np.zeros(3)), rel=1e-12)
+    slope = theta @ polynomial.jacobian(x, pairs)
+    np.testing.assert_allclose(gauss, slope.T @ slope, rtol=1e-10)
+    for k in range(3):
+        assert 2 * gradient[k] == pytest.approx((twin(unit[k]) - twin(-unit[k])) / (2 * h), rel=1e-4)
+        for m in range(3):
+            corners = [twin(a * unit[k] + b * unit[m]) * a * b for a in (1, -1) for b in (1, -1)]
+            assert 2 * hessian[k, m] == pytest.approx(sum(corners) / (4 * h**2), rel=1e-4)
+
+
 @pytest.mark.parametrize("n_labels", [1, 2, 3])
 def test_minimize_quartics(n_labels):
     rng = np.random.default_rng(8)
