@@ -135,9 +135,7 @@ def _parameter(text):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="lab2", description="A small Cannon for APOGEE, and its lab report."
-    )
+    parser = argparse.ArgumentParser(prog="lab2", description="A small Cannon for APOGEE, and its lab report.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(command, name):
@@ -183,9 +181,7 @@ def _parser():
     one = add(label, "label")
     one.add_argument("files", nargs="+", metavar="FILE", help="apStar files")
     one.add_argument("--model", metavar="FILE", help="a trained model (default: build/simulated/04_model.nc)")
-    one.add_argument(
-        "--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)"
-    )
+    one.add_argument("--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)")
     return parser
 
 

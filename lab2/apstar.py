@@ -156,8 +156,7 @@ def read_many(paths, progress=True) -> xr.Dataset:
         raise SpectrumError(f"none of {len(paths)} files could be read; the first: {failed[0]}")
     if failed:
         warnings.warn(
-            f"{len(failed)} of {len(paths)} spectra could not be read and are left empty; the first: "
-            f"{failed[0]}",
+            f"{len(failed)} of {len(paths)} spectra could not be read and are left empty; the first: {failed[0]}",
             UnreadableSpectrumWarning,
             stacklevel=2,
         )
@@ -270,8 +269,7 @@ def _coadd(path, images):
     """Row 0 of flux, error and bitmask, checked."""
     if len(images) < 3 or any(image is None for image in images):
         raise SpectrumError(
-            f"{path}: not an apStar file: expected images of flux, error and bitmask in HDUs 1-3, "
-            f"found {len(images)}"
+            f"{path}: not an apStar file: expected images of flux, error and bitmask in HDUs 1-3, found {len(images)}"
         )
     flux, error, bitmask = (np.atleast_2d(image) for image in images)
     if not np.issubdtype(bitmask.dtype, np.integer):

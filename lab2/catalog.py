@@ -258,5 +258,3 @@ def _lesser_rows(names, snr, keep):
     lesser = np.zeros(len(names), dtype=bool)
     lesser[order[~first]] = True
     return lesser
-
-

@@ -13,7 +13,7 @@ distinct minima cost next to nothing. Subtracting theta_0 first keeps the digits
 import numpy as np
 import xarray as xr
 
-from lab2 import kernels
+from lab2 import kernels, minima
 from lab2.blocks import map_blocks
 from lab2.spectra import check
 
@@ -65,33 +65,23 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
         If the wavelengths are not the model's, or the spectra such as `lab2.spectra.check` refuses.
     """
     _check_wavelengths(model, spectra)
-    trained = model.trained.values
-    s2 = np.where(trained, model.s2.values, 0.0)
-    theta = model.theta.values
+    theta, s2 = model.theta.values, model.s2.values
     products = _packed_products(theta)
-    starts, wall = _starts(model), _wall(model)
-    pairs, n_labels = model.pairs, len(model.labels)
+    starts, wall, pairs = _starts(model), _wall(model), model.pairs
+    n_labels = len(model.labels)
 
     def fit_block(stars):
         block = spectra[["flux", "ivar"]].isel(star=stars).load()
         check(block)
-        ivar = np.where(trained, block.ivar.values, 0.0).astype(float)
-        flux = np.where(ivar > 0, block.flux.values, 0.0).astype(float)
-        packed, right, constant, n_pixels = _statistics(flux, ivar, s2, theta, products)
-        shape = (len(flux), len(starts))
-        x, chi2 = np.zeros((*shape, n_labels)), np.zeros(shape)
-        fisher, done = np.zeros((*shape, n_labels, n_labels)), np.zeros(shape, dtype=bool)
-        enough = n_pixels > n_labels
-        inner = [a[enough] for a in (packed, right, constant)]
-        out = [a[enough] for a in (x, chi2, fisher, done)]
-        kernels.minimize_quartics(*inner, pairs, starts, wall, _TOLERANCE, out[0], out[1], out[2], out[3])
-        for whole, part in zip((x, chi2, fisher, done), out, strict=True):
-            whole[enough] = part
-        return *_best(x, np.where(done, chi2, np.inf), fisher, n_pixels), n_pixels
+        packed, right, constant, n_pixels = _statistics(block, s2, theta, products)
+        n_stars = len(n_pixels)
+        x, fisher = np.zeros((n_stars, n_labels)), np.zeros((n_stars, n_labels, n_labels))
+        chi2, delta, n_minima = np.empty(n_stars), np.empty(n_stars), np.empty(n_stars, dtype=np.int64)
+        minima.find_minima(packed, right, constant, pairs, starts, wall, _TOLERANCE, x, chi2, fisher, n_minima, delta)
+        return x, chi2, fisher, n_minima, delta, n_pixels
 
     parts = map_blocks(fit_block, spectra.sizes["star"], _BLOCK, "fitting stars" if progress else None)
-    x, chi2, fisher, n_minima, delta, n_pixels = (np.concatenate(p) for p in zip(*parts, strict=True))
-    return _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels)
+    return _results(model, spectra, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def quartic(model, spectrum):
@@ -119,12 +109,8 @@ def quartic(model, spectrum):
         raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
     _check_wavelengths(model, spectrum)
     check(spectrum)
-    trained = model.trained.values
     theta = model.theta.values
-    ivar = np.where(trained, spectrum.ivar.values, 0.0).astype(float)
-    flux = np.where(ivar > 0, spectrum.flux.values, 0.0).astype(float)
-    s2 = np.where(trained, model.s2.values, 0.0)
-    packed, right, constant, _ = _statistics(flux, ivar, s2, theta, _packed_products(theta))
+    packed, right, constant, _ = _statistics(spectrum, model.s2.values, theta, _packed_products(theta))
     matrix = np.zeros((theta.shape[1],) * 2)
     matrix[np.triu_indices(theta.shape[1])] = packed[0]
     return matrix + np.triu(matrix, 1).T, right[0], float(constant[0])
@@ -168,11 +154,12 @@ def _packed_products(theta):
     return theta[:, upper[0]] * theta[:, upper[1]]
 
 
-def _statistics(flux, ivar, s2, theta, products):
-    weight, weighted = np.empty_like(flux), np.empty_like(flux)
+def _statistics(block, s2, theta, products):
+    """A (packed), b, c and the number of pixels with weight, of each star."""
+    flux, ivar = block.flux.values, block.ivar.values
+    weight, weighted = np.empty(flux.shape), np.empty(flux.shape)
     constant, n_pixels = np.empty(len(flux)), np.empty(len(flux), dtype=np.int64)
-    flux_zero = np.ascontiguousarray(theta[:, 0])
-    kernels.star_weights(ivar, flux, s2, flux_zero, weight, weighted, constant, n_pixels)
+    kernels.star_weights(ivar, flux, s2, np.ascontiguousarray(theta[:, 0]), weight, weighted, constant, n_pixels)
     return weight @ products, weighted @ theta, constant, n_pixels
 
 
@@ -196,25 +183,6 @@ def _wall(model):
     precision = np.linalg.inv(np.atleast_2d(np.cov(x, rowvar=False)))
     edge2 = np.einsum("nk,kl,nl->n", x, precision, x).max()
     return precision, _WALL**2 * edge2, _STIFFNESS
-
-
-def _best(x, chi2, fisher, n_pixels):
-    """The best minimum of each star, how many distinct ones there are, and how far up the second lies."""
-    order = np.argsort(chi2, axis=1)
-    rows = np.arange(len(x))
-    first = order[:, 0]
-    best_x, best_chi2, best_fisher = x[rows, first], chi2[rows, first], fisher[rows, first]
-    n_minima, delta = np.zeros(len(x), dtype=int), np.full(len(x), np.inf)
-    for n in rows[np.isfinite(best_chi2)]:
-        found = []
-        for start in order[n][np.isfinite(chi2[n, order[n]])]:
-            away = [(x[n, start] - other) @ best_fisher[n] @ (x[n, start] - other) for other in found]
-            if all(a > 1.0 for a in away):  # more than one formal sigma from every minimum so far
-                found.append(x[n, start])
-                if len(found) == 2:
-                    delta[n] = chi2[n, start] - best_chi2[n]
-        n_minima[n] = len(found)
-    return best_x, best_chi2, best_fisher, n_minima, delta
 
 
 def _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels):

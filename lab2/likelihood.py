@@ -16,10 +16,11 @@ from lab2 import kernels
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
-# s^2 of normalised flux: from far below the noise of any star to a tenth of the continuum. The likelihood is
-# compared at all of these before Newton's method takes over; zero is among them because many pixels end there.
-_S2_GRID = (0.0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
-_SMALLEST_S2 = 1e-10
+# s^2 of normalised flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
+# at all of these before Newton's method takes over. Zero is among them because many pixels end there; two a decade,
+# since with stars of very different S/N one a decade can step over the deepest of several minima.
+_S2_GRID = np.concatenate([[0.0], np.geomspace(1e-8, 1e-1, 15)])
+_SMALLEST_S2 = 1e-12
 _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
 _MAX_STEPS = 40
 # A pixel that few of the stars saw (at the edge of a chip, say) would be fitted exactly and predict nonsense.
@@ -102,14 +103,15 @@ class PixelLikelihood:
         s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
         seen = (self.ivar > 0).sum(axis=1)
         trainable = np.flatnonzero((seen > n_terms) & (seen > _SEEN * self.ivar.shape[1]))
-        trainable = trainable[self._solve(trainable, np.zeros(len(trainable)))[2]]
+        at_zero, _, solved, _ = self._solve(trainable, np.zeros(len(trainable)))
+        trainable = trainable[solved]
         if not trainable.size:
             return s2, theta
         self.flux, self.ivar = self.flux[trainable], self.ivar[trainable]
-        grid = np.array(_S2_GRID)
-        curve = np.stack([self._solve(None, np.full(len(trainable), value))[0] for value in grid])
-        best = grid[curve.argmin(axis=0)]
-        best, best_theta = self._newton(np.maximum(best, _SMALLEST_S2 * 10))
+        curve = [at_zero[solved]]
+        curve += [self._solve(None, np.full(len(trainable), value))[0] for value in _S2_GRID[1:]]
+        start = _S2_GRID[np.argmin(curve, axis=0)]
+        best, best_theta = self._newton(np.maximum(start, _SMALLEST_S2))
         s2[trainable], theta[trainable] = best, best_theta
         return s2, theta
 

@@ -105,9 +105,7 @@ def check(survey):
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
     problems += [f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())]
     problems += [
-        f"{name} has changed"
-        for name in sorted(found.keys() & expected.keys())
-        if found[name] != expected[name]
+        f"{name} has changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""

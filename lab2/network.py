@@ -5,7 +5,7 @@ the size that the star's inverse variances tell: nine hundred spectra of seven t
 it the network learns their noise by heart. It gives no errors and knows nothing of a star that is unlike those it
 was trained on; pixels without information look to it like continuum.
 
-PyTorch trains it. What comes out is a few matrices, so that prediction and the file need numpy alone.
+PyTorch trains it. What comes out is a few matrices, so that prediction and the file do without it.
 """
 
 from dataclasses import dataclass
@@ -145,9 +145,7 @@ class Network:
         return cls(dataset)
 
 
-def train(
-    spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=128, progress=False
-) -> Network:
+def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=128, progress=False) -> Network:
     """Train a network on spectra with labels.
 
     Parameters
@@ -311,7 +309,7 @@ def _optimise(torch, training, validation, error, *, hidden, epochs, seed, progr
                 schedule.step()
                 with torch.no_grad():
                     history[epoch] = [loss(network(x), y).item() for x, y in (training, validation)]
-                if best is None or history[epoch, 1] < history[: epoch, 1].min():
+                if best is None or history[epoch, 1] < history[:epoch, 1].min():
                     best = [parameter.detach().numpy().copy() for parameter in network.parameters()]
     finally:
         torch.set_num_threads(threads)

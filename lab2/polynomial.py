@@ -80,8 +80,6 @@ def normal_monomials(x, pairs):
         ``term_t * term_u == monomials[:, place[t, u]]``.
     """
     n_terms = len(pairs)
-    quads = np.sort(
-        np.concatenate([np.repeat(pairs, n_terms, axis=0), np.tile(pairs, (n_terms, 1))], axis=1), axis=1
-    )
+    quads = np.sort(np.concatenate([np.repeat(pairs, n_terms, axis=0), np.tile(pairs, (n_terms, 1))], axis=1), axis=1)
     unique, place = np.unique(quads, axis=0, return_inverse=True)
     return np.prod(_y(x)[..., unique], axis=-1), place.reshape(n_terms, n_terms)

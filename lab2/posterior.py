@@ -65,9 +65,7 @@ def default_priors(model) -> QTable:
     )
 
 
-def sample(
-    model, spectrum, draws=1000, tune=1000, chains=4, seed=128, progress=False, **priors
-) -> az.InferenceData:
+def sample(model, spectrum, draws=1000, tune=1000, chains=4, seed=128, progress=False, **priors) -> az.InferenceData:
     """Draw from the posterior of one star's labels.
 
     Parameters
@@ -219,9 +217,7 @@ def _priors(model, given):
     for name, prior in given.items():
         values = np.asarray(prior, dtype=float)
         if values.shape not in ((2,), (4,)):
-            raise ValueError(
-                f"the prior of {name} must be (mean, sd) or (mean, sd, lower, upper); got {prior!r}"
-            )
+            raise ValueError(f"the prior of {name} must be (mean, sd) or (mean, sd, lower, upper); got {prior!r}")
         row = table[model.labels.index(name)]
         for column, value in zip(("mean", "sd", *_BOUNDS), values, strict=False):
             row[column] = value

@@ -103,78 +103,15 @@ def test_star_weights():
     assert n_pixels[3] == 0
 
 
-@pytest.mark.parametrize("radius2", [100.0, 0.5])  # well inside the wall, and beyond it
-def test_derivatives_of_the_quartic(radius2):
-    rng = np.random.default_rng(9)
-    pairs = polynomial.terms(3, 2)
-    theta = rng.normal(size=(31, len(pairs)))
-    matrix, right = theta.T @ theta, theta.T @ rng.normal(size=31)
-    spread = rng.normal(size=(3, 3))
-    wall = (spread @ spread.T + np.eye(3), radius2, 7.0)
-    work = (np.empty(4), np.empty(10), np.empty(10), np.empty((10, 3)))
-    gradient, gauss, hessian = np.empty(3), np.empty((3, 3)), np.empty((3, 3))
-    x, h, unit = np.array([0.7, -0.9, 0.4]), 1e-3, np.eye(3)
-    value = kernels._quartic(x, matrix, right, 5.0, pairs, wall, gradient, gauss, hessian, work)
-
-    def twin(shift):
-        return twins.quartic_value(x + h * shift, matrix, right, 5.0, pairs, wall)
-
-    assert value == pytest.approx(twin(np.zeros(3)), rel=1e-12)
-    slope = theta @ polynomial.jacobian(x, pairs)
-    np.testing.assert_allclose(gauss, slope.T @ slope, rtol=1e-10)
-    for k in range(3):
-        assert 2 * gradient[k] == pytest.approx((twin(unit[k]) - twin(-unit[k])) / (2 * h), rel=1e-4)
-        for m in range(3):
-            corners = [twin(a * unit[k] + b * unit[m]) * a * b for a in (1, -1) for b in (1, -1)]
-            assert 2 * hessian[k, m] == pytest.approx(sum(corners) / (4 * h**2), rel=1e-4)
-
-
-@pytest.mark.parametrize("n_labels", [1, 2, 3])
-def test_minimize_quartics(n_labels):
-    rng = np.random.default_rng(8)
-    pairs = polynomial.terms(n_labels, 2)
-    n_stars, starts = 3, np.vstack([np.zeros(n_labels), rng.normal(0, 1.5, (3, n_labels))])
-    theta = rng.normal(size=(41, len(pairs))) * np.where(pairs[:, 0] == 0, 1.0, 0.4)
-    x_true = rng.normal(size=(n_stars, n_labels))
-    design = polynomial.design(x_true, pairs)
-    flux = (design - 1.0 * (pairs == 0).all(axis=1)) @ theta.T + rng.normal(0, 0.3, (n_stars, 41))
-    wall = (np.eye(n_labels), 9.0, 100.0)
-    matrix = theta.T @ theta / 0.09
-    right, constant = flux @ theta / 0.09, (flux**2).sum(axis=1) / 0.09
-    packed = np.tile(matrix[np.triu_indices(len(pairs))], (n_stars, 1))
-    shape = (n_stars, len(starts))
-    x, chi2, fisher = np.empty((*shape, n_labels)), np.empty(shape), np.empty((*shape, n_labels, n_labels))
-    done = np.zeros(shape, dtype=bool)
-    kernels.minimize_quartics(packed, right, constant, pairs, starts, wall, 1e-10, x, chi2, fisher, done)
-    assert done.all()
-    for n in range(n_stars):
-        statistics = matrix, right[n], constant[n], pairs, wall
-        twin = [twins.minimize_quartic(start, *statistics) for start in starts]
-        best = chi2[n].argmin()
-        expected = min(twin, key=lambda result: result.fun)
-        assert chi2[n, best] <= expected.fun + 1e-8
-        np.testing.assert_allclose(x[n, best], expected.x, atol=1e-5)
-        slope = theta @ polynomial.jacobian(x[n, best], pairs)
-        np.testing.assert_allclose(fisher[n, best], slope.T @ slope / 0.09, rtol=1e-10)
-        for start in range(len(starts)):
-            here = x[n, start]
-            value = twins.quartic_value(here, *statistics)
-            assert chi2[n, start] == pytest.approx(value, rel=1e-9)
-            for k in range(n_labels):
-                for step in (1e-3, -1e-3):
-                    assert twins.quartic_value(here + step * np.eye(n_labels)[k], *statistics) > value
-
-
-def test_minimize_quartics_stops_at_the_wall():
-    # flux falls with x for ever: the wall alone holds it
-    pairs = polynomial.terms(1, 1)
-    matrix, right, wall = np.array([[0.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 50.0]]), (np.eye(1), 4.0, 100.0)
-    x, chi2, fisher = np.empty((1, 1, 1)), np.empty((1, 1)), np.empty((1, 1, 1, 1))
-    done = np.zeros((1, 1), dtype=bool)
-    packed, constant = matrix[np.triu_indices(2)][None], np.array([2500.0])
-    kernels.minimize_quartics(packed, right, constant, pairs, np.zeros((1, 1)), wall, 1e-10, x, chi2, fisher, done)
-    expected = twins.minimize_quartic(np.zeros(1), matrix, right[0], 2500.0, pairs, wall)
-    assert done[0, 0]
-    assert 2.0 < x[0, 0, 0] < 2.1  # just beyond the radius 2; without the wall x = 50
-    assert x[0, 0, 0] == pytest.approx(expected.x[0], abs=1e-5)
-    assert chi2[0, 0] == pytest.approx(expected.fun, abs=1e-6)
+def test_all_usable():
+    rng = np.random.default_rng(10)
+    ivar = weights_like(rng, (9, 33))
+    ivar[2, 5] = 0.0
+    flux = rng.normal(1, 0.2, ivar.shape)
+    flux[2, 5] = np.nan  # without weight, so it does not matter
+    for kind in ("f4", "f8"):
+        assert kernels.all_usable(flux.astype(kind), ivar.astype(kind))
+        for array, value in ((ivar, -1.0), (ivar, np.nan), (ivar, np.inf), (flux, np.nan), (flux, -np.inf)):
+            wrong = array.copy()
+            wrong[-1, -1] = value
+            assert not kernels.all_usable(*((flux, wrong) if array is ivar else (wrong, ivar)))

@@ -15,9 +15,7 @@ def test_home_is_the_project_unless_the_environment_names_another(tmp_path, monk
     assert paths.figure_folder("x") == tmp_path / "figures" / "x"
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a/b", "../x", ".", "..", ".hidden", "-x", "a b", "a\\b", "a\n", 3, None]
-)
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".", "..", ".hidden", "-x", "a b", "a\\b", "a\n", 3, None])
 def test_a_name_that_is_no_folder_is_refused_everywhere(home, name):
     for function in (paths.survey_folder, paths.build_folder, paths.figure_folder, paths.manifest):
         with pytest.raises(ValueError, match=r"one plain word.*data/<survey>"):
@@ -25,9 +23,7 @@ def test_a_name_that_is_no_folder_is_refused_everywhere(home, name):
 
 
 def test_a_survey_that_was_never_made(home):
-    with pytest.raises(
-        FileNotFoundError, match=r"survey 'simulated' was never made.*python -m lab2 simulate"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"survey 'simulated' was never made.*python -m lab2 simulate"):
         paths.survey_folder("simulated", must_exist=True)
     with pytest.raises(FileNotFoundError, match=r"survey 'dr17' was never made.*allStar"):
         paths.manifest("dr17")
@@ -84,12 +80,8 @@ def test_files_of_ones_own_become_a_survey(own_survey):
 def test_a_survey_that_changed_is_refused(own_survey):
     manifest.check("dr17")
     (own_survey / "allStar.fits").write_bytes(b"Catalogue")
-    (own_survey / "apStar" / "M15" / "apStar-dr17-2M1.fits").rename(
-        own_survey / "apStar" / "M15" / "new.fits"
-    )
-    with pytest.raises(
-        ValueError, match=r"2M1\.fits is missing; .*new\.fits is not in.*; allStar\.fits has changed"
-    ):
+    (own_survey / "apStar" / "M15" / "apStar-dr17-2M1.fits").rename(own_survey / "apStar" / "M15" / "new.fits")
+    with pytest.raises(ValueError, match=r"2M1\.fits is missing; .*new\.fits is not in.*; allStar\.fits has changed"):
         manifest.check("dr17")
 
 

@@ -37,9 +37,7 @@ def survey(home):
 def displays(monkeypatch):
     """What a page displays, as (thing, metadata)."""
     seen = []
-    monkeypatch.setattr(
-        page, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata))
-    )
+    monkeypatch.setattr(page, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))
     return seen
 
 
@@ -123,9 +121,7 @@ def test_bad_arguments_of_a_page(home, survey, displays):
     with pytest.raises(FileNotFoundError, match="never made"):
         Page("04_model", "dr17", 1)
     sheet = Page("04_spectral_model", "simulated", 1)
-    with pytest.raises(
-        FileNotFoundError, match=r"notebook 03 makes it; run: python -m lab2 run 03 --survey simulated"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"notebook 03 makes it; run: python -m lab2 run 03 --survey simulated"):
         sheet.open("03_spectra.nc")
     with pytest.raises(FileNotFoundError, match="no notebook makes it"):
         sheet.table("giants.ecsv")
@@ -214,13 +210,9 @@ def notebooks(home, survey, monkeypatch):
 
 def test_notebooks_run_and_make_a_report(home, notebooks):
     notebooks("01_first", cell(SHOW.format(stem="01_first"), "checkpoint-1"))
-    notebooks(
-        "02_second", new_markdown_cell("An answer.", metadata={"tags": ["checkpoint-1", "checkpoint-3"]})
-    )
+    notebooks("02_second", new_markdown_cell("An answer.", metadata={"tags": ["checkpoint-1", "checkpoint-3"]}))
     build = home / "build" / "simulated"
-    with pytest.raises(
-        FileNotFoundError, match=r"01_first, 02_second; run: make cp1 \(or python -m lab2 run 01 02"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"01_first, 02_second; run: make cp1 \(or python -m lab2 run 01 02"):
         checkpoint(1)
     with pytest.raises(ValueError, match="no notebook has a cell tagged checkpoint-2"):
         checkpoint(2)
@@ -270,9 +262,7 @@ def test_a_survey_that_was_observed_is_not_called_simulated(home, notebooks):
     text = "\n".join(text_of(checkpoint(1, "dr17").read_bytes()) + text_of(report("dr17").read_bytes()))
     assert "Survey: dr17 (observed)" in text
     assert "imulated" not in text
-    assert (
-        "The spectra and the catalogue are those of the Sloan Digital Sky Survey IV, Data Release 17" in text
-    )
+    assert "The spectra and the catalogue are those of the Sloan Digital Sky Survey IV, Data Release 17" in text
 
 
 def test_a_failed_run_names_the_cell_and_keeps_the_notebook(home, notebooks):
@@ -315,9 +305,7 @@ def test_without_torch_notebook_09_is_left_out_in_one_line(notebooks, monkeypatc
     monkeypatch.setattr("lab2.report.run._NEEDS", {"09": "no_such_package"})
     run(progress=False)
     text = "\n".join(text_of(report().read_bytes()))
-    assert (
-        "Notebook 09_neural_network was left out: it needs no_such_package, which is not installed." in text
-    )
+    assert "Notebook 09_neural_network was left out: it needs no_such_package, which is not installed." in text
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "/etc/x", "..", "Jane Doe", "a\nb", "a\\b", "-x", "_x", "a*"])

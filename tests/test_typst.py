@@ -84,9 +84,7 @@ def test_markdown_is_read_as_jupyterlab_reads_it():
 
 
 def test_captions_belong_to_the_figure_or_table_before_them(figure):
-    table = output(
-        text_html=html_table(QTable({"name [Fe/H]": ["a_b", "$T_e$", "- c"], "bias": [1.0, -2.5, np.nan]}))
-    )
+    table = output(text_html=html_table(QTable({"name [Fe/H]": ["a_b", "$T_e$", "- c"], "bias": [1.0, -2.5, np.nan]})))
     pages = text_of(
         convert(
             new_markdown_cell("# T\n\n| a |\n|--|\n| 1 |"),  # has no caption, and no number
@@ -110,15 +108,11 @@ def test_captions_belong_to_the_figure_or_table_before_them(figure):
 
 def test_code_and_outputs():
     noise = new_output("stream", name="stderr", text=" 10%|#   | 1/10\n")
-    bar = output(
-        **{"application_vnd.jupyter.widget-view+json": {}, "text_plain": "  0%|   | 0/10 [00:00<?, ?it/s]"}
-    )
+    bar = output(**{"application_vnd.jupyter.widget-view+json": {}, "text_plain": "  0%|   | 0/10 [00:00<?, ?it/s]"})
     failed = new_output("error", ename="E", evalue="bad", traceback=["\x1b[31mE: bad\x1b[0m"])
     printed = new_output("stream", name="stdout", text="10%\r100% done `x`\n")
     said = output(text_markdown="We find **12** K.", text_plain="<Markdown>")
-    cell = shown(
-        noise, bar, printed, said, failed, output(text_plain="array([1])"), source='x = "a`b\\n"  # $y$'
-    )
+    cell = shown(noise, bar, printed, said, failed, output(text_plain="array([1])"), source='x = "a`b\\n"  # $y$')
     (page,) = text_of(convert(new_markdown_cell("# T"), cell))
     assert 'x = "a`b\\n" # $y$' in page
     for there in ["\n100% done `x`", "We find 12 K.", "E: bad", "array([1])"]:

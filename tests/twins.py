@@ -78,7 +78,7 @@ def quartic_value(x, matrix, right, constant, pairs, wall):
 
 
 def minimize_quartic(start, *statistics):
-    """Twin of lab2.kernels.minimize_quartics for one star and start: BFGS, then a simplex."""
+    """Twin of lab2.minima.find_minima for one star and start: BFGS, then a simplex."""
     rough = minimize(quartic_value, start, args=statistics, method="BFGS", options={"gtol": 1e-6})
     return minimize(
         quartic_value, rough.x, args=statistics, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-11}

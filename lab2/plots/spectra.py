@@ -33,6 +33,7 @@ __all__ = [
     "velocity_year",
 ]
 
+
 @styled
 def raw_spectra(stars, masked=True):
     """Spectra as the files have them, one panel a star.

@@ -47,9 +47,7 @@ def checkpoint_path(number, survey, name="Firstname_Lastname"):
     if number not in CHECKPOINTS:
         raise ValueError(f"there are checkpoints 1, 2 and 3, not {number!r}")
     if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"a name is written like Firstname_Lastname, in letters, digits and .'-_ only, not {name!r}"
-        )
+        raise ValueError(f"a name is written like Firstname_Lastname, in letters, digits and .'-_ only, not {name!r}")
     return paths.build_folder(survey) / f"{name}_{CHECKPOINTS[number]}.pdf"
 
 
@@ -142,9 +140,7 @@ def _read(sources, survey, target):
 
 def _tagged(notebook, tag):
     """Number and cell of each cell with a tag."""
-    return [
-        (i, cell) for i, cell in enumerate(notebook.cells, start=1) if tag in cell.metadata.get("tags", ())
-    ]
+    return [(i, cell) for i, cell in enumerate(notebook.cells, start=1) if tag in cell.metadata.get("tags", ())]
 
 
 def _named(cell, stem, index):
@@ -154,11 +150,7 @@ def _named(cell, stem, index):
 
 
 def _described(survey):
-    kind = (
-        "a simulated survey, made by lab2; not observations"
-        if paths.manifest(survey)["simulated"]
-        else "observed"
-    )
+    kind = "a simulated survey, made by lab2; not observations" if paths.manifest(survey)["simulated"] else "observed"
     return f"Survey: {survey} ({kind})"
 
 

@@ -255,9 +255,7 @@ class Page:
             maker = re.match(r"(\d\d)_", name)
             advice = "no notebook makes it"
             if maker:
-                advice = (
-                    f"notebook {maker[1]} makes it; run: python -m lab2 run {maker[1]} --survey {self.survey}"
-                )
+                advice = f"notebook {maker[1]} makes it; run: python -m lab2 run {maker[1]} --survey {self.survey}"
             raise FileNotFoundError(f"there is no {name} in {path.parent}: {advice}")
         return self.input(path)
 

@@ -48,9 +48,7 @@ def versions():
 def _git(*arguments):
     """What git prints, or None where it fails or is not installed."""
     try:
-        done = subprocess.run(
-            ["git", "-C", paths.root(), *arguments], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["git", "-C", paths.root(), *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -144,9 +144,7 @@ def _execute(source, survey, parameters):
         cell, cause = f"In [{error.exec_count}]: {first}", f"{error.ename}: {error.evalue}".strip()
     except DeadKernelError:
         cell, cause = _unfinished(failed), "the kernel died; was the memory enough?"
-    raise NotebookError(
-        f"notebook: {source.stem} (kept as {failed})\n    cell: {cell}\n   cause: {_line(cause)}"
-    )
+    raise NotebookError(f"notebook: {source.stem} (kept as {failed})\n    cell: {cell}\n   cause: {_line(cause)}")
 
 
 def _line(cause):

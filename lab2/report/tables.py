@@ -32,9 +32,7 @@ def html_table(table, formats=None):
     head = "".join(f"<tr>{row}</tr>" for row in rows)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
-        for cells in zip(
-            *([_text(v, formats.get(name)) for v in values] for name, _, values in columns), strict=True
-        )
+        for cells in zip(*([_text(v, formats.get(name)) for v in values] for name, _, values in columns), strict=True)
     )
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 

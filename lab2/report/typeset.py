@@ -28,9 +28,7 @@ _MARK = "// cell: "  # a Typst comment that begins each cell
 
 _OLD_FONT = re.compile(r"\{\\(rm|bf|it|sf|tt|cal)\b\s*((?:[^{}]|\{[^{}]*\})*)\}")
 _ROMAN_WORD = re.compile(r"\\mathrm\{\s*([A-Za-z]{2,})\s*\}")
-_DISPLAY = re.compile(
-    r"\\begin\{(align|aligned|equation|gather|eqnarray|multline)(\*?)\}(.*)\\end\{\1\2\}", re.S
-)
+_DISPLAY = re.compile(r"\\begin\{(align|aligned|equation|gather|eqnarray|multline)(\*?)\}(.*)\\end\{\1\2\}", re.S)
 _REFUSED = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)(?=\[WARNING\]|\Z)", re.S)
 
 
@@ -130,9 +128,7 @@ def _check(document, names, folder):
         if kind in ("RawInline", "RawBlock"):
             _check_raw(node, where)
         elif kind == "Str" and content in ("$", "$$"):
-            raise ValueError(
-                f"{where}: a lone {content} opens no formula; a formula has no space after its first $"
-            )
+            raise ValueError(f"{where}: a lone {content} opens no formula; a formula has no space after its first $")
         elif kind == "Image":
             content[2][0] = _fetch(content[2][0], folder, where)
         if node.get("t") == "Math":  # a raw environment has become one
@@ -180,9 +176,7 @@ def _modern(tex):
 
 def _renamed(body):
     """Symbols by the names that this Typst knows; pandoc still writes older ones."""
-    return re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace(
-        "planck.reduce", "planck"
-    )
+    return re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace("planck.reduce", "planck")
 
 
 def _fetch(target, folder, where):

@@ -99,11 +99,7 @@ class _Cell:
         if cell.cell_type != "code":
             return ""
         parts = []
-        if (
-            cell.source.strip()
-            and not self.exclude_input
-            and "hide-input" not in cell.metadata.get("tags", ())
-        ):
+        if cell.source.strip() and not self.exclude_input and "hide-input" not in cell.metadata.get("tags", ()):
             parts.append(inline(f"#code({literal(cell.source)})"))
         outputs = list(cell.outputs)
         while outputs:
@@ -208,14 +204,8 @@ def _table(html):
     columns = list(zip(*([" ".join(cell.get_text().split()) for cell in row] for row in rows), strict=True))
     numeric = [all(_NUMBER.fullmatch(text) for text in column[heads:]) for column in columns]
     align = ", ".join("right" if number else "left" for number in numeric)
-    cells = (
-        inline("[#[];") + _escaped(text) + inline("], ") for row in zip(*columns, strict=True) for text in row
-    )
-    return (
-        inline(f"ruled(columns: {len(columns)}, align: ({align},), head: {heads}, ")
-        + "".join(cells)
-        + inline(")")
-    )
+    cells = (inline("[#[];") + _escaped(text) + inline("], ") for row in zip(*columns, strict=True) for text in row)
+    return inline(f"ruled(columns: {len(columns)}, align: ({align},), head: {heads}, ") + "".join(cells) + inline(")")
 
 
 def _escaped(text):

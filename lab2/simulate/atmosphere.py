@@ -111,9 +111,7 @@ def layer(teff, logg, x_h):
         donated = _ionised(HYDROGEN_IONISATION, 0.5, temperature, pressure)
         for element in ("Na", "Mg", "Al", "Si", "Ca", "Cr", "Fe", "Ni"):
             _, ionisation, neutral, ion, _ = ATOMS[element]
-            donated = donated + abundance[element] * _ionised(
-                ionisation, ion / neutral, temperature, pressure
-            )
+            donated = donated + abundance[element] * _ionised(ionisation, ion / neutral, temperature, pressure)
         pressure = np.sqrt(pressure * np.sqrt(product * donated))
     return Layer(temperature, pressure, product / pressure, abundance)
 
@@ -137,9 +135,7 @@ def _ionised(energy, partition_ratio, temperature, electron_pressure):
 def _molecular_partition(molecule, temperature):
     """Rigid rotor times harmonic oscillator, energies from the lowest level."""
     _, rotation, vibration, weight, _ = MOLECULES[molecule]
-    return (
-        weight * temperature / (PER_CM_TO_K * rotation) / (1 - np.exp(-PER_CM_TO_K * vibration / temperature))
-    )
+    return weight * temperature / (PER_CM_TO_K * rotation) / (1 - np.exp(-PER_CM_TO_K * vibration / temperature))
 
 
 def _dissociation(molecule, mass, partitions, temperature):

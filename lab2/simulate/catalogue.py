@@ -58,9 +58,7 @@ def apogee_id(ra, dec):
     seconds = np.floor(np.asarray(ra) / 15 * 3600 * 100 + 1e-6).astype(int)
     arcsec = np.floor(np.abs(np.asarray(dec)) * 3600 * 10 + 1e-6).astype(int)
     names = []
-    for s, a, negative in zip(
-        np.atleast_1d(seconds), np.atleast_1d(arcsec), np.atleast_1d(dec) < 0, strict=True
-    ):
+    for s, a, negative in zip(np.atleast_1d(seconds), np.atleast_1d(arcsec), np.atleast_1d(dec) < 0, strict=True):
         hms = f"{s // 360000:02d}{s // 6000 % 60:02d}{s % 6000:04d}"
         dms = f"{a // 36000:02d}{a // 600 % 60:02d}{a % 600:03d}"
         names.append(f"2M{hms}{'-' if negative else '+'}{dms}")
@@ -177,9 +175,7 @@ def allstar(stars, locations):
     table["VHELIO_AVG"] = np.asarray(stars["v_helio"], "f4")
     table["VSCATTER"] = np.asarray(stars["v_scatter"], "f4")
     table["VERR"] = np.asarray(3.0 / stars["snr"], "f4")
-    for column in [
-        c for name in (*(v[0] for v in _NOISE.values()), "M_H", "ALPHA_M") for c in (name, f"{name}_ERR")
-    ]:
+    for column in [c for name in (*(v[0] for v in _NOISE.values()), "M_H", "ALPHA_M") for c in (name, f"{name}_ERR")]:
         table[column] = np.where(np.isfinite(stars[column]), stars[column], CATALOG_NULL).astype("f4")
     table.sort(["APOGEE_ID", "EXTRATARG"])
     return table

@@ -141,8 +141,7 @@ def _candidates(rng, components, n):
     share = np.array([c.share for c in components])
     which = rng.choice(len(components), n, p=share / share.sum())
     value = {
-        key: np.array([getattr(c, key) for c in components])[which]
-        for key in ("fe_h", "fe_h_sigma", "high_alpha")
+        key: np.array([getattr(c, key) for c in components])[which] for key in ("fe_h", "fe_h_sigma", "high_alpha")
     }
     fe_h = rng.normal(value["fe_h"], value["fe_h_sigma"])
     high = rng.random(n) < value["high_alpha"]
@@ -231,9 +230,7 @@ def _chemistry(rng, stars, high_alpha):
     chemistry = {name: rng.normal(0, 0.03, n) for name in HIDDEN if name.endswith("_fe")}
     carbon = 0.02 + 0.08 * high_alpha - 0.13 * mixed - extra
     chemistry["c_fe"] = carbon + 0.03 * birth - 0.03 * cycle
-    chemistry["n_fe"] = (
-        0.02 + 0.25 * mixed + 1.2 * extra + 0.25 * np.maximum(fe_h, 0) + 0.06 * cycle + 0.04 * own
-    )
+    chemistry["n_fe"] = 0.02 + 0.25 * mixed + 1.2 * extra + 0.25 * np.maximum(fe_h, 0) + 0.06 * cycle + 0.04 * own
     for name, share in (("o_fe", 0.90), ("s_fe", 0.7), ("ca_fe", 0.55), ("ti_fe", 0.75), ("al_fe", 0.7)):
         chemistry[name] = share * mg_fe + chemistry[name]
     chemistry["mn_fe"] = chemistry["mn_fe"] + 0.20 * fe_h

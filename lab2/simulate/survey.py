@@ -104,9 +104,7 @@ def _truth(selected):
             truth[name] = np.round(truth[name], 4)
     # ECSV has no empty string: a star without an oddity says so.
     truth["oddity"] = np.where(truth["oddity"] == "", "none", truth["oddity"])
-    truth.meta["comments"] = [
-        "the simulated stars as they are: teff in K, abundances in dex, v in km/s, ak in mag"
-    ]
+    truth.meta["comments"] = ["the simulated stars as they are: teff in K, abundances in dex, v in km/s, ak in mag"]
     return truth
 
 
