@@ -102,7 +102,7 @@ def read(path) -> xr.Dataset:
     xarray.Dataset
         ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as the file has them
         (NaN or 0 where the detector saw nothing); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star,
-        chip, edge)``, first and last pixel with data, from the header or, where it is silent, from the data;
+        chip_name, edge)``, first and last pixel with data, from the header or, where it is silent, from the data;
         ``snr``, ``n_visits``, ``starflag``, ``field``, ``path``. Coordinates ``star`` (2MASS name),
         ``wavelength`` [Angstrom, vacuum], ``chip``.
 

@@ -238,9 +238,7 @@ def flag_words(value, names) -> str:
     names : dict of int to str
         `STARFLAG` or `ASPCAPFLAG`.
     """
-    # ASPCAPFLAG's bit 31 makes a 32-bit integer negative
-    value = int(value) & 0xFFFFFFFF
-    return " ".join(name for bit, name in names.items() if value >> bit & 1) or "-"
+    return " ".join(name for bit, name in names.items() if int(value) >> bit & 1) or "-"
 
 
 def _last_part(text) -> str:

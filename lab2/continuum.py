@@ -104,7 +104,7 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     Raises
     ------
     ValueError
-        If a label is missing or does not vary.
+        If a label is missing or does not vary, labels are combinations of each other, or a chip has no data.
     """
     labels = spectra.labels.values
     scatter = labels.std(axis=0)
@@ -112,6 +112,8 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
         raise ValueError("every star needs every label, and every label must vary, to find continuum pixels")
     design = np.column_stack([np.ones(len(labels)), (labels - labels.mean(axis=0)) / scatter])
     flux, ivar = spectra.flux.values.astype(float), spectra.ivar.values.astype(float)
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise ValueError("the labels are linear combinations of each other: leave one out to find continuum pixels")
     normal = np.einsum("np,nt,nu->ptu", ivar, design, design, optimize=True)
     right = np.einsum("np,nt->pt", ivar * flux, design, optimize=True)
     seen = (ivar > 0).sum(axis=0) > 0.8 * len(labels)
@@ -122,6 +124,8 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     chips = chip_of(WAVELENGTH)
     for chip in CHIPS:
         here = seen & (chips == chip)
+        if not here.any():
+            raise ValueError(f"fewer than 80 % of the stars have data in any pixel of the {chip} chip")
         # the level itself is uncertain while the normalisation still settles: take the upper envelope
         level = np.median(np.sort(coefficients[here, 0])[-max(int(0.15 * here.sum()), 1) :])
         near = here & (np.abs(coefficients[:, 0] - level) < flux_range)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 import twins
+
 from lab2 import minima, polynomial
 
 

@@ -1,4 +1,3 @@
-import arviz
 import numpy as np
 import pytest
 import xarray as xr
@@ -144,7 +143,7 @@ def test_bounds_that_cut_are_reported(cut):
 def test_draws_carry_what_they_were_made_from(cut, tmp_path):
     model, spectrum, priors, idata = cut
     idata.to_netcdf(tmp_path / "draws.nc", engine="h5netcdf")
-    read = arviz.from_netcdf(tmp_path / "draws.nc", engine="h5netcdf")
+    read = posterior.az.from_netcdf(tmp_path / "draws.nc", engine="h5netcdf")
     np.testing.assert_array_equal(read.posterior.labels, idata.posterior.labels)
     np.testing.assert_array_equal(read.constant_data.prior_upper, priors[:, 3])
     fit = inference.fit_labels(model, spectrum)
@@ -160,7 +159,7 @@ def made_up(labels, diverging=0, fit_flag=0):
     bounds = {f"prior_{name}": ("label", [value]) for name, value in (("lower", -100.0), ("upper", 100.0))}
     dims = ("chain", "draw", "label")
     variable = xr.DataArray(labels, dims=dims, coords={"label": ["teff"]}, name="labels")
-    return arviz.InferenceData(
+    return posterior.az.InferenceData(
         attrs={"fit_flag": fit_flag},
         posterior=variable.assign_attrs(units=["K"]).to_dataset(),
         sample_stats=xr.Dataset({"diverging": (("chain", "draw"), diverge)}),

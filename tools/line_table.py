@@ -110,10 +110,7 @@ def vacuum(air):
     """
     s2 = (1e4 / air) ** 2
     return air * (
-        1
-        + 8.336624212083e-5
-        + 2.408926869968e-2 / (130.1065924522 - s2)
-        + 1.599740894897e-4 / (38.92568793293 - s2)
+        1 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2)
     )
 
 
@@ -209,12 +206,7 @@ def merge(rows, within=0.11):
     joined = []
     for row in sorted(rows, key=lambda row: (row[1], row[2])):
         group = joined[-1] if joined else None
-        if (
-            group
-            and row[1] == group[0][1]
-            and row[2] - group[0][2] < within
-            and abs(row[3] - group[0][3]) < 0.05
-        ):
+        if group and row[1] == group[0][1] and row[2] - group[0][2] < within and abs(row[3] - group[0][3]) < 0.05:
             group.append(row)
         else:
             joined.append([row])

@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from lab2.plots.style import (
@@ -122,7 +121,7 @@ def normalization(raw, spectra, star, pixels):
 
 
 @styled
-def model_overlay(wavelength, panels, window, lines=None):
+def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "model")):
     """Normalised spectrum and model, with the residual below, in one window of wavelength.
 
     Parameters
@@ -135,6 +134,8 @@ def model_overlay(wavelength, panels, window, lines=None):
         [Angstrom].
     lines : dict of str to float, optional
         Names and wavelengths to mark.
+    names : tuple of str
+        What the legend calls the points and the line.
     """
     here = (np.asarray(wavelength) >= window[0]) & (np.asarray(wavelength) <= window[1])
     figure, axes = plt.subplots(
@@ -147,8 +148,8 @@ def model_overlay(wavelength, panels, window, lines=None):
     x = np.asarray(wavelength)[here]
     for (title, (flux, error, model)), top, low in zip(panels.items(), axes[::2], axes[1::2], strict=True):
         flux, error, model = (np.asarray(values)[here] for values in (flux, error, model))
-        top.errorbar(x, flux, error, fmt=".", color="0.25", ms=3, elinewidth=0.6, label="spectrum")
-        top.plot(x, model, color=VERMILION, lw=1.1, label="model")
+        top.errorbar(x, flux, error, fmt=".", color="0.25", ms=3, elinewidth=0.6, label=names[0])
+        top.plot(x, model, color=VERMILION, lw=1.1, label=names[1])
         top.set(ylabel="normalised flux", title=title)
         top.legend(loc="lower right", ncols=2)
         for name, at in (lines or {}).items():
@@ -246,8 +247,8 @@ def scatter_spectrum(wavelength, scatter, mean_flux, lines):
 
 
 @styled
-def sequence(wavelength, fluxes, values, value_name, texts, offset=0.12, lines=None):
-    """Model spectra one above another, coloured by a value.
+def sequence(wavelength, fluxes, values, value_name, texts, offset=0.22, lines=None):
+    """Model spectra one above another, coloured by a value that is written beside each.
 
     Parameters
     ----------
@@ -262,21 +263,21 @@ def sequence(wavelength, fluxes, values, value_name, texts, offset=0.12, lines=N
     lines : dict of str to float, optional
         Names and wavelengths to mark.
     """
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.55 * len(values)))
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.4 + 0.62 * len(values)))
     scale = Normalize(min(values), max(values))
-    for k, (flux, value, text) in enumerate(zip(fluxes, values, texts, strict=True)):
-        colour = plt.colormaps["cividis"](0.92 * scale(value))
-        ax.plot(wavelength, flux + k * offset, color=colour, lw=0.9)
-        ax.annotate(
-            text, (1.005, 1.0 + k * offset), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=colour
-        )
     top = 1.0 + (len(values) - 1) * offset
+    beside = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 7.5}
+    for k, (flux, value, text) in enumerate(zip(fluxes, values, texts, strict=True)):
+        # the palest end of the map would not show on paper
+        colour = plt.colormaps["cividis"](0.85 * scale(value))
+        ax.plot(wavelength, flux + k * offset, color=colour, lw=0.9)
+        ax.annotate(text, (1.01, 1.0 + k * offset), color=colour, **beside)
+    ax.annotate(value_name, (1.01, top + 0.6 * offset), color="0.2", **beside)
     for name, at in (lines or {}).items():
-        ax.axvline(at, color="0.8", lw=0.5, zorder=0)
+        ax.axvline(at, color="0.85", lw=0.5, zorder=0)
         ax.annotate(name, (at, top + 0.06), ha="center", fontsize=6.5, color="0.3", rotation=90, va="bottom")
-    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(None, top + (0.26 if lines else 0.1)))
+    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(None, top + (0.33 if lines else 0.1)))
     ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalised flux, steps of {offset:g}")
-    figure.colorbar(ScalarMappable(scale), ax=ax, label=value_name, pad=0.12, aspect=30)
     return figure
 
 
