@@ -11,14 +11,14 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
-from lab2 import paths, polynomial
+from lab2 import polynomial, storage
 from lab2.blocks import map_blocks
 from lab2.likelihood import PixelLikelihood
 from lab2.spectra import check
 
 __all__ = ["Cannon", "train"]
 
-FORMAT, FORMAT_VERSION = "lab2 Cannon", 1
+_FORMAT, _FORMAT_VERSION = "lab2 Cannon", 1
 
 _BLOCK = 128  # pixels worked on at a time by one thread: their weights stay in its cache
 
@@ -150,33 +150,12 @@ class Cannon:
 
     def save(self, path):
         """Write the model as netCDF; the file appears whole or not at all."""
-        with paths.replacing(path) as partial:
-            self.dataset.to_netcdf(partial, engine="h5netcdf")
+        storage.save(self.dataset, path, _FORMAT, _FORMAT_VERSION)
 
     @classmethod
     def load(cls, path) -> "Cannon":
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is cut short, is no model of this package, or one of another version.
-        """
-        if not paths.Path(path).is_file():
-            raise FileNotFoundError(f"no such model file: {path}")
-        try:
-            with xr.open_dataset(path, engine="h5netcdf") as file:
-                dataset = file.load()
-        except (OSError, KeyError, ValueError) as problem:
-            raise ValueError(f"{path} is not a whole netCDF file ({problem}); train and save it again") from problem
-        found = dataset.attrs.get("format"), dataset.attrs.get("format_version")
-        if found[0] != FORMAT:
-            raise ValueError(f"{path} is not a model of this package: its attribute 'format' is {found[0]!r}")
-        if found[1] != FORMAT_VERSION:
-            raise ValueError(f"{path} has format version {found[1]}, this code reads {FORMAT_VERSION}; train it again")
-        return cls(dataset)
+        """Read a model that `save` wrote; raises as `lab2.storage.load` does."""
+        return cls(storage.load(path, _FORMAT, _FORMAT_VERSION))
 
 
 def train(spectra, degree=2, progress=False) -> Cannon:
@@ -247,8 +226,6 @@ def train(spectra, degree=2, progress=False) -> Cannon:
         },
         attrs={
             **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs},
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
             "degree": degree,
             "training_ids_sha256": _hash(spectra.star.values),
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",

@@ -15,9 +15,9 @@ import xarray as xr
 
 from lab2 import kernels, minima
 from lab2.blocks import map_blocks
-from lab2.spectra import check
+from lab2.spectra import check, check_wavelengths
 
-__all__ = ["FLAGS", "fit_labels", "flag_words", "quartic", "training_distance"]
+__all__ = ["FLAGS", "fit_labels", "fit_statistics", "flag_words", "quartic", "training_distance"]
 
 FLAGS = {
     "NO_DATA": 1,
@@ -64,16 +64,37 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
     ValueError
         If the wavelengths are not the model's, or the spectra such as `lab2.spectra.check` refuses.
     """
-    _check_wavelengths(model, spectra)
+    check_wavelengths(spectra, model.dataset.wavelength)
     theta, s2 = model.theta.values, model.s2.values
     products = _packed_products(theta)
+    return fit_statistics(model, spectra, lambda _, block: _statistics(block, s2, theta, products), progress)
+
+
+def fit_statistics(model, spectra, statistics, progress=False) -> xr.Dataset:
+    """Fit the labels of every star from its quartic, however that was summed.
+
+    Parameters
+    ----------
+    model : lab2.cannon.Cannon
+        Whose training set gives the starts and the soft bounds.
+    spectra : xarray.Dataset
+    statistics : callable
+        Takes a slice of stars and their spectra in memory; gives A (upper triangle), b, c and the number of pixels
+        with weight of each star, (n_stars, ...).
+    progress : bool
+
+    Returns
+    -------
+    xarray.Dataset
+        As `fit_labels`.
+    """
     starts, wall, pairs = _starts(model), _wall(model), model.pairs
     n_labels = len(model.labels)
 
     def fit_block(stars):
         block = spectra[["flux", "ivar"]].isel(star=stars).load()
         check(block)
-        packed, right, constant, n_pixels = _statistics(block, s2, theta, products)
+        packed, right, constant, n_pixels = statistics(stars, block)
         n_stars = len(n_pixels)
         x, fisher = np.zeros((n_stars, n_labels)), np.zeros((n_stars, n_labels, n_labels))
         chi2, delta, n_minima = np.empty(n_stars), np.empty(n_stars), np.empty(n_stars, dtype=np.int64)
@@ -107,7 +128,7 @@ def quartic(model, spectrum):
     """
     if spectrum.sizes.get("star") != 1:
         raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
-    _check_wavelengths(model, spectrum)
+    check_wavelengths(spectrum, model.dataset.wavelength)
     check(spectrum)
     theta = model.theta.values
     packed, right, constant, _ = _statistics(spectrum, model.s2.values, theta, _packed_products(theta))
@@ -137,15 +158,6 @@ def training_distance(model, labels) -> np.ndarray:
 def flag_words(flag) -> str:
     """Names of the flags that are set: "POOR_FIT BAD_CONTINUUM"; "-" when none is."""
     return " ".join(name for name, bit in FLAGS.items() if int(flag) & bit) or "-"
-
-
-def _check_wavelengths(model, spectra):
-    ours, theirs = model.dataset.wavelength.values, spectra.wavelength.values
-    if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
-        raise ValueError(
-            f"the model has {len(ours)} pixels from {ours[0]:.3f} to {ours[-1]:.3f} Angstrom, the spectra "
-            f"{len(theirs)} from {theirs[0]:.3f} to {theirs[-1]:.3f}: they must be the same"
-        )
 
 
 def _packed_products(theta):

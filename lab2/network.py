@@ -17,13 +17,13 @@ import xarray as xr
 from scipy.special import ndtr
 from tqdm.auto import trange
 
-from lab2 import paths
+from lab2 import storage
 from lab2.inference import FLAGS
-from lab2.spectra import check
+from lab2.spectra import check, check_wavelengths
 
 __all__ = ["Network", "train"]
 
-FORMAT, FORMAT_VERSION = "lab2 network", 1
+_FORMAT, _FORMAT_VERSION = "lab2 network", 1
 
 _BATCH = 64  # stars a step
 _LEARNING_RATE, _WEIGHT_DECAY = 1e-3, 1e-2
@@ -74,12 +74,7 @@ class Network:
         ValueError
             If the wavelengths are not the network's, or the spectra such as `lab2.spectra.check` refuses.
         """
-        ours, theirs = self.dataset.wavelength.values, spectra.wavelength.values
-        if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
-            raise ValueError(
-                f"the network has {len(ours)} pixels from {ours[0]:.3f} to {ours[-1]:.3f} Angstrom, the spectra "
-                f"{len(theirs)} from {theirs[0]:.3f} to {theirs[-1]:.3f}: they must be the same"
-            )
+        check_wavelengths(spectra, self.dataset.wavelength)
         n_stars = spectra.sizes["star"]
         labels, n_pixels = np.empty((n_stars, len(self.labels))), np.empty(n_stars, dtype=int)
         for start in range(0, n_stars, _BLOCK):
@@ -115,34 +110,12 @@ class Network:
 
     def save(self, path):
         """Write the network as netCDF; the file appears whole or not at all."""
-        with paths.replacing(path) as partial:
-            self.dataset.to_netcdf(partial, engine="h5netcdf")
+        storage.save(self.dataset, path, _FORMAT, _FORMAT_VERSION)
 
     @classmethod
     def load(cls, path) -> "Network":
-        """Read a network that `save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is cut short, is no network of this package, or one of another version.
-        """
-        if not paths.Path(path).is_file():
-            raise FileNotFoundError(f"no such network file: {path}")
-        try:
-            with xr.open_dataset(path, engine="h5netcdf") as file:
-                dataset = file.load()
-        except (OSError, KeyError, ValueError) as problem:
-            raise ValueError(f"{path} is not a whole netCDF file ({problem}); train and save it again") from problem
-        found = dataset.attrs.get("format"), dataset.attrs.get("format_version")
-        if found != (FORMAT, FORMAT_VERSION):
-            raise ValueError(
-                f"{path} is {found[0]!r}, version {found[1]}; this reads {FORMAT!r}, version {FORMAT_VERSION}: "
-                "train it again"
-            )
-        return cls(dataset)
+        """Read a network that `save` wrote; raises as `lab2.storage.load` does."""
+        return cls(storage.load(path, _FORMAT, _FORMAT_VERSION))
 
 
 def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=128, progress=False) -> Network:
@@ -237,8 +210,6 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
             },
             attrs={
                 **attrs,
-                "format": FORMAT,
-                "format_version": FORMAT_VERSION,
                 "n_layers": len(layers),
                 "n_training": len(labels),
                 "n_validation": validation.sizes["star"],

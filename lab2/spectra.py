@@ -5,7 +5,7 @@ import xarray as xr
 
 from lab2 import kernels
 
-__all__ = ["check", "from_arrays"]
+__all__ = ["check", "check_wavelengths", "from_arrays"]
 
 
 def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
@@ -78,6 +78,28 @@ def check(spectra) -> None:
         return
     _refuse(spectra, ~np.isfinite(ivar) | (ivar < 0), "negative or not finite", "ivar", "give 0 to bad pixels")
     _refuse(spectra, ~np.isfinite(flux) & (ivar > 0), "not finite", "flux", "give those pixels ivar = 0")
+
+
+def check_wavelengths(spectra, expected) -> None:
+    """Refuse spectra on other wavelengths than those that a model was trained on.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+    expected : xarray.DataArray
+        The model's wavelengths [Angstrom].
+
+    Raises
+    ------
+    ValueError
+        If they differ by more than one part in 10^9.
+    """
+    ours, theirs = expected.values, spectra.wavelength.values
+    if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
+        raise ValueError(
+            f"the model has {len(ours)} pixels from {ours[0]:.3f} to {ours[-1]:.3f} Angstrom, the spectra "
+            f"{len(theirs)} from {theirs[0]:.3f} to {theirs[-1]:.3f}: they must be the same"
+        )
 
 
 def _refuse(spectra, wrong, what, name, advice):

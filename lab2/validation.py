@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 
-from lab2 import cannon, catalog, inference
+from lab2 import cannon, catalog, inference, leave_one_out
 
 __all__ = ["cross_validate", "diagnose", "robust_scatter", "split", "statistics", "twin_differences"]
 
@@ -76,8 +76,9 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     ----------
     spectra : xarray.Dataset
         With ``labels``.
-    folds : int, "field" or xarray.DataArray
-        Number of groups for `split`; "field" to leave out one field at a time; or the group of each star.
+    folds : int, "field", "star" or xarray.DataArray
+        Number of groups for `split`; "field" to leave out one field at a time; "star" one star at a time, by
+        `lab2.leave_one_out`; or the group of each star.
     seed : int
         For `split`.
     progress : bool
@@ -93,9 +94,12 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     ValueError
         If `folds` is none of these, does not give a group to each star, or gives the same to all.
     """
+    if isinstance(folds, str) and folds == "star":
+        fits = leave_one_out.fit_each_without_itself(spectra, progress)
+        return fits.assign(fold=("star", np.arange(spectra.sizes["star"])))
     if isinstance(folds, str):
         if folds != "field" or "field" not in spectra:
-            raise ValueError(f"folds must be a number, 'field' (with spectra.field) or an array; got {folds!r}")
+            raise ValueError(f"folds must be a number, 'field' (with spectra.field), 'star' or an array; got {folds!r}")
         folds = xr.DataArray(np.unique(spectra.field.values, return_inverse=True)[1], dims="star")
     elif not isinstance(folds, xr.DataArray):
         folds = split(spectra, folds, seed)

@@ -329,7 +329,7 @@ def test_untrained_pixels_survive_the_file(tmp_path, small):
 
 
 def test_missing_model_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such model file"):
+    with pytest.raises(FileNotFoundError, match="no such file of a lab2 Cannon"):
         Cannon.load(tmp_path / "none.nc")
 
 
@@ -350,7 +350,7 @@ def test_text_file_is_no_model(tmp_path):
 
 def test_foreign_netcdf(tmp_path, small):
     small.to_netcdf(tmp_path / "spectra.nc", engine="h5netcdf")
-    with pytest.raises(ValueError, match="not a model of this package: its attribute 'format' is None"):
+    with pytest.raises(ValueError, match="is not a lab2 Cannon: its attribute 'format' is None"):
         Cannon.load(tmp_path / "spectra.nc")
 
 

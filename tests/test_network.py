@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from lab2 import inference, network
+from lab2 import inference, network, storage
 from lab2.spectra import from_arrays
 
 torch = pytest.importorskip("torch")
@@ -125,14 +125,14 @@ def test_a_saved_network_predicts_the_same(trained, tmp_path):
 
 
 def test_files_that_hold_no_network_are_refused(trained, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such network file"):
+    with pytest.raises(FileNotFoundError, match="no such file of a lab2 network"):
         network.Network.load(tmp_path / "none.nc")
     trained.save(tmp_path / "whole.nc")
     (tmp_path / "cut.nc").write_bytes((tmp_path / "whole.nc").read_bytes()[:3000])
     with pytest.raises(ValueError, match="not a whole netCDF file"):
         network.Network.load(tmp_path / "cut.nc")
-    network.Network(trained.dataset.assign_attrs(format="lab2 Cannon")).save(tmp_path / "other.nc")
-    with pytest.raises(ValueError, match="is 'lab2 Cannon', version 1"):
+    storage.save(trained.dataset, tmp_path / "other.nc", "lab2 Cannon", 1)
+    with pytest.raises(ValueError, match="is not a lab2 network: its attribute 'format' is 'lab2 Cannon'"):
         network.Network.load(tmp_path / "other.nc")
 
 

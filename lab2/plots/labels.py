@@ -142,12 +142,12 @@ def losses(history):
 
     Parameters
     ----------
-    history : dict of str to array_like
-        Legend text to the loss of each epoch.
+    history : xarray.DataArray
+        (epoch, part), as `lab2.network.Network.history`.
     """
     figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.8))
-    for text, values in history.items():
-        ax.plot(np.arange(1, len(values) + 1), values, label=text)
+    for part in history.part.values:
+        ax.plot(np.arange(1, history.sizes["epoch"] + 1), history.sel(part=part), label=part)
     ax.set(yscale="log", xlabel="epoch", ylabel="mean squared error of the scaled labels")
     ax.legend()
     return figure
