@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from lab2.lines import strong_lines
+from lab2.lines import name_peaks, strong_lines
 
 # Wavelengths in air [Angstrom] of lines that APOGEE abundance work rests on: Smith et al. 2013, ApJ 765, 16,
 # tables 2 and 5, by element; the strongest Si I line of the band, at 15888.41, from NIST.
@@ -118,3 +118,18 @@ def test_one_caller_cannot_spoil_the_next():
 def test_unknown_element_is_refused():
     with pytest.raises(ValueError, match=r"element 'Xx' are carried.*Mg"):
         strong_lines("Xx")
+
+
+def test_peaks_are_named_by_their_nearest_line():
+    wavelength = np.linspace(15700, 15800, 1001)
+    table = strong_lines("Mg", 1.8)
+    known = table["wavelength"].value
+    spectrum = -0.2 * np.exp(-0.5 * ((wavelength - known[0]) / 0.3) ** 2)
+    spectrum += 0.1 * np.exp(-0.5 * ((wavelength - 15720.0) / 0.3) ** 2)
+    spectrum[:5] = np.nan
+    peaks = name_peaks(wavelength, spectrum, table, count=2)
+    assert peaks["wavelength"] == pytest.approx([known[0], 15720.0], abs=0.11)
+    assert peaks["value"] == pytest.approx([-0.2, 0.1], rel=0.05)
+    assert peaks["matched"].tolist() == [True, False]
+    assert peaks["species"][0] == "Mg I"
+    assert peaks["distance"][1] == pytest.approx(15720.0 - known.min(), abs=0.11)

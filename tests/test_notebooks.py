@@ -29,7 +29,7 @@ def outcomes(tiny_survey):
 def captions(source):
     """The captions on an executed notebook."""
     outputs = [o for cell in source.cells for o in cell.get("outputs", ())]
-    return [o.data["text/markdown"] for o in outputs if o.metadata.get("lab2", {}).get("role") == "caption"]
+    return [o.data["text/markdown"] for o in outputs if o.get("metadata", {}).get("lab2", {}).get("role") == "caption"]
 
 
 @pytest.mark.parametrize("stem", [source.stem for source in SOURCES])

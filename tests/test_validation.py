@@ -7,6 +7,7 @@ from twins import drawn_survey
 from lab2 import cannon, catalog, inference, validation
 from lab2.inference import FLAGS, fit_labels
 from lab2.labels import label_names
+from lab2.spectra import from_arrays
 from lab2.validation import cross_validate, diagnose, robust_scatter, split, statistics
 
 
@@ -405,3 +406,16 @@ def test_twins_are_alike_up_to_noise():
     assert found["twins"] == pytest.approx(found["noise"], rel=0.05)
     assert found["random"] > 5 * found["twins"]
     assert validation.twin_differences(spectra) == found
+
+
+def test_twins_differ_by_noise_alone_where_labels_explain_all():
+    rng = np.random.default_rng(31)
+    labels = np.repeat(rng.normal(size=(40, 2)), 2, axis=0)  # each star has an exact twin
+    slopes = rng.normal(0, 0.05, (2, 200))
+    sigma = 0.01
+    flux = 1 + labels @ slopes + rng.normal(0, sigma, (80, 200))
+    spectra = from_arrays(flux, np.full(flux.shape, sigma**-2), np.arange(200.0) + 16000, labels)
+    differences = validation.twin_differences(spectra, seed=1)
+    assert differences["noise"] == pytest.approx(np.sqrt(2) * sigma)
+    assert differences["twins"] == pytest.approx(differences["noise"], rel=0.05)
+    assert differences["random"] > 5 * differences["twins"]

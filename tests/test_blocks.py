@@ -1,0 +1,30 @@
+"""Blocks cover everything once, in order, and errors come through."""
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from lab2.blocks import map_blocks
+
+
+@pytest.mark.parametrize(("size", "block"), [(10, 3), (9, 3), (2, 5), (1, 1)])
+def test_blocks_cover_the_whole_in_order(size, block):
+    parts = map_blocks(lambda part: list(range(size))[part], size, block)
+    assert [i for part in parts for i in part] == list(range(size))
+    assert all(len(part) <= block for part in parts)
+
+
+def test_no_blocks_of_nothing():
+    assert map_blocks(lambda part: part, 0, 4) == []
+
+
+def test_matrix_products_inside_use_one_thread():
+    (counts,) = map_blocks(lambda _: [pool["num_threads"] for pool in threadpool_info()], 1, 1)
+    assert set(counts) == {1}
+
+
+def test_an_error_in_a_block_reaches_the_caller():
+    def fail(part):
+        raise ValueError(f"block {part.start}")
+
+    with pytest.raises(ValueError, match="block 0"):
+        map_blocks(fail, 3, 2)
