@@ -54,10 +54,11 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
     -------
     xarray.Dataset
         ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2): the formal one,
-        the inverse of J^T A J at the minimum, with the s^2 of the model but no calibration. ``chi2``, ``n_pixels``
-        (star); ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above
-        the best, infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its
-        edge; ``flag``: sum of `FLAGS`. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
+        the inverse of J^T A J at the minimum, with the s^2 of the model but no calibration. ``chi2``,
+        ``reduced_chi2`` and ``n_pixels`` (star); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
+        ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above the best,
+        infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its edge;
+        ``flag``: sum of `FLAGS`. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
 
     Raises
     ------
@@ -230,6 +231,7 @@ def _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels):
             "labels": (("star", "label"), labels),
             "covariance": (("star", "label", "label_2"), covariance),
             "chi2": ("star", np.where(good, chi2, np.nan)),
+            "reduced_chi2": ("star", reduced),
             "n_pixels": ("star", n_pixels),
             "n_minima": ("star", n_minima),
             "delta_chi2": ("star", delta),

@@ -197,7 +197,7 @@ def diagnose(fits, spectra, rows) -> QTable:
             "star": fits.star.values.astype(str),
             "deviation": pulls.max(axis=1),
             "label": fits.label.values.astype(str)[pulls.argmax(axis=1)],
-            "reduced_chi2": (fits.chi2 / (fits.n_pixels - fits.sizes["label"])).values,
+            "reduced_chi2": fits.reduced_chi2.values,
             "n_minima": fits.n_minima.values,
             "masked": 1.0 - fits.n_pixels.values / fits.n_pixels.values.max(),
             "distance": fits.distance.values,

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import h5netcdf
 import numpy as np
 import pytest
@@ -361,3 +363,17 @@ def test_model_of_another_version(tmp_path, model):
         file.attrs["format_version"] = 99
     with pytest.raises(ValueError, match="format version 99, this code reads 1; train it again"):
         Cannon.load(path)
+
+
+def test_memory_of_training_is_a_few_blocks():
+    rng = np.random.default_rng(41)
+    n_stars, n_pixels = 400, 6000
+    labels = rng.normal(size=(n_stars, 3))
+    flux = 1 + labels @ rng.normal(0, 0.02, (3, n_pixels)) + rng.normal(0, 0.01, (n_stars, n_pixels))
+    spectra = from_arrays(flux, np.full(flux.shape, 1e4), np.arange(n_pixels) + 15000.0, labels)
+    cannon.train(spectra.isel(wavelength=slice(0, 200)))  # compiled beforehand
+    tracemalloc.start()
+    cannon.train(spectra)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.0 * (flux.nbytes + flux.nbytes)

@@ -283,7 +283,7 @@ def suspects():
     fits = xr.Dataset(
         {
             "labels": (("star", "label"), found),
-            "chi2": ("star", np.full(n, 98.0)),
+            "reduced_chi2": ("star", np.full(n, 1.0)),
             "n_pixels": ("star", np.full(n, 100)),
             "n_minima": ("star", np.ones(n, dtype=int)),
             "distance": ("star", np.full(n, 0.5)),
@@ -320,7 +320,7 @@ ASPCAP_BIT = {name: 1 << bit for bit, name in catalog.ASPCAPFLAG.items()}
         ({"STARFLAG": STAR_BIT["MULTIPLE_SUSPECT"]}, "binary, rotation or velocity, flagged"),
         ({"STARFLAG": STAR_BIT["SUSPECT_BROAD_LINES"]}, "binary, rotation or velocity, flagged"),
         ({"VSCATTER": 5.0}, "velocity varies: a binary"),
-        ({"flag": FLAGS["POOR_FIT"], "chi2": 900.0}, "no giant of the model looks like this spectrum"),
+        ({"flag": FLAGS["POOR_FIT"], "reduced_chi2": 9.0}, "no giant of the model looks like this spectrum"),
         ({"flag": FLAGS["OUTSIDE_TRAINING"], "distance": 1.4}, "outside the training set"),
         ({"n_pixels": 60}, "few good pixels"),
         ({"ASPCAPFLAG": ASPCAP_BIT["TEFF_WARN"]}, "catalogue warns of its labels"),
@@ -348,7 +348,7 @@ def test_verdict_on_planted_evidence(suspects, evidence, verdict):
 
 def test_diagnosis_tells_what_is_known(suspects):
     fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2].copy()
-    fits["flag"][0], fits["n_pixels"][0] = FLAGS["POOR_FIT"], 75
+    fits["flag"][0], fits["n_pixels"][0], fits["reduced_chi2"][0] = FLAGS["POOR_FIT"], 75, 2.5
     rows["STARFLAG"][0], rows["ASPCAPFLAG"][0] = STAR_BIT["LOW_SNR"], -(2**31)
     row = diagnose(fits, spectra, rows)[0]
     assert (row["fit_flags"], row["starflag"], row["aspcapflag"]) == (
@@ -357,13 +357,13 @@ def test_diagnosis_tells_what_is_known(suspects):
         "NO_ASPCAP_RESULT",
     )
     assert row["masked"] == pytest.approx(0.25)
-    assert row["reduced_chi2"] == pytest.approx(98 / 73)
+    assert row["reduced_chi2"] == 2.5
     assert (row["distance"], row["vscatter"], row["n_minima"]) == (0.5, 0.1, 1)
 
 
 def test_star_without_a_fit_is_diagnosed(suspects):
     fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2]
-    fits["labels"][7], fits["chi2"][7], fits["distance"][7] = np.nan, np.nan, np.nan
+    fits["labels"][7], fits["reduced_chi2"][7], fits["distance"][7] = np.nan, np.nan, np.nan
     fits["flag"][7], fits["n_pixels"][7] = FLAGS["NO_DATA"], 0
     table = diagnose(fits, spectra, rows)
     assert table["verdict"][7] == "no fit"

@@ -100,7 +100,7 @@ def normalization(raw, spectra, star, pixels):
         Trusted continuum pixels (wavelength).
     """
     before, after = raw.sel(star=star), spectra.sel(star=star)
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 4.6), sharex=True)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.9), sharex=True)
     good = after.ivar.values > 0
     flux = np.where(good, before.flux.values, np.nan)
     inside = np.isfinite(before.flux.values) & (before.flux.values != 0)

@@ -14,7 +14,7 @@ CHECKPOINTS = {1: "lab2_cp1", 2: "lab2_cp2", 3: "lab1_cp3"}
 
 _NAME = re.compile(r"[^\W_][\w.'-]*")  # letters of any alphabet, digits and . ' - _
 _COURSE = "Astro 128, Lab 2"
-_ACKNOWLEDGEMENT = """# Acknowledgement
+_ACKNOWLEDGEMENT = """## Acknowledgement
 
 {what} the Sloan Digital Sky Survey IV, Data Release 17 (APOGEE-2). Work that
 uses these data carries the survey's official acknowledgement, and cites the papers of the instrument, the

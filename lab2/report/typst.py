@@ -23,6 +23,7 @@ _PICTURES = {
 }  # best first
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PROGRESS = re.compile(r"\d+%\||it/s|s/it|\d+it \[")
+_ROWS_TOGETHER = 25
 _NUMBER = re.compile(r"[−–+-]?[\d.,]*(e[−+-]?\d+)?( ?%)?")
 
 
@@ -136,8 +137,9 @@ class _Cell:
         for mime in _PICTURES:
             if mime in data:
                 return _figure(inline(picture(self.keep(mime, data[mime]))), "image", caption)
-        if "text/html" in data and (table := _table(data["text/html"])):
-            return _figure(table, "table", caption)
+        if "text/html" in data and (found := _table(data["text/html"])):
+            table, rows = found
+            return _figure(table, "table", caption, rows)
         if caption is not None:
             raise ValueError(f"{self.where}: a caption stands after no figure or table")
         if "text/markdown" in data:
@@ -162,12 +164,14 @@ class _Cell:
         return name
 
 
-def _figure(content, kind, caption):
+def _figure(content, kind, caption, rows=0):
     """A numbered figure or table where there is a caption, else just the thing, centred."""
     if caption is None:
         return inline("#align(center,") + content + inline(")")
-    opened = inline(f"#figure(kind: {kind}, caption: [#[];")
-    return opened + " ".join(caption.split()) + inline("],") + content + inline(")")
+    # a table of ordinary length stays on one page; a longer one has to break, or it would be cut off
+    breaks = str(rows > _ROWS_TOGETHER).lower()
+    opened = inline(f"#block(width: 100%, breakable: {breaks}, figure(kind: {kind}, caption: [#[];")
+    return opened + " ".join(caption.split()) + inline("],") + content + inline("))")
 
 
 def _is_caption(output):
@@ -192,7 +196,7 @@ def _settled(text):
 
 
 def _table(html):
-    """The one table of a piece of HTML, or None where there is none."""
+    """The one table of a piece of HTML and its number of rows, or None where there is none."""
     soup = BeautifulSoup(html, "html.parser")
     tables = soup.find_all("table")
     if len(tables) != 1:
@@ -205,7 +209,8 @@ def _table(html):
     numeric = [all(_NUMBER.fullmatch(text) for text in column[heads:]) for column in columns]
     align = ", ".join("right" if number else "left" for number in numeric)
     cells = (inline("[#[];") + _escaped(text) + inline("], ") for row in zip(*columns, strict=True) for text in row)
-    return inline(f"ruled(columns: {len(columns)}, align: ({align},), head: {heads}, ") + "".join(cells) + inline(")")
+    opened = inline(f"ruled(columns: {len(columns)}, align: ({align},), head: {heads}, ")
+    return opened + "".join(cells) + inline(")"), len(rows)
 
 
 def _escaped(text):
