@@ -28,7 +28,7 @@ ifneq ($(findstring /,$(NAME))$(word 2,$(NAME)),)
   $(error NAME is written like Firstname_Lastname, without spaces or slashes, not '$(NAME)')
 endif
 
-.PHONY: help setup survey lab checkpoints cp1 cp2 cp3 report notebook lint test clean distclean FORCE
+.PHONY: help setup survey lab checkpoints cp1 cp2 cp3 report notebook lint test bench clean distclean FORCE
 .DEFAULT_GOAL := help
 
 help:  ## Show this help
@@ -121,9 +121,20 @@ lint: .venv/.installed  ## Check the style of the code
 test: lint  ## Check everything, from nothing: style, tests, every notebook on a small survey
 	$(PY) -m pytest
 
+bench: benchmarks/.peers/annieslasso/.installed benchmarks/.peers/TheCannon/.installed  ## Compare speed with the peers
+	$(PY) -m benchmarks.run
+
+# Beside .venv, not in it, and each by itself: their folders differ in case alone, which some file systems ignore.
+benchmarks/.peers/%/.installed: benchmarks/requirements.txt | .venv/.installed
+	rm -rf $(@D)
+	mkdir -p $(@D)
+	grep '^$*==' $< > $(@D)/requirements.txt
+	$(PY) -m pip install --quiet --require-hashes --no-deps --target $(@D) -r $(@D)/requirements.txt
+	@touch $@
+
 clean:  ## Remove what the lab has made, but not the data
 	rm -rf build
 	-find figures -mindepth 1 -maxdepth 1 ! -name gallery -exec rm -rf {} +
 
 distclean: clean  ## Remove the simulated survey and .venv too
-	rm -rf data/simulated data/.n_stars .venv
+	rm -rf data/simulated data/.n_stars .venv benchmarks/.peers

@@ -20,12 +20,12 @@ from scipy.optimize import curve_fit
 import lab2
 from lab2 import polynomial
 
-__all__ = ["CORES", "AnniesLasso", "Lab2", "Plain", "TheCannon", "missing", "quiet"]
+__all__ = ["CORES", "AnniesLasso", "CurveFit", "Lab2", "Loop", "TheCannon", "missing", "quiet"]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 # Two folders, because thecannon and TheCannon are one name to a file system that ignores case.
 _FOLDER = Path(__file__).parent / ".peers"
-_BLAS = [{"blas": 1}] if CORES == 1 else [{"blas": 1}, {"blas": CORES}]
+_BLAS = tuple({"blas": threads} for threads in sorted({1, CORES}))
 
 
 def missing() -> list[str]:
@@ -79,7 +79,7 @@ class AnniesLasso:
     name = "annieslasso 0.2.96"
     # Its pool is handed one pixel at a time and waits for it: more processes only slow the training.
     train_settings = _BLAS
-    fit_settings = [{**blas, "threads": threads} for blas in _BLAS for threads in sorted({1, CORES})]
+    fit_settings = tuple({**blas, "threads": threads} for blas in _BLAS for threads in sorted({1, CORES}))
 
     def __init__(self, train, test):
         np.linalg.linalg = np.linalg  # gone since numpy 2.4; named in an except clause
@@ -124,7 +124,7 @@ class TheCannon:
     name = "TheCannon 0.7.3"
     train_settings = _BLAS
     # Its own start is all scaled labels at 1; the middle of the training set is nearer to most stars.
-    fit_settings = [{**blas, "start": start} for blas in _BLAS for start in ("its own", "middle")]
+    fit_settings = tuple({**blas, "start": start} for blas in _BLAS for start in ("its own", "middle"))
 
     def __init__(self, train, test):
         dataset, model = _import("TheCannon", "TheCannon.dataset", "TheCannon.model")
@@ -151,50 +151,29 @@ class TheCannon:
         return self.data.test_label_vals
 
 
-class Plain:
-    """What a student writes: np.linalg.solve for 40 values of s2 a pixel, then scipy's curve_fit for each star."""
+class Loop:
+    """Training as a student writes it: np.linalg.solve for 40 values of s2 in each pixel."""
 
+    name = "loop over 40 s2"
     train_settings = _BLAS
-    fit_settings = [{**blas, "jacobian": jacobian} for blas in _BLAS for jacobian in (True, False)]
+    fit_settings = ()
     s2_grid = np.concatenate([[0.0], np.geomspace(1e-7, 1e-2, 39)])
 
-    def __init__(self, train, test, method="trf"):
-        self.name = f"loop and curve_fit {method}"
-        self.method, self.training, self.testing = method, train, test
-        self.mean, self.scale = train.labels.mean(axis=0), train.labels.std(axis=0)
-        self.pairs = polynomial.terms(train.labels.shape[1], 2)
-        self.terms = polynomial.design((train.labels - self.mean) / self.scale, self.pairs)
+    def __init__(self, train, _):
+        self.training = train
+        x = (train.labels - train.labels.mean(axis=0)) / train.labels.std(axis=0)
+        self.terms = polynomial.design(x, polynomial.terms(x.shape[1], 2))
 
     def train(self):
         """Train the model."""
-        n_pixels, n_terms = self.training.flux.shape[1], len(self.pairs)
+        n_pixels, n_terms = self.training.flux.shape[1], self.terms.shape[1]
         theta, s2 = np.zeros((n_pixels, n_terms)), np.full(n_pixels, np.inf)
         for p in range(n_pixels):
             seen = self.training.ivar[:, p] > 0
             if seen.sum() > n_terms:
                 flux, ivar = self.training.flux[seen, p], self.training.ivar[seen, p]
                 theta[p], s2[p] = _best_on_grid(flux, ivar, self.terms[seen], self.s2_grid)
-        self.theta, self.s2 = theta, s2
-
-    def fit(self, jacobian=True):
-        """Labels of the test stars."""
-        x = np.empty((len(self.testing.flux), len(self.mean)))
-        for n, (flux, ivar) in enumerate(zip(self.testing.flux, self.testing.ivar, strict=True)):
-            seen = (ivar > 0) & np.isfinite(self.s2)
-            theta = self.theta[seen]
-
-            def model(_, *x, theta=theta):
-                return theta @ polynomial.design(np.array(x), self.pairs)
-
-            def slopes(_, *x, theta=theta):
-                return theta @ polynomial.jacobian(np.array(x), self.pairs)
-
-            error = np.sqrt(1 / ivar[seen] + self.s2[seen])
-            x[n], _ = curve_fit(
-                model, None, flux[seen], p0=np.zeros(x.shape[1]), sigma=error, absolute_sigma=True,
-                method=self.method, jac=slopes if jacobian else None,
-            )  # fmt: skip
-        return self.mean + self.scale * x
+        self.model = theta, s2
 
 
 def _best_on_grid(flux, ivar, terms, s2_grid):
@@ -207,3 +186,33 @@ def _best_on_grid(flux, ivar, terms, s2_grid):
         if value < best:
             best, result = value, (theta, s2)
     return result
+
+
+class CurveFit:
+    """Labels as a student fits them, with lab2's model: scipy's curve_fit for each star, from the mean labels."""
+
+    train_settings = ()
+    fit_settings = tuple({**blas, "jacobian": jacobian} for blas in _BLAS for jacobian in (True, False))
+
+    def __init__(self, _, test, method="trf"):
+        self.name = f"curve_fit {method}"
+        self.method, self.testing = method, test
+
+    def fit(self, jacobian=True):
+        """Labels of the test stars."""
+        theta, s2, pairs = self.model.theta.values, self.model.s2.values, self.model.pairs
+        x = np.empty((len(self.testing.flux), len(self.model.labels)))
+        for n, (flux, ivar) in enumerate(zip(self.testing.flux, self.testing.ivar, strict=True)):
+            seen = (ivar > 0) & np.isfinite(s2)
+
+            def model(_, *x, theta=theta[seen]):
+                return theta @ polynomial.design(np.array(x), pairs)
+
+            def slopes(_, *x, theta=theta[seen]):
+                return theta @ polynomial.jacobian(np.array(x), pairs)
+
+            x[n], _ = curve_fit(
+                model, None, flux[seen], p0=np.zeros(x.shape[1]), sigma=np.sqrt(1 / ivar[seen] + s2[seen]),
+                absolute_sigma=True, method=self.method, jac=slopes if jacobian else None,
+            )  # fmt: skip
+        return self.model.label_mean.values + self.model.label_scale.values * x

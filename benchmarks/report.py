@@ -15,7 +15,7 @@ def _code_rows(codes):
     for code in codes:
         ratios = [_spread(code[f"{step}_ratio"]) if f"{step}_ratio" in code else "" for step in ("train", "fit")]
         times = [_spread(code[step]) if step in code else "" for step in ("train", "fit")]
-        scatter = ", ".join(f"{value:.3g}" for value in code["scatter"])
+        scatter = ", ".join(f"{value:.3g}" for value in code.get("scatter", []))
         yield f"| {code['name']} | {times[0]} | {ratios[0]} | {times[1]} | {ratios[1]} | {scatter} |"
 
 

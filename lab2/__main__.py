@@ -94,7 +94,9 @@ def label(chosen):
     if Path(chosen.out).suffix != ".ecsv":
         raise ValueError(f"the labels are written as ECSV, so --out must end with .ecsv, not {chosen.out!r}")
     raw = apstar.read_many(chosen.files)
-    fits = inference.fit_labels(Cannon.load(model_path), continuum.normalize(apstar.mask_bad_pixels(raw)))
+    model = Cannon.load(model_path)
+    trusted = model.dataset.coords.get("trusted")  # the pixels on which the training spectra were normalised
+    fits = inference.fit_labels(model, continuum.normalize(apstar.mask_bad_pixels(raw), trusted))
     table = _label_table(fits)
     with paths.replacing(chosen.out) as part:
         table.write(part, format="ascii.ecsv")

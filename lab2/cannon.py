@@ -33,6 +33,8 @@ class Cannon:
         ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
         intrinsic variance, infinite where a pixel could not be trained (it then weighs nothing in a fit);
         ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
+        Where the training spectra came from `lab2.continuum.normalize` the coordinate ``trusted`` (wavelength) says
+        on which pixels: other spectra must be normalised on the same.
     """
 
     dataset: xr.Dataset
@@ -209,7 +211,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     )
     s2, theta = (np.concatenate(parts) for parts in zip(*results, strict=True))
     theta[:, 0] += 1.0  # the flux was fitted less 1, which keeps digits
-    coords = {name: spectra.coords[name] for name in ("wavelength", "chip") if name in spectra.coords}
+    coords = {name: spectra.coords[name] for name in ("wavelength", "chip", "trusted") if name in spectra.coords}
     dataset = xr.Dataset(
         {
             "theta": (("wavelength", "term"), theta),

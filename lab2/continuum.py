@@ -156,7 +156,8 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     xarray.Dataset
         ``flux``, ``ivar``, ``continuum`` (star, wavelength; float32, the continuum in raw's unit), and per
         chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: too few trusted pixels, or a
-        continuum that is not positive. A pixel without information has ivar 0, flux 1.
+        continuum that is not positive. A pixel without information has ivar 0, flux 1. The coordinate ``trusted``
+        (wavelength) keeps `pixels`, so that a model trained on these spectra knows how they were normalised.
 
     Raises
     ------
@@ -192,7 +193,8 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
             counts[:, block, k] = n_trusted, n_clipped, bad
     grid, chip_dims = ("star", "wavelength"), ("star", "chip_name")
     raw_only = [name for name in raw.data_vars if raw[name].dims != ("star",)]
-    return raw.drop_vars(raw_only).assign(
+    kept = raw.drop_vars(raw_only).assign_coords(trusted=("wavelength", pixels.values))
+    return kept.assign(
         flux=(grid, flux, {"long_name": "pseudo-continuum-normalised flux"}),
         ivar=(grid, ivar, {"long_name": "inverse variance of the normalised flux"}),
         continuum=(grid, continuum, raw.flux.attrs),

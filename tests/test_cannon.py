@@ -377,3 +377,13 @@ def test_memory_of_training_is_a_few_blocks():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.0 * (flux.nbytes + flux.nbytes)
+
+
+def test_the_model_keeps_how_its_spectra_were_normalised(tmp_path, small):
+    rng = np.random.default_rng(43)
+    trusted = rng.random(small.sizes["wavelength"]) < 0.5
+    model = cannon.train(small.assign_coords(trusted=("wavelength", trusted)))
+    model.save(tmp_path / "model.nc")
+    kept = Cannon.load(tmp_path / "model.nc").dataset.trusted
+    assert kept.dtype == bool
+    np.testing.assert_array_equal(kept, trusted)

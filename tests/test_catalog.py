@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.table import MaskedColumn, QTable, Table
 
-from lab2 import catalog, from_arrays
+from lab2 import LABELS, catalog, from_arrays
 
 NULL = -9999.0
 # name, SNR, TEFF, LOGG, FE_H, MG_FE, SI_FE, and why it goes ("" stays)
@@ -212,3 +212,20 @@ def test_attach():
 def test_attach_refuses_other_stars(names):
     with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalogue rows"):
         catalog.attach(spectra_of(names), table()[[0, 6]])
+
+
+def test_truth_in_the_order_asked_for(home):
+    folder = home / "data" / "made"
+    folder.mkdir(parents=True)
+    columns = {"apogee_id": ["a", "b", "c"], "oddity": ["none", "binary", "none"]}
+    columns |= {label.name: np.arange(3) + 10.0 * k for k, label in enumerate(LABELS)}
+    Table(columns).write(folder / "truth.ecsv")
+    labels, oddity = catalog.truth("made", ["c", "b"])
+    assert list(labels.star.values) == ["c", "b"]
+    np.testing.assert_array_equal(labels.sel(label="fe_h"), [22.0, 21.0])
+    assert oddity.tolist() == ["", "binary"]
+    with pytest.raises(ValueError, match="has no star d"):
+        catalog.truth("made", ["a", "d"])
+    (folder / "truth.ecsv").unlink()
+    with pytest.raises(FileNotFoundError, match="true labels of survey 'made' are not known"):
+        catalog.truth("made", ["a"])
