@@ -5,19 +5,28 @@ With theta and s^2 fixed, a star's chi^2 is exactly a quartic in its labels: wit
     chi^2(x) = sum_p w_p (f_p - theta_p . v(x))^2 = u.A.u - 2 b.u + c,
     A = sum_p w_p theta_p theta_p^T,  b = sum_p w_p (f_p - theta_p0) theta_p,  c = sum_p w_p (f_p - theta_p0)^2,
 
-w_p = 1 / (sigma_p^2 + s_p^2). One matrix product over pixels gives A and b of a block of stars; after that the
-search for the minimum never sees a pixel again, so that many starts, exact second derivatives and a count of the
-distinct minima cost next to nothing. Subtracting theta_0 first keeps the digits of c.
+w_p = 1 / (sigma_p^2 + s_p^2). Many elements of A multiply the same monomial of the labels: 126 coefficients (for five
+labels) hold all of it. One matrix product over pixels gives those of a block of stars; after that the search for the
+minimum never sees a pixel again, so that many starts, exact second derivatives and a count of the distinct minima cost
+next to nothing. Subtracting theta_0 first keeps the digits of c.
 """
 
 import numpy as np
 import xarray as xr
 
-from lab2 import kernels, minima
+from lab2 import kernels, minima, polynomial
 from lab2.blocks import map_blocks
 from lab2.spectra import check, check_wavelengths
 
-__all__ = ["FLAGS", "fit_labels", "fit_statistics", "flag_words", "quartic", "training_distance"]
+__all__ = [
+    "FLAGS",
+    "fit_labels",
+    "fit_quartics",
+    "flag_words",
+    "less_constant",
+    "quartic",
+    "training_distance",
+]
 
 FLAGS = {
     "NO_DATA": 1,
@@ -30,7 +39,8 @@ FLAGS = {
 
 _STARTS = 9
 _TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
-_BLOCK = 48  # stars worked on at a time by one thread
+_BLOCK = 64  # stars worked on at a time by one thread ...
+_CHUNK = 1024  # ... in so many pixels: their weights stay in its cache
 # Soft bounds: a fit may leave the training set, and is flagged then; twice as far it meets a rising wall.
 _WALL, _STIFFNESS = 2.0, 100.0
 _POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so that an ordinary star has about 1
@@ -54,7 +64,8 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
     -------
     xarray.Dataset
         ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2): the formal one,
-        the inverse of J^T A J at the minimum, with the s^2 of the model but no calibration. ``chi2``,
+        twice the inverse of the Hessian of chi^2 at the minimum (the observed information), with the s^2 of the model
+        but no calibration. ``chi2``,
         ``reduced_chi2`` and ``n_pixels`` (star); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
         ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above the best,
         infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its edge;
@@ -66,22 +77,22 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
         If the wavelengths are not the model's, or the spectra such as `lab2.spectra.check` refuses.
     """
     check_wavelengths(spectra, model.dataset.wavelength)
-    theta, s2 = model.theta.values, model.s2.values
-    products = _packed_products(theta)
-    return fit_statistics(model, spectra, lambda _, block: _statistics(block, s2, theta, products), progress)
+    sums = _PixelSums(model)
+    return fit_quartics(model, spectra, lambda _, block: sums(block), progress)
 
 
-def fit_statistics(model, spectra, statistics, progress=False) -> xr.Dataset:
-    """Fit the labels of every star from its quartic, however that was summed.
+def fit_quartics(model, spectra, coefficients, progress=False) -> xr.Dataset:
+    """Fit the labels of every star from the coefficients of its chi^2, however those were summed.
 
     Parameters
     ----------
     model : lab2.cannon.Cannon
         Whose training set gives the starts and the soft bounds.
     spectra : xarray.Dataset
-    statistics : callable
-        Takes a slice of stars and their spectra in memory; gives A (upper triangle), b, c and the number of pixels
-        with weight of each star, (n_stars, ...).
+    coefficients : callable
+        Takes a slice of stars and their spectra in memory; gives the coefficients of each star's chi^2, (n_stars,
+        n_monomials) in the order of `lab2.polynomial.normal_monomials` for a polynomial of degree 2, and the number of
+        pixels with weight, (n_stars,).
     progress : bool
 
     Returns
@@ -89,17 +100,17 @@ def fit_statistics(model, spectra, statistics, progress=False) -> xr.Dataset:
     xarray.Dataset
         As `fit_labels`.
     """
-    starts, wall, pairs = _starts(model), _wall(model), model.pairs
+    starts, wall = _starts(model), _wall(model)
     n_labels = len(model.labels)
+    pairs = polynomial.terms(n_labels, 2)
+    place, share = polynomial.symmetric_form(n_labels)
 
     def fit_block(stars):
-        block = spectra[["flux", "ivar"]].isel(star=stars).load()
-        check(block)
-        packed, right, constant, n_pixels = statistics(stars, block)
+        summed, n_pixels = coefficients(stars, spectra[["flux", "ivar"]].isel(star=stars).load())
         n_stars = len(n_pixels)
         x, fisher = np.zeros((n_stars, n_labels)), np.zeros((n_stars, n_labels, n_labels))
         chi2, delta, n_minima = np.empty(n_stars), np.empty(n_stars), np.empty(n_stars, dtype=np.int64)
-        minima.find_minima(packed, right, constant, pairs, starts, wall, _TOLERANCE, x, chi2, fisher, n_minima, delta)
+        minima.find_minima(summed, place, share, pairs, starts, wall, _TOLERANCE, x, chi2, fisher, n_minima, delta)
         return x, chi2, fisher, n_minima, delta, n_pixels
 
     parts = map_blocks(fit_block, spectra.sizes["star"], _BLOCK, "fitting stars" if progress else None)
@@ -131,11 +142,12 @@ def quartic(model, spectrum):
         raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
     check_wavelengths(spectrum, model.dataset.wavelength)
     check(spectrum)
-    theta = model.theta.values
-    packed, right, constant, _ = _statistics(spectrum, model.s2.values, theta, _packed_products(theta))
-    matrix = np.zeros((theta.shape[1],) * 2)
-    matrix[np.triu_indices(theta.shape[1])] = packed[0]
-    return matrix + np.triu(matrix, 1).T, right[0], float(constant[0])
+    theta, s2 = model.theta.values, model.s2.values
+    flux, ivar = (spectrum[name].values[0].astype(float) for name in ("flux", "ivar"))
+    seen = (ivar > 0) & np.isfinite(s2)
+    theta, residual = theta[seen], flux[seen] - theta[seen, 0]
+    weight = ivar[seen] / (1.0 + ivar[seen] * s2[seen])
+    return (theta * weight[:, None]).T @ theta, (weight * residual) @ theta, float((weight * residual**2).sum())
 
 
 def training_distance(model, labels) -> np.ndarray:
@@ -161,19 +173,45 @@ def flag_words(flag) -> str:
     return " ".join(name for name, bit in FLAGS.items() if int(flag) & bit) or "-"
 
 
-def _packed_products(theta):
-    """theta theta^T of each pixel, upper triangle: (n_pixels, n_terms (n_terms + 1) / 2)."""
-    upper = np.triu_indices(theta.shape[1])
-    return theta[:, upper[0]] * theta[:, upper[1]]
+class _PixelSums:
+    """The sums over pixels that turn a block of spectra into coefficients of chi^2."""
+
+    def __init__(self, model):
+        self.s2 = model.s2.values
+        self.flux_zero = np.ascontiguousarray(model.theta.values[:, 0])
+        self.theta = less_constant(model.theta.values, len(model.labels))
+        self.place, _ = polynomial.symmetric_form(len(model.labels))
+        n_pixels, n_terms = self.theta.shape
+        # theta theta^T of each pixel, summed over the places that share a monomial
+        self.products = np.zeros((n_pixels, self.place.max() + 1))
+        for t in range(n_terms):
+            for u in range(n_terms):
+                self.products[:, self.place[t, u]] += self.theta[:, t] * self.theta[:, u]
+
+    def __call__(self, block):
+        flux, ivar = block.flux.values, block.ivar.values
+        n_stars, n_pixels = flux.shape
+        summed = np.zeros((n_stars, self.products.shape[1]))
+        linear = np.zeros((n_stars, self.theta.shape[1]))
+        constant, seen = np.zeros(n_stars), np.zeros(n_stars, dtype=np.int64)
+        weight, weighted = np.empty((2, n_stars, _CHUNK))
+        for start in range(0, n_pixels, _CHUNK):
+            stop = min(start + _CHUNK, n_pixels)
+            kernels.star_weights(ivar, flux, self.s2, self.flux_zero, start, stop, weight, weighted, constant, seen)
+            if not np.isfinite(constant).all():
+                check(block)  # which says what is wrong, and where
+            summed += weight[:, : stop - start] @ self.products[start:stop]
+            linear += weighted[:, : stop - start] @ self.theta[start:stop]
+        summed[:, self.place[0]] -= 2.0 * linear
+        summed[:, self.place[0, 0]] += constant
+        return summed, seen
 
 
-def _statistics(block, s2, theta, products):
-    """A (packed), b, c and the number of pixels with weight, of each star."""
-    flux, ivar = block.flux.values, block.ivar.values
-    weight, weighted = np.empty(flux.shape), np.empty(flux.shape)
-    constant, n_pixels = np.empty(len(flux)), np.empty(len(flux), dtype=np.int64)
-    kernels.star_weights(ivar, flux, s2, np.ascontiguousarray(theta[:, 0]), weight, weighted, constant, n_pixels)
-    return weight @ products, weighted @ theta, constant, n_pixels
+def less_constant(theta, n_labels) -> np.ndarray:
+    """Coefficients without the constant one, on all terms of degree 2: (n_pixels, n_terms of degree 2)."""
+    full = np.zeros((len(theta), len(polynomial.terms(n_labels, 2))))
+    full[:, 1 : theta.shape[1]] = theta[:, 1:]
+    return full
 
 
 def _starts(model):

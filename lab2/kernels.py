@@ -136,27 +136,29 @@ def squared_norm_solved(factor, vector, out):
 
 
 @njit(**OPTIONS)
-def star_weights(ivar, flux, s2, flux_zero, weight, weighted, chi_zero, n_pixels):
-    """Weights of a block of stars and the sums over pixels that need no labels.
+def star_weights(ivar, flux, s2, flux_zero, start, stop, weight, weighted, chi_zero, n_pixels):
+    """Weights of a block of stars in the pixels from start to stop, and the sums over them that need no labels.
 
-    weight = 1 / (1 / ivar + s2), 0 where ivar is 0 or s2 infinite; weighted = weight (flux - flux_zero); chi_zero =
-    sum weight (flux - flux_zero)^2; n_pixels = number of pixels with weight. Arrays are (n_stars, n_pixels).
+    weight = 1 / (1 / ivar + s2), 0 where ivar is 0 or s2 infinite; weighted = weight (flux - flux_zero); both (n_stars,
+    at least stop - start). sum weight (flux - flux_zero)^2 is added to chi_zero and the number of pixels with weight to
+    n_pixels, (n_stars,). A value that may not be used leaves NaN in chi_zero.
     """
     for s in range(ivar.shape[0]):
         chi = 0.0
         seen = 0
-        for p in range(ivar.shape[1]):
-            w, wr = 0.0, 0.0
-            if ivar[s, p] > 0 and s2[p] < np.inf:
-                w = ivar[s, p] / (1.0 + ivar[s, p] * s2[p])
-                r = flux[s, p] - flux_zero[p]
-                wr = w * r
-                chi += wr * r
-                seen += 1
-            weight[s, p] = w
-            weighted[s, p] = wr
-        chi_zero[s] = chi
-        n_pixels[s] = seen
+        wrong = 0
+        for p in range(start, stop):
+            iv = np.float64(ivar[s, p])
+            has = iv > 0.0
+            w = iv / (1.0 + iv * s2[p]) if has else 0.0
+            r = np.float64(flux[s, p]) - flux_zero[p] if has else 0.0
+            weight[s, p - start] = w
+            weighted[s, p - start] = w * r
+            chi += w * r * r
+            seen += w > 0.0
+            wrong += not iv >= 0.0
+        chi_zero[s] += chi if wrong == 0 else np.nan
+        n_pixels[s] += seen
 
 
 @njit(**OPTIONS)

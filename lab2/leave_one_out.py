@@ -12,6 +12,7 @@ import numpy as np
 
 from lab2 import cannon, inference, polynomial
 from lab2.blocks import map_blocks
+from lab2.spectra import check
 
 __all__ = ["fit_each_without_itself", "theta_without"]
 
@@ -37,20 +38,26 @@ def fit_each_without_itself(spectra, progress=False):
     terms = model.design(spectra.labels.transpose("star", "label").values)
     inverse = _inverse_normal_matrices(model, spectra)
     s2 = model.s2.values
-    upper = np.triu_indices(terms.shape[1])
+    n_labels = len(model.labels)
+    place, _ = polynomial.symmetric_form(n_labels)
 
-    def statistics(stars, block):
+    def coefficients(stars, block):
+        check(block)
         rows = []
         for flux, ivar, v in zip(block.flux.values, block.ivar.values, terms[stars], strict=True):
             seen = (ivar > 0) & np.isfinite(s2)
             weight = ivar[seen] / (1.0 + ivar[seen] * s2[seen])
             theta = theta_without(v, flux[seen], weight, model.theta.values[seen], inverse[seen])
             residual = flux[seen] - theta[:, 0]
+            theta = inference.less_constant(theta, n_labels)
             matrix = (theta * weight[:, None]).T @ theta
-            rows.append((matrix[upper], (weight * residual) @ theta, (weight * residual**2).sum(), seen.sum()))
+            summed = np.bincount(place.ravel(), matrix.ravel())
+            summed[place[0]] -= 2.0 * (weight * residual) @ theta
+            summed[place[0, 0]] += (weight * residual**2).sum()
+            rows.append((summed, seen.sum()))
         return tuple(np.array(column) for column in zip(*rows, strict=True))
 
-    return inference.fit_statistics(model, spectra, statistics, progress)
+    return inference.fit_quartics(model, spectra, coefficients, progress)
 
 
 def theta_without(terms, flux, weight, theta, inverse):

@@ -6,10 +6,11 @@ therefore a pair of indices (i, j) into y, and the whole polynomial a (T, 2) tab
 """
 
 from itertools import combinations_with_replacement
+from math import factorial
 
 import numpy as np
 
-__all__ = ["design", "jacobian", "normal_monomials", "term_names", "terms"]
+__all__ = ["design", "jacobian", "normal_monomials", "symmetric_form", "term_names", "terms"]
 
 
 def terms(n_labels, degree) -> np.ndarray:
@@ -79,7 +80,39 @@ def normal_monomials(x, pairs):
     place : numpy.ndarray of int, shape (n_terms, n_terms)
         ``term_t * term_u == monomials[:, place[t, u]]``.
     """
+    unique, place = _products(pairs)
+    return np.prod(_y(x)[..., unique], axis=-1), place
+
+
+def symmetric_form(n_labels):
+    """How the coefficients of a quartic make a symmetric form of fourth order.
+
+    sum_m c_m (monomial m) = sum S_ijkl y_i y_j y_k y_l, where S is c_m over the number of orders in which the
+    monomial's four factors can be written.
+
+    Parameters
+    ----------
+    n_labels : int
+
+    Returns
+    -------
+    place : numpy.ndarray of int, shape (n_pairs, n_pairs)
+        Of the monomial y_i y_j y_k y_l, for the pairs (i, j) and (k, l) of ``terms(n_labels, 2)``, in the order of
+        `normal_monomials`.
+    share : numpy.ndarray, shape (n_pairs, n_pairs)
+        ``S[(i, j), (k, l)] = c[place] * share``.
+    """
+    unique, place = _products(terms(n_labels, 2))
+    orders = [
+        factorial(4) / np.prod([factorial(count) for count in np.unique(four, return_counts=True)[1]])
+        for four in unique
+    ]
+    return place, (1.0 / np.array(orders))[place]
+
+
+def _products(pairs):
+    """The different products of two terms as four indices into y, (n_monomials, 4), and their places."""
     n_terms = len(pairs)
-    quads = np.sort(np.concatenate([np.repeat(pairs, n_terms, axis=0), np.tile(pairs, (n_terms, 1))], axis=1), axis=1)
-    unique, place = np.unique(quads, axis=0, return_inverse=True)
-    return np.prod(_y(x)[..., unique], axis=-1), place.reshape(n_terms, n_terms)
+    fours = np.concatenate([np.repeat(pairs, n_terms, axis=0), np.tile(pairs, (n_terms, 1))], axis=1)
+    unique, place = np.unique(np.sort(fours, axis=1), axis=0, return_inverse=True)
+    return unique, place.reshape(n_terms, n_terms)

@@ -67,6 +67,10 @@ def model_of(theta, training_x, s2=1e-6, mean=0.0, scale=1.0, degree=2):
     )
 
 
+def chi2_of(model, flux, ivar, labels):
+    return (ivar / (1 + ivar * model.s2.values) * (flux - model.predict(labels).values) ** 2).sum()
+
+
 def is_set(fits, name):
     return (fits.flag.values & FLAGS[name]) > 0
 
@@ -85,8 +89,9 @@ def test_equal_to_curve_fit_and_never_worse(model, stars, fits):
         if ours > chi2 - 1e-6:  # the same minimum, not one that curve_fit missed
             sigma = np.sqrt(np.diag(covariance))
             assert (np.abs(fits.labels.values[n] - labels) < 1e-3 * sigma).all()
+            # curve_fit leaves the model's second derivatives out of its covariance
             off = (fits.covariance.values[n] - covariance) / np.outer(sigma, sigma)
-            assert np.abs(off).max() < 1e-3
+            assert np.abs(off).max() < 0.05
             compared += 1
     assert compared >= 36
 
@@ -98,13 +103,18 @@ def test_chi2_is_the_one_of_all_pixels(model, stars, fits):
         assert fits.n_pixels[n] == (stars.ivar.values[n] > 0).sum()
 
 
-def test_covariance_is_the_inverse_fisher_matrix(model, stars, fits):
+def test_covariance_is_twice_the_inverse_hessian_of_chi2(model, stars, fits):
+    scale = 1e-3 * model.label_scale.values
     for n in range(0, 40, 7):
-        slope = np.stack([model.gradient(name, at=fits.labels.values[n]) for name in model.labels], axis=1)
-        ivar = stars.ivar.values[n]
-        weight = ivar / (1 + ivar * model.s2.values)
-        expected = np.linalg.inv(slope.T @ (weight[:, None] * slope))
-        np.testing.assert_allclose(fits.covariance.values[n], expected, rtol=1e-6)
+        labels, flux, ivar = fits.labels.values[n], stars.flux.values[n], stars.ivar.values[n]
+        hessian = np.zeros((N_LABELS, N_LABELS))
+        for k, m in np.ndindex(N_LABELS, N_LABELS):
+            for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+                shift = np.zeros(N_LABELS)
+                shift[k] += a * scale[k]
+                shift[m] += b * scale[m]
+                hessian[k, m] += a * b * chi2_of(model, flux, ivar, labels + shift) / (4 * scale[k] * scale[m])
+        np.testing.assert_allclose(fits.covariance.values[n] @ hessian / 2, np.eye(N_LABELS), atol=1e-3)
     np.testing.assert_array_equal(fits.covariance.label_2, fits.covariance.label)
 
 
@@ -119,7 +129,7 @@ def test_quartic_equals_the_chi2_of_all_pixels(model, stars):
     rng = np.random.default_rng(33)
     for n in (0, 11):
         matrix, right, constant = quartic(model, stars.isel(star=[n]))
-        np.testing.assert_array_equal(matrix, matrix.T)
+        np.testing.assert_allclose(matrix, matrix.T, rtol=1e-10, atol=1e-8)
         for _ in range(6):
             labels = model.label_mean.values + model.label_scale.values * rng.normal(0, 1.5, N_LABELS)
             u = model.design(labels)
@@ -332,11 +342,15 @@ def test_second_minimum_that_fits_far_worse_is_counted_but_not_flagged():
     assert fits.labels[0, 0] == pytest.approx(62.0, abs=1e-3)
 
 
-def test_star_at_a_point_where_the_spectrum_does_not_change_stops_nobody():
-    # Brighter than the model can be: the best label is where the slope vanishes, and no error can be given.
+def test_star_whose_pixels_do_not_know_the_label_stops_nobody():
     model = symmetric_model()
-    flux = np.vstack([model.predict([[62.0]]).values, np.full((1, 30), 1.0)])
-    fits = fit_labels(model, from_arrays(flux, np.full((2, 30), 4e4), model.dataset.wavelength))
+    theta = model.theta.values.copy()
+    theta[15:, 1:] = 0.0
+    model = Cannon(model.dataset.assign(theta=(("wavelength", "term"), theta)))
+    flux = np.vstack([model.predict([[62.0]]).values] * 2)
+    ivar = np.full((2, 30), 4e4)
+    ivar[1, :15] = 0.0  # what is left of this star is the same for any label
+    fits = fit_labels(model, from_arrays(flux, ivar, model.dataset.wavelength))
     assert np.abs(fits.labels[0, 0] - 50) == pytest.approx(12.0, abs=1e-3)
     assert is_set(fits, "NOT_CONVERGED").tolist() == [False, True]
     assert np.isnan(fits.labels[1, 0])

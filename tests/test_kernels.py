@@ -87,20 +87,34 @@ def test_solve_normal_says_which_pixel_is_singular_and_does_the_others():
     np.testing.assert_allclose(theta[others], twins.solve_normal(monomials[others], place, right[others])[0], rtol=1e-8)
 
 
-def test_star_weights():
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_star_weights(kind):
     rng = np.random.default_rng(7)
-    ivar = weights_like(rng, (11, 67))
+    ivar = weights_like(rng, (11, 67)).astype(kind)
     ivar[3] = 0.0
-    flux, flux_zero = rng.normal(1, 0.2, ivar.shape), rng.uniform(0.5, 1, 67)
+    flux, flux_zero = rng.normal(1, 0.2, ivar.shape).astype(kind), rng.uniform(0.5, 1, 67)
+    flux[ivar == 0] = np.nan  # without weight, so it must not matter
     s2 = np.where(rng.random(67) < 0.3, 0.0, 1e-4)
-    weight, weighted = np.empty_like(ivar), np.empty_like(ivar)
-    chi_zero, n_pixels = np.empty(11), np.empty(11, dtype=np.int64)
-    kernels.star_weights(ivar, flux, s2, flux_zero, weight, weighted, chi_zero, n_pixels)
-    twin = twins.star_weights(ivar, flux, s2, flux_zero)
-    for got, expected in zip((weight, weighted, chi_zero), twin, strict=False):
-        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    s2[5] = np.inf
+    twin = twins.star_weights(ivar.astype(float), flux.astype(float), s2, flux_zero)
+    chi_zero, n_pixels = np.zeros(11), np.zeros(11, dtype=np.int64)
+    for start, stop in ((0, 30), (30, 60), (60, 67)):  # the sums go on from chunk to chunk
+        weight, weighted = np.empty((2, 11, 30))
+        kernels.star_weights(ivar, flux, s2, flux_zero, start, stop, weight, weighted, chi_zero, n_pixels)
+        np.testing.assert_allclose(weight[:, : stop - start], twin[0][:, start:stop], rtol=1e-12)
+        np.testing.assert_allclose(weighted[:, : stop - start], twin[1][:, start:stop], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(chi_zero, twin[2], rtol=1e-12)
     np.testing.assert_array_equal(n_pixels, twin[3])
     assert n_pixels[3] == 0
+
+
+@pytest.mark.parametrize(("which", "value"), [(0, -1.0), (0, np.nan), (0, np.inf), (1, np.nan), (1, np.inf)])
+def test_star_weights_tell_what_may_not_be_used(which, value):
+    arrays = [np.full((3, 20), 100.0), np.ones((3, 20))]
+    arrays[which][1, 13] = value
+    chi_zero, n_pixels, (weight, weighted) = np.zeros(3), np.zeros(3, dtype=np.int64), np.empty((2, 3, 20))
+    kernels.star_weights(*arrays, np.zeros(20), np.zeros(20), 0, 20, weight, weighted, chi_zero, n_pixels)
+    assert np.isfinite(chi_zero).tolist() == [True, False, True]
 
 
 def test_all_usable():

@@ -74,3 +74,21 @@ def test_number_of_different_products(n_labels, degree, n_monomials):
     assert monomials.shape == (11, n_monomials)
     assert place.shape == (len(pairs), len(pairs))
     assert set(place.ravel()) == set(range(n_monomials))
+
+
+def test_a_symmetric_form_is_the_quartic():
+    rng = np.random.default_rng(12)
+    for n_labels in (1, 2, 5):
+        pairs = polynomial.terms(n_labels, 2)
+        place, share = polynomial.symmetric_form(n_labels)
+        coefficients = rng.normal(size=place.max() + 1)
+        form = coefficients[place] * share
+        np.testing.assert_allclose(form, form.T)
+        x = rng.normal(size=n_labels)
+        y = np.r_[1.0, x]
+        index = {tuple(pair): t for t, pair in enumerate(pairs.tolist())}
+        total = 0.0  # over all orders of the four factors
+        for i, j, k, m in np.ndindex(*(4 * (n_labels + 1,))):
+            total += form[index[tuple(sorted((i, j)))], index[tuple(sorted((k, m)))]] * y[i] * y[j] * y[k] * y[m]
+        monomials, _ = polynomial.normal_monomials(x[None], pairs)
+        assert total == pytest.approx(monomials[0] @ coefficients, rel=1e-10)

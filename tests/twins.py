@@ -55,11 +55,11 @@ def star_weights(ivar, flux, s2, flux_zero):
     chi_zero, n_pixels = np.zeros(len(ivar)), np.zeros(len(ivar), dtype=int)
     for s in range(ivar.shape[0]):
         for p in range(ivar.shape[1]):
-            if ivar[s, p] > 0:
+            if ivar[s, p] > 0 and s2[p] < np.inf:
                 weight[s, p] = 1 / (1 / ivar[s, p] + s2[p])
                 n_pixels[s] += 1
-            weighted[s, p] = weight[s, p] * (flux[s, p] - flux_zero[p])
-            chi_zero[s] += weight[s, p] * (flux[s, p] - flux_zero[p]) ** 2
+                weighted[s, p] = weight[s, p] * (flux[s, p] - flux_zero[p])
+                chi_zero[s] += weight[s, p] * (flux[s, p] - flux_zero[p]) ** 2
     return weight, weighted, chi_zero, n_pixels
 
 
