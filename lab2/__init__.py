@@ -16,6 +16,8 @@ __all__ = [
     "inference",
     "isochrones",
     "labels",
+    "leave_one_out",
+    "likelihood",
     "lines",
     "network",
     "paths",

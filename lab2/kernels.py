@@ -14,6 +14,7 @@ __all__ = [
     "cholesky",
     "forward",
     "gradient_sums",
+    "log_sums",
     "solve_normal",
     "squared_norm_solved",
     "star_weights",
@@ -47,6 +48,19 @@ def weigh(ivar, flux, s2, weight, weighted_flux, log_sum, chi_zero):
                 product = 1.0
         log_sum[p] = log_total + np.log(product)
         chi_zero[p] = chi
+
+
+@njit(**OPTIONS)
+def log_sums(ivar, s2, out):
+    """sum ln(1 + ivar s2) over the stars of each pixel, for one s2: ivar (n_pixels, n_stars), out (n_pixels,)."""
+    for p in range(ivar.shape[0]):
+        total, product = 0.0, 1.0
+        for n in range(ivar.shape[1]):
+            product *= 1.0 + ivar[p, n] * s2
+            if n % 8 == 7:
+                total += np.log(product)
+                product = 1.0
+        out[p] = total + np.log(product)
 
 
 @njit(**OPTIONS)

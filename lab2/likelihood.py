@@ -17,9 +17,13 @@ from lab2 import kernels
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
 # s^2 of normalised flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
-# at all of these before Newton's method takes over. Zero is among them because many pixels end there; two a decade,
-# since with stars of very different S/N one a decade can step over the deepest of several minima.
-_S2_GRID = np.concatenate([[0.0], np.geomspace(1e-8, 1e-1, 15)])
+# at zero, where many pixels end, and at all of these before Newton's method takes over. Two a decade: with stars of
+# very different S/N one a decade can step over the deepest of several minima.
+_S2_GRID = np.geomspace(1e-8, 1e-1, 15)
+_STEP = _S2_GRID[1] / _S2_GRID[0]
+_MIDDLE = 1e-5
+# Where s^2 is this much smaller than the least sigma^2, -2 ln L is linear in s^2: nothing between here and zero.
+_NEGLIGIBLE = 0.03
 _SMALLEST_S2 = 1e-12
 _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
 _MAX_STEPS = 40
@@ -108,12 +112,53 @@ class PixelLikelihood:
         if not trainable.size:
             return s2, theta
         self.flux, self.ivar = self.flux[trainable], self.ivar[trainable]
-        curve = [at_zero[solved]]
-        curve += [self._solve(None, np.full(len(trainable), value))[0] for value in _S2_GRID[1:]]
-        start = _S2_GRID[np.argmin(curve, axis=0)]
-        best, best_theta = self._newton(np.maximum(start, _SMALLEST_S2))
+        best, best_theta = self._newton(self._scan(at_zero[solved]))
         s2[trainable], theta[trainable] = best, best_theta
         return s2, theta
+
+    def _scan(self, at_zero):
+        """Near the best point of the grid for each pixel, given -2 ln L at s2 = 0.
+
+        From the middle of the grid outwards, leaving out what cannot be best: -2 ln L = chi^2 + sum ln(1 + ivar s2),
+        where chi^2 >= 0 falls with s2 and the sum >= 0 grows. So at larger s2 it is at least the sum, and at smaller
+        s2 at least the chi^2 of any s2 above.
+        """
+        grid = _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]
+        curve = np.full((len(grid) + 1, len(at_zero)), np.inf)
+        curve[0] = at_zero
+        lowest, sums, bound = at_zero.copy(), np.empty(len(at_zero)), np.zeros(len(at_zero))
+        middle = np.searchsorted(grid, _MIDDLE)
+
+        def evaluate(k):
+            possible = np.flatnonzero(bound <= lowest)
+            if possible.size:
+                which = None if possible.size == len(lowest) else possible
+                curve[k + 1, possible] = self._solve(which, np.full(possible.size, grid[k]))[0]
+                np.minimum(lowest, curve[k + 1], out=lowest)
+            return possible.size
+
+        for k in range(middle, len(grid)):
+            kernels.log_sums(self.ivar, grid[k], bound)
+            if not evaluate(k):
+                break
+        bound[:] = 0.0
+        for k in range(middle - 1, -1, -1):
+            if k + 1 < len(grid):
+                kernels.log_sums(self.ivar, grid[k + 1], sums)
+                known = np.isfinite(curve[k + 2])
+                bound[known] = (curve[k + 2] - sums)[known]
+            if not evaluate(k):
+                break
+
+        best = curve.argmin(axis=0)
+        start = np.concatenate([[_SMALLEST_S2], grid])[best]
+        # where both neighbours are on the logarithmic grid, the vertex of the parabola through the three is nearer
+        inside = np.flatnonzero((best > 1) & (best < len(grid)))
+        below, here, above = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
+        inside, below, here, above = (part[np.isfinite(below + above)] for part in (inside, below, here, above))
+        shift = 0.5 * (below - above) / np.maximum(below - 2 * here + above, 1e-300)
+        start[inside] *= _STEP ** np.clip(shift, -0.5, 0.5)
+        return start
 
     def _newton(self, start):
         """Newton's method in u = ln s2, pixel by pixel; pixels that run to nothing are settled at s2 = 0."""

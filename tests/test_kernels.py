@@ -129,3 +129,12 @@ def test_all_usable():
             wrong = array.copy()
             wrong[-1, -1] = value
             assert not kernels.all_usable(*((flux, wrong) if array is ivar else (wrong, ivar)))
+
+
+def test_log_sums():
+    rng = np.random.default_rng(13)
+    for n_stars in (1, 8, 43):
+        ivar = weights_like(rng, (5, n_stars))
+        out = np.empty(5)
+        kernels.log_sums(ivar, 3e-4, out)
+        np.testing.assert_allclose(out, np.log1p(ivar * 3e-4).sum(axis=1), rtol=1e-12)
