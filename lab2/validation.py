@@ -231,7 +231,7 @@ def twin_differences(spectra, seed=128, most=400) -> dict:
     rng = np.random.default_rng(seed)
     labels = spectra.labels.values
     x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)
-    usable = np.flatnonzero(np.isfinite(x).all(axis=1))
+    usable = np.flatnonzero(np.isfinite(x).all(axis=1) & (spectra.ivar.values > 0).any(axis=1))
     chosen = rng.permutation(usable)[:most]
     differences = {"twins": [], "random": [], "noise": []}
     for star in chosen:
