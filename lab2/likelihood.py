@@ -175,13 +175,18 @@ class PixelLikelihood:
             convex = curvature > 0
             step = np.where(convex, -slope / np.where(convex, curvature, 1.0), -1.5 * np.sign(slope))
             step = np.clip(step, -2.0, 2.0)
-            settled = ~worse & (np.abs(0.5 * slope * step) < _TOLERANCE)
-            ending = ~worse & (s <= _SMALLEST_S2) & (slope > 0)
+            bottom = s <= _SMALLEST_S2
+            # ln s2 is flat at the bottom, whatever lies above: there the step is Newton's in s2 itself
+            rising = bottom & (first < 0)
+            settled = ~worse & ~rising & (np.abs(0.5 * slope * step) < _TOLERANCE)
+            ending = ~worse & bottom & (first >= 0)
             better = ~worse
             value[active[better]], theta[active[better]] = new[better], new_theta[better]
             # an overshoot goes back half the way, in ln s2
             back = np.sqrt(s * previous[active])
             target = np.where(worse, back, np.maximum(s * np.exp(step), 0.99 * _SMALLEST_S2))
+            leap = np.where(second > 0, -first / np.where(second > 0, second, 1.0), _S2_GRID[0])
+            target = np.where(rising, np.clip(leap, 10 * _SMALLEST_S2, _S2_GRID[-1]), target)
             previous[active[better]] = s[better]
             s2[active] = np.where(settled, s, np.where(ending, 0.0, target))
             active = active[~(settled | ending)]

@@ -98,3 +98,20 @@ def test_log_term_is_in_it():
     flux, terms = rng.normal(size=200) * sigma, np.ones((200, 1))
     at_zero = minus_two_log_likelihood(flux, 1 / sigma**2, terms, 0.0)[0]
     assert minus_two_log_likelihood(flux, 1 / sigma**2, terms, 1e-2)[0] > at_zero + 100
+
+
+def test_scatter_far_below_the_noise_is_found():
+    # stars alike, no scatter planted: half of the pixels end at zero, and many just above it, where ln s2 is flat
+    rng = np.random.default_rng(51)
+    n_pixels, n_stars, ivar = 80, 300, 1e4
+    x = rng.normal(size=(n_stars, 1))
+    pairs = polynomial.terms(1, 1)
+    terms, (monomials, place) = polynomial.design(x, pairs), polynomial.normal_monomials(x, pairs)
+    flux, weights = rng.normal(0, ivar**-0.5, (n_pixels, n_stars)), np.full((n_pixels, n_stars), ivar)
+    s2, _ = PixelLikelihood(flux, weights, terms, monomials, place).maximise()
+    # with equal errors the maximum is known: the mean squared residual less sigma^2, or zero
+    residual = flux - (np.linalg.lstsq(terms, flux.T, rcond=None)[0].T @ terms.T)
+    expected = np.maximum((residual**2).mean(axis=1) - 1 / ivar, 0.0)
+    np.testing.assert_allclose(s2, expected, rtol=1e-3, atol=1e-12)
+    assert ((expected > 0) & (expected < 3e-6)).sum() > 5
+    assert (expected == 0).sum() > 20
