@@ -109,7 +109,7 @@ def normalization(raw, spectra, star, pixels):
     top.plot(raw.wavelength[used], flux[used], ".", color=ORANGE, ms=2.5, label="trusted pixels")
     continuum = np.where(inside, after.continuum.values, np.nan)
     spectrum_line(top, raw.wavelength, continuum, raw.chip, color=BLUE, lw=1.4, label="pseudo-continuum")
-    top.set_ylabel(FLUX_AXIS)
+    top.set_ylabel(FLUX_AXIS.replace(" [", "\n["))  # in one line it is longer than the axis
     top.legend(ncols=3, loc="lower center")
     low, high = np.nanpercentile(flux, [0.3, 99.9])
     top.set_ylim(low - 0.35 * (high - low), high + 0.12 * (high - low))
