@@ -181,12 +181,13 @@ class _PixelSums:
         self.flux_zero = np.ascontiguousarray(model.theta.values[:, 0])
         self.theta = less_constant(model.theta.values, len(model.labels))
         self.place, _ = polynomial.symmetric_form(len(model.labels))
-        n_pixels, n_terms = self.theta.shape
-        # theta theta^T of each pixel, summed over the places that share a monomial
-        self.products = np.zeros((n_pixels, self.place.max() + 1))
-        for t in range(n_terms):
-            for u in range(n_terms):
-                self.products[:, self.place[t, u]] += self.theta[:, t] * self.theta[:, u]
+        # theta theta^T of each pixel, summed over the places that share a monomial; pixels last, where memory is close
+        rows = np.ascontiguousarray(self.theta.T)
+        products = np.zeros((self.place.max() + 1, rows.shape[1]))
+        for t in range(len(rows)):
+            for u in range(t + 1):
+                products[self.place[t, u]] += rows[t] * rows[u] * (1.0 if t == u else 2.0)
+        self.products = np.ascontiguousarray(products.T)
 
     def __call__(self, block):
         flux, ivar = block.flux.values, block.ivar.values
