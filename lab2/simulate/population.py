@@ -11,7 +11,8 @@ from astropy.table import Table
 
 from lab2.isochrones import mist
 from lab2.labels import label_names
-from lab2.simulate.spectra import HIDDEN, RANGE
+from lab2.simulate import chemistry
+from lab2.simulate.spectra import RANGE
 
 __all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels_of"]
 
@@ -92,7 +93,7 @@ def draw_giants(rng, field, n, components=None):
     Returns
     -------
     astropy.table.Table
-        `n` rows: teff, logg, fe_h, mg_fe, si_fe, every name of `lab2.simulate.spectra.HIDDEN`,
+        `n` rows: teff, logg, fe_h, mg_fe, si_fe, every name of `lab2.simulate.chemistry.HIDDEN`,
         log_luminosity, velocity [km/s], radius [deg] and distance_modulus of its cluster (else NaN).
     """
 
@@ -150,7 +151,7 @@ def _candidates(rng, components, n):
     m_h = fe_h + np.log10(_SALARIS * 10**mean_alpha + 1 - _SALARIS)
     stars = Table(_along_isochrone(rng, m_h))
     stars["fe_h"], stars["mg_fe"], stars["si_fe"] = fe_h, mg_fe, si_fe
-    for name, column in _chemistry(rng, stars, high).items():
+    for name, column in chemistry.draw(rng, labels_of(stars)).items():
         stars[name] = column
     mean, sigma = np.array([c.velocity for c in components])[which].T
     stars["velocity"] = rng.normal(mean, sigma)
@@ -213,29 +214,3 @@ def _along_isochrone(rng, m_h):
     teff += slope * (m_h - nearest) + rng.normal(0, TEFF_SCATTER, n)
     logg += rng.normal(0, LOGG_SCATTER, n)
     return {"teff": teff, "logg": logg, "log_luminosity": luminosity, "phase": phase}
-
-
-def _chemistry(rng, stars, high_alpha):
-    """Abundances that are no label, and the broadening.
-
-    C and N: the first dredge-up (log g about 3.5) lowers C and raises N; above the bump (log g 2.4) extra
-    mixing goes on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). Their scatter is that
-    of birth abundances and of masses, anticorrelated through the CN cycle.
-    """
-    logg, fe_h, mg_fe = (np.asarray(stars[name], float) for name in ("logg", "fe_h", "mg_fe"))
-    n = len(logg)
-    mixed = 1 / (1 + np.exp((logg - 3.45) / 0.08))
-    extra = np.clip(2.4 - logg, 0, 1.2) * np.clip(-fe_h, 0, 1) * 0.35
-    birth, cycle, own = rng.normal(size=(3, n))
-    chemistry = {name: rng.normal(0, 0.03, n) for name in HIDDEN if name.endswith("_fe")}
-    carbon = 0.02 + 0.08 * high_alpha - 0.13 * mixed - extra
-    chemistry["c_fe"] = carbon + 0.03 * birth - 0.03 * cycle
-    chemistry["n_fe"] = 0.02 + 0.25 * mixed + 1.2 * extra + 0.25 * np.maximum(fe_h, 0) + 0.06 * cycle + 0.04 * own
-    for name, share in (("o_fe", 0.90), ("s_fe", 0.7), ("ca_fe", 0.55), ("ti_fe", 0.75), ("al_fe", 0.7)):
-        chemistry[name] = share * mg_fe + chemistry[name]
-    chemistry["mn_fe"] = chemistry["mn_fe"] + 0.20 * fe_h
-    # Relations of Holtzman et al. 2018, AJ 156, 125, and a scatter about them.
-    vmicro = 10 ** (0.226 - 0.0228 * logg + 0.0297 * logg**2 - 0.0113 * logg**3)
-    chemistry["vmicro"] = vmicro * np.exp(rng.normal(0, 0.03, n))
-    chemistry["vmacro"] = 10 ** (0.471 - 0.254 * fe_h) * np.exp(rng.normal(0, 0.06, n))
-    return chemistry

@@ -11,10 +11,11 @@ from tqdm.auto import tqdm
 from lab2 import apstar, manifest
 from lab2.labels import label_names
 from lab2.simulate import catalogue
+from lab2.simulate.chemistry import HIDDEN
 from lab2.simulate.instrument import observe_star
 from lab2.simulate.oddities import disturb
 from lab2.simulate.population import FIELDS, labels_of
-from lab2.simulate.spectra import HIDDEN, spectrum
+from lab2.simulate.spectra import spectrum
 from lab2.simulate.stars import draw_survey, mystery_star
 
 __all__ = ["make_survey"]

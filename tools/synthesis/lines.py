@@ -6,12 +6,22 @@ import numpy as np
 
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import (
-    BOLTZMANN, ELEMENTS, EV, LIGHT, MASS_UNIT, MOLECULES, PLANCK, abundances, mass_of, partition, solve,
+    BOLTZMANN,
+    ELEMENTS,
+    EV,
+    LIGHT,
+    MASS_UNIT,
+    MOLECULES,
+    PLANCK,
+    abundances,
+    mass_of,
+    partition,
+    solve,
 )  # fmt: skip
 from tools.synthesis.inputs import line_lists
 from tools.synthesis.opacity import continuum
 
-__all__ = ["Lines", "absorption", "air_to_vacuum", "read", "strongest"]
+__all__ = ["CARBON_RATIO", "Lines", "absorption", "air_to_vacuum", "read", "strengths", "strongest"]
 
 _ATOMIC_NUMBER = {
     1: "H", 6: "C", 7: "N", 8: "O", 11: "Na", 12: "Mg", 13: "Al", 14: "Si", 16: "S", 19: "K", 20: "Ca", 21: "Sc",
@@ -27,6 +37,8 @@ _ISOTOPOLOGUES = {
     "608.01217": ("CO", "C17O", _C12 / OXYGEN_17), "608.01218": ("CO", "C18O", _C12 / OXYGEN_18),
     "108.0": ("OH", "OH", 1.0), "606.01212": ("C2", "C2", _C12**2),
 }  # fmt: skip
+# The continuum varies slowly: it is computed here and interpolated.
+_COARSE = np.linspace(15080.0, 17020.0, 41)
 # Typical giants by which lines are ranked.
 _GIANTS = ((3700.0, 0.5, 0.3), (4300.0, 1.8, 0.3), (5000.0, 3.0, 0.3), (4500.0, 2.2, -1.0))
 _LAYERS = (-3.0, -2.0, -1.0, 0.0)  # log tau
@@ -76,7 +88,9 @@ def air_to_vacuum(wavelength):
     """Vacuum wavelength of a wavelength in air [Angstrom] (Morton 2000, ApJS 130, 403, eq. 8, inverted by N. Piskunov
     for VALD)."""
     s2 = (1e4 / np.asarray(wavelength)) ** 2
-    index = 1 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2)
+    index = (
+        1 + 8.336624212083e-5 + 2.408926869968e-2 / (130.1065924522 - s2) + 1.599740894897e-4 / (38.92568793293 - s2)
+    )
     return wavelength * index
 
 
@@ -108,11 +122,18 @@ def strongest(lines, count):
         atmosphere = interpolate(teff, logg, m_h)
         gas = solve(atmosphere.temperature, atmosphere.gas_pressure, abundances(m_h, {"N": 0.3}))
         layers = [int(np.abs(atmosphere.log_tau - depth).argmin()) for depth in _LAYERS]
-        level = continuum(16000.0, gas)
+        level = continuum(16000.0, gas)  # near enough everywhere, to rank lines
         peak, _, _ = _peaks(lines, gas, 1.7)
         best = np.maximum(best, np.log10(peak[:, layers] / level[layers]).max(axis=1))
     best[lines.species == "H"] = np.inf
     return lines[np.sort(np.argsort(-best)[:count])]
+
+
+def strengths(lines, gas, vmicro):
+    """log10 of each line's opacity at its centre over that of the continuum, (n_lines, n_depth)."""
+    level = np.array([continuum(w, gas) for w in _COARSE]).T
+    at_lines = np.array([np.interp(lines.wavelength, _COARSE, row) for row in level]).T
+    return np.log10(_peaks(lines, gas, vmicro)[0] / at_lines)
 
 
 def _peaks(lines, gas, vmicro):
@@ -191,8 +212,8 @@ def _widths(lines, gas, mass):
     gamma = _UNSOELD_FACTOR * 17 * speed**0.6 * c6[:, None] ** 0.4 * perturbers + _RADIATIVE_ATOM
     gamma[molecule] = _MOLECULE_COLLISIONS * (t / 4000.0) ** 0.3 * perturbers + _RADIATIVE_MOLECULE
     for k in np.flatnonzero(lines.species == "H"):
-        # Brackett lines: linear Stark effect in the mean field of the ions, 1.25e-9 ne^(2/3) (Griem 1960, ApJ 132, 883),
-        # as a Lorentzian of the same far wing.
+        # Brackett lines: linear Stark effect in the mean field of the ions, 1.25e-9 ne^(2/3) (Griem 1960, ApJ 132,
+        # 883), as a Lorentzian of the same far wing.
         upper_n = 1 / np.sqrt(1 / 16 - 1e8 / 109677.6 / lines.wavelength[k])
         stark = 5.5e-5 * (4 * upper_n) ** 4 / (upper_n**2 - 16) * 1.25e-9 * gas.electrons ** (2 / 3)
         gamma[k] = 2 * np.pi * LIGHT * stark * 1e-8 / (lines.wavelength[k] * 1e-8) ** 2

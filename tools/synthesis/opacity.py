@@ -6,7 +6,7 @@ from tools.synthesis.chemistry import BOLTZMANN, EV, LIGHT, PLANCK
 
 __all__ = ["continuum", "h_minus_bound_free", "h_minus_free_free"]
 
-# John 1988, A&A 193, 189: free-free, table 3a (wavelengths above 0.3645 micron), one row A to F for each power of theta.
+# John 1988, A&A 193, 189: free-free, table 3a (above 0.3645 micron), one row A to F for each power of theta.
 _FREE_FREE = np.array([
     [0, 0, 0, 0, 0, 0],
     [2483.346, 285.827, -2054.291, 2827.776, -1341.537, 208.952],

@@ -95,7 +95,7 @@ def _read_visit(path):
             w, f, e = (v[order] for v in values)
             bad = ((hdus[3].data[chip].astype(int)[order] & bits) != 0) | ~(np.isfinite(f) & (f > 0) & np.isfinite(e))
             rest = w / recession
-            here = (apstar.WAVELENGTH > rest[0]) & (apstar.WAVELENGTH < rest[-1])
+            here = (rest[0] < apstar.WAVELENGTH) & (rest[-1] > apstar.WAVELENGTH)
             at = apstar.WAVELENGTH[here]
             flux[here] = np.interp(at, rest[~bad], f[~bad])
             touched = np.interp(at, rest, bad.astype(float)) > 0

@@ -1,0 +1,95 @@
+"""What a giant is like beyond its five labels: fourteen abundances and two turbulent velocities.
+
+Each has a mean that follows the labels, and scatters about it: chemistry that no label tells, which is what gives real
+spectra their intrinsic scatter.
+"""
+
+import numpy as np
+
+from lab2.simulate import emulator
+
+__all__ = ["CARBON_EXCESS", "HIDDEN", "draw", "typical"]
+
+HIDDEN = (
+    "c_fe", "n_fe", "o_fe", "na_fe", "al_fe", "s_fe", "k_fe", "ca_fe", "ti_fe", "v_fe", "cr_fe", "mn_fe", "co_fe",
+    "ni_fe", "vmicro", "vmacro",
+)  # fmt: skip
+
+# The most that [C/Fe] may exceed [O/Fe], C/O = 0.68: beyond it a giant is on the way to a carbon star.
+CARBON_EXCESS = 0.10
+
+# How much of [Mg/Fe] the other alpha elements, aluminium, potassium and cobalt show, and the slope of manganese and
+# sodium in [Fe/H] (rounded from the median trends of disk stars in Weinberg et al. 2022, ApJS 260, 32, figs. 2-4).
+_WITH_MG = {"o_fe": 0.90, "s_fe": 0.60, "ca_fe": 0.45, "ti_fe": 0.60, "al_fe": 0.70, "k_fe": 0.50, "co_fe": 0.30}
+_WITH_FE = {"mn_fe": 0.20, "na_fe": 0.10}
+# Scatter of each at fixed [Fe/H] and [Mg/Fe] [dex], intrinsic, rounded from the same paper (section 5): a few
+# hundredths for most, more for elements with sources of their own.
+_SCATTER = {
+    "o_fe": 0.025, "na_fe": 0.080, "al_fe": 0.040, "s_fe": 0.040, "k_fe": 0.045, "ca_fe": 0.018, "ti_fe": 0.035,
+    "v_fe": 0.070, "cr_fe": 0.040, "mn_fe": 0.020, "co_fe": 0.040, "ni_fe": 0.015,
+}  # fmt: skip
+# The first dredge-up is deeper in heavier stars, that is younger ones: carbon down, nitrogen up. Martig et al. 2016
+# (MNRAS 456, 3655, figs. 1-3) find [C/N] of APOGEE giants with asteroseismic masses from about 0 at 1 to -0.6 at 2
+# solar masses; a field's range of masses, a standard deviation of some 0.3, makes these.
+_C_BY_MASS, _N_BY_MASS = -0.06, 0.13
+# Stars are born with a scatter too.
+_C_AT_BIRTH, _N_AT_BIRTH = 0.05, 0.09
+# Of ln(velocity) about the relations of Holtzman et al. 2018.
+_VMICRO_SCATTER, _VMACRO_SCATTER = 0.08, 0.12
+
+
+def typical(labels):
+    """The mean of everything hidden, for labels.
+
+    C and N: the first dredge-up (near log g 3.4) lowers C and raises N; above the bump (log g 2.4) extra mixing goes
+    on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). The velocities are those of Holtzman et al.
+    2018 (AJ 156, 125), for giants.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n, 5)
+        In the order of `lab2.labels.LABELS`.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (n,)
+        Each of `HIDDEN`: [X/Fe] in dex, velocities in km/s.
+    """
+    _, logg, fe_h, mg_fe, _ = labels.T
+    hidden = {name: np.zeros(len(labels)) for name in HIDDEN}
+    hidden |= {name: share * mg_fe for name, share in _WITH_MG.items()}
+    hidden |= {name: slope * fe_h for name, slope in _WITH_FE.items()}
+    mixed = 1 / (1 + np.exp((logg - 3.40) / 0.10))
+    extra = np.clip(2.4 - logg, 0, 1.2) * np.clip(-fe_h, 0, 1)
+    hidden["c_fe"] = 0.02 + 0.25 * mg_fe - 0.13 * mixed - 0.30 * extra
+    hidden["n_fe"] = 0.02 + 0.22 * mixed + 0.30 * extra + 0.25 * np.maximum(fe_h, 0)
+    hidden["vmicro"] = 10 ** (0.226 - 0.0228 * logg + 0.0297 * logg**2 - 0.0113 * logg**3)
+    hidden["vmacro"] = 10 ** (0.471 - 0.254 * fe_h)
+    return hidden
+
+
+def draw(rng, labels):
+    """What each star hides: `typical` and a scatter about it.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    labels : numpy.ndarray, shape (n, 5)
+
+    Returns
+    -------
+    dict of str to numpy.ndarray, shape (n,)
+    """
+    hidden = typical(labels)
+    n = len(labels)
+    for name, scatter in _SCATTER.items():
+        hidden[name] = hidden[name] + rng.normal(0, scatter, n)
+    mass, carbon, nitrogen = rng.normal(size=(3, n))
+    dredged = labels[:, 1] < 3.4
+    hidden["c_fe"] = hidden["c_fe"] + _C_BY_MASS * mass * dredged + _C_AT_BIRTH * carbon
+    hidden["n_fe"] = hidden["n_fe"] + _N_BY_MASS * mass * dredged + _N_AT_BIRTH * nitrogen
+    for name, scatter in (("vmicro", _VMICRO_SCATTER), ("vmacro", _VMACRO_SCATTER)):
+        hidden[name] = hidden[name] * np.exp(rng.normal(0, scatter, n))
+    # a star in the tails is put where the emulator's grid ends
+    hidden["c_fe"] = np.minimum(hidden["c_fe"], hidden["o_fe"] + CARBON_EXCESS)
+    return {name: np.clip(value, *emulator.limits().get(name, (None, None))) for name, value in hidden.items()}

@@ -1,0 +1,64 @@
+"""A small network that gives the spectrum of a giant: the synthesis of tools/synthesis in two hundred thousand numbers.
+
+It was trained on spectra of model atmospheres (tools/synthesis/README.md tells how) and is evaluated here with numpy
+alone: labels and abundances go through two hidden layers to the amplitudes of the grid's principal components.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["TABLE", "features", "inputs", "limits", "scaling", "spectra"]
+
+TABLE = Path(__file__).parents[1] / "tables" / "emulator.npz"
+
+
+def features(labels):
+    """What the network sees: 5040 K / Teff in the place of Teff, as in the Boltzmann factor; shape kept."""
+    return np.column_stack([5040.0 / labels[:, 0], labels[:, 1:]])
+
+
+def scaling(labels):
+    """Middle and half width of the features of a grid, which bring them to -1..1."""
+    seen = features(labels)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    return (low + high) / 2, (high - low) / 2
+
+
+@cache
+def _arrays():
+    with np.load(TABLE, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def inputs() -> tuple[str, ...]:
+    """Names of the network's inputs: teff, logg, fe_h, [X/Fe] of sixteen elements, vmicro."""
+    return tuple(str(name) for name in _arrays()["inputs"])
+
+
+def limits() -> dict[str, tuple[float, float]]:
+    """Least and largest value of each input in the grid that it was trained on."""
+    arrays = _arrays()
+    return {name: (float(a), float(b)) for name, a, b in zip(inputs(), arrays["lower"], arrays["upper"], strict=True)}
+
+
+def spectra(labels) -> np.ndarray:
+    """Normalised spectra at R = 22,500.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n, 20)
+        Columns as `inputs` names them, within `limits`.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, 8575)
+    """
+    arrays = _arrays()
+    hidden = (features(labels) - arrays["middle"]) / arrays["half"]
+    for i in range(2):
+        hidden = hidden @ arrays[f"weight_{i}"] + arrays[f"bias_{i}"]
+        hidden = hidden / (1 + np.exp(-hidden))  # SiLU
+    amplitudes = hidden @ arrays["weight_2"] + arrays["bias_2"]
+    return arrays["mean"] + amplitudes.astype(np.float32) @ arrays["components"].astype(np.float32)

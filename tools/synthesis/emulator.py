@@ -1,0 +1,103 @@
+"""A small network that stands for the grid: labels and abundances in, principal components of the spectrum out.
+
+Trained with PyTorch; what is kept are plain arrays, which `lab2.simulate.emulator` evaluates with numpy. The loss is
+the mean square of the flux itself: the components are orthonormal, so that it is the sum of theirs.
+"""
+
+import math
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from lab2 import paths
+from lab2.apstar import N_PIXELS
+from lab2.continuum import ASPCAP_SLICES
+from lab2.simulate import emulator
+from tools.synthesis.grid import ABUNDANCES, INPUTS, RANGE
+
+__all__ = ["held_out", "report", "save", "train"]
+
+_COMPONENTS, _HIDDEN = 100, 192
+_EPOCHS, _BATCH, _RATE = 1200, 256, 3e-3
+_HELD_OUT = 0.1
+
+
+def held_out(count):
+    """Which of the grid's spectra the network does not see in training."""
+    return np.arange(count) >= round(count * (1 - _HELD_OUT))
+
+
+def train(labels, flux, seed=1):
+    """Train the network.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray, shape (n, 20)
+        Columns as in `tools.synthesis.grid.INPUTS`.
+    flux : numpy.ndarray, shape (n, 8575)
+    seed : int
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        The arrays that `lab2.simulate.emulator` reads.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    middle, half = emulator.scaling(labels)
+    x = torch.tensor((emulator.features(labels) - middle) / half, dtype=torch.float32)
+    mean = flux.mean(axis=0)
+    centred = flux - mean
+    # the same directions as a singular value decomposition, from the smaller of the two products
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    components = vectors[:, np.argsort(values)[::-1][:_COMPONENTS]].T
+    amplitudes = centred @ components.T
+    scale = amplitudes[:, 0].std()
+    y = torch.tensor(amplitudes / scale, dtype=torch.float32)
+    layers = [
+        torch.nn.Linear(x.shape[1], _HIDDEN),
+        torch.nn.Linear(_HIDDEN, _HIDDEN),
+        torch.nn.Linear(_HIDDEN, _COMPONENTS),
+    ]
+    silu = torch.nn.SiLU()
+    network = torch.nn.Sequential(layers[0], silu, layers[1], silu, layers[2])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-5)
+    steps = math.ceil(len(x) / _BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, epochs=_EPOCHS, steps_per_epoch=steps)
+    for _ in tqdm(range(_EPOCHS), desc="training the emulator"):
+        order = torch.randperm(len(x))
+        for batch in order.split(_BATCH):
+            optimizer.zero_grad()
+            ((network(x[batch]) - y[batch]) ** 2).sum(dim=1).mean().backward()
+            optimizer.step()
+            schedule.step()
+    arrays = {"inputs": np.array(INPUTS), "middle": middle, "half": half, "mean": mean.astype(np.float32)}
+    # half precision keeps four digits of a component, far below the network's own error
+    arrays["components"] = (components * scale).astype(np.float16)
+    for i, layer in enumerate(layers):
+        arrays[f"weight_{i}"] = layer.weight.detach().numpy().T.copy()
+        arrays[f"bias_{i}"] = layer.bias.detach().numpy().copy()
+    bounds = [RANGE["teff"], RANGE["logg"], RANGE["fe_h"], *ABUNDANCES.values()]
+    arrays["lower"], arrays["upper"] = np.array([*bounds, (labels[:, -1].min(), labels[:, -1].max())]).T
+    return arrays
+
+
+def save(arrays, path=emulator.TABLE):
+    """Write the arrays; the file appears whole or not at all."""
+    with paths.replacing(path) as partial:
+        np.savez_compressed(partial, **arrays)
+
+
+def report(labels, flux):
+    """Print how far the emulator is from spectra that it was not trained on, on the pixels that ASPCAP fits."""
+    used = np.zeros(N_PIXELS, dtype=bool)
+    used[np.r_[ASPCAP_SLICES]] = True
+    error = (emulator.spectra(labels) - flux)[:, used]
+    along = np.abs(labels[:, 0] - (4370 + 480 * (labels[:, 1] - 2) - 400 * labels[:, 2])) < 300
+    print(f"{len(labels)} spectra held out: rms {error.std():.5f}, {error[along].std():.5f} along the giant branch")
+    print(f"  median |error| {np.median(np.abs(error)):.5f}, 99th percentile {np.percentile(np.abs(error), 99):.4f}")
+    print(f"  worst spectrum {error.std(axis=1).max():.4f}, worst pixel {error.std(axis=0).max():.4f}")
+    for name, low, high in (("3500-3700 K", 3500, 3700), ("3700-4500 K", 3700, 4500), ("above", 4500, 6000)):
+        here = (labels[:, 0] >= low) & (labels[:, 0] < high)
+        print(f"  {name}: rms {error[here].std():.5f} of {here.sum()} spectra")
