@@ -11,7 +11,7 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
-from lab2 import polynomial, storage
+from lab2 import kernels, polynomial, storage
 from lab2.blocks import map_blocks
 from lab2.likelihood import PixelLikelihood
 from lab2.spectra import check
@@ -20,7 +20,9 @@ __all__ = ["Cannon", "train"]
 
 _FORMAT, _FORMAT_VERSION = "lab2 Cannon", 1
 
-_BLOCK = 128  # pixels worked on at a time by one thread: their weights stay in its cache
+# Pixels times stars worked on at a time by one thread, 2 MiB an array: its matrix products run at their best, and what
+# numpy and Python take to call them is little.
+_BLOCK = 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +188,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
 
     Notes
     -----
-    Memory beyond the spectra: a few arrays of (128 pixels, n_stars) a thread.
+    Memory beyond the spectra: a few arrays of 2 MiB a thread, however many stars and pixels there are.
     """
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")
@@ -200,14 +202,17 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     monomials, place = polynomial.normal_monomials(x, pairs)
 
     def train_block(pixels):
-        block = spectra[["flux", "ivar"]].isel(wavelength=pixels)
-        check(block)
-        flux = np.ascontiguousarray(block.flux.values.T, dtype=float) - 1.0
-        ivar = np.ascontiguousarray(block.ivar.values.T, dtype=float)
-        return PixelLikelihood(np.where(ivar > 0, flux, 0.0), ivar, terms, monomials, place).maximise()
+        block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
+        flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
+        if not kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
+            check(block)  # which says what is wrong, and where
+        return PixelLikelihood(flux, ivar, terms, monomials, place).maximise()
 
     results = map_blocks(
-        train_block, spectra.sizes["wavelength"], _BLOCK, progress="training pixels" if progress else None
+        train_block,
+        spectra.sizes["wavelength"],
+        max(1, _BLOCK // len(x)),
+        progress="training pixels" if progress else None,
     )
     s2, theta = (np.concatenate(parts) for parts in zip(*results, strict=True))
     theta[:, 0] += 1.0  # the flux was fitted less 1, which keeps digits

@@ -9,7 +9,8 @@ close to a minimum already found ends there, so that further starts cost little;
 import numpy as np
 from numba import njit
 
-from lab2.kernels import OPTIONS, backward, cholesky, forward
+from lab2.kernels import OPTIONS
+from lab2.linear import backward, cholesky, forward
 
 __all__ = ["find_minima", "quartic"]
 
