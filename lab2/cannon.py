@@ -260,14 +260,16 @@ def _check_design(x, pairs, names):
     """Enough stars, and labels that are not combinations of each other."""
     if len(x) <= len(pairs):
         raise ValueError(f"{len(x)} stars cannot determine {len(pairs)} coefficients a pixel; train on more")
+    covariance = x.T @ x / len(x)
     for k, name in enumerate(names):
-        others = np.delete(x, k, axis=1)
-        coefficients = np.linalg.lstsq(others, x[:, k], rcond=None)[0]
-        if np.sum((x[:, k] - others @ coefficients) ** 2) < 1e-12 * len(x):
-            partners = [n for n, c in zip(np.delete(names, k), coefficients, strict=True) if abs(c) > 1e-6]
+        others = np.arange(len(names)) != k
+        coefficients = np.linalg.lstsq(covariance[np.ix_(others, others)], covariance[others, k], rcond=None)[0]
+        if covariance[k, k] - covariance[k, others] @ coefficients < 1e-12:
+            partners = [n for n, c in zip(np.array(names)[others], coefficients, strict=True) if abs(c) > 1e-6]
             raise ValueError(f"the label {name} is a linear combination of {', '.join(partners)}: leave one out")
     terms = polynomial.design(x, pairs)
-    if np.linalg.matrix_rank(terms / np.linalg.norm(terms, axis=0)) < len(pairs):
+    terms /= np.linalg.norm(terms, axis=0)
+    if np.linalg.matrix_rank(terms.T @ terms, hermitian=True) < len(pairs):
         raise ValueError(
             f"the labels of these {len(x)} stars do not determine a polynomial of {len(pairs)} terms (too few "
             "different values of a label?); use more varied stars, or degree=1"

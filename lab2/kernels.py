@@ -8,7 +8,7 @@ vectorise. Infinities and NaN keep their meaning.
 import numpy as np
 from numba import njit
 
-__all__ = ["OPTIONS", "all_usable", "gradient_sums", "star_weights", "take_pixels", "weigh"]
+__all__ = ["OPTIONS", "all_usable", "gradient_sums", "star_weights", "sum_products", "take_pixels", "weigh"]
 
 OPTIONS = {
     "nogil": True,
@@ -18,6 +18,7 @@ OPTIONS = {
 }
 
 _TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
+_PIXELS = 256  # of all coefficients and their products, in the second cache
 # The logarithm of a product is taken once it is large. Sixteen more factors, of 10^12 each, do not make it overflow.
 _FACTORS, _LARGE = 16, 1e100
 
@@ -94,6 +95,22 @@ def gradient_sums(flux, which, weight, model, first, second):
             r[n] = w[n] * wr
         first[m] = a - b
         second[m] = 2.0 * d - c
+
+
+@njit(**OPTIONS)
+def sum_products(theta, place, out):
+    """theta theta^T of each pixel, summed over the places that share a monomial: added to `out`.
+
+    theta (n_terms, n_pixels); place (n_terms, n_terms) symmetric; out (n_monomials, n_pixels).
+    """
+    for first in range(0, theta.shape[1], _PIXELS):
+        stop = min(first + _PIXELS, theta.shape[1])
+        for t in range(theta.shape[0]):
+            for u in range(t + 1):
+                left, right, total = theta[t, first:stop], theta[u, first:stop], out[place[t, u], first:stop]
+                times = 1.0 if t == u else 2.0
+                for p in range(stop - first):
+                    total[p] += times * left[p] * right[p]
 
 
 @njit(**OPTIONS)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import twins
 
-from lab2 import kernels
+from lab2 import kernels, polynomial
 
 # Odd sizes, so that a loop unrolled by 2, 4 or 8 has a remainder.
 N_PIXELS, N_STARS = 13, 61
@@ -73,6 +73,15 @@ def test_take_pixels_tells_what_may_not_be_used(value):
     arrays = [np.ones((20, 3)), np.full((20, 3), 100.0)]
     arrays[value[0] == "ivar"][13, 1] = value[1]
     assert not kernels.take_pixels(*arrays, *np.empty((2, 3, 20)))
+
+
+def test_sum_products():
+    rng = np.random.default_rng(17)
+    place, _ = polynomial.symmetric_form(2)
+    theta = rng.normal(size=(6, 600))
+    out = np.zeros((place.max() + 1, 600))
+    kernels.sum_products(theta, place, out)
+    np.testing.assert_allclose(out, twins.sum_products(theta, place), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8"])

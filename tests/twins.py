@@ -48,6 +48,16 @@ def solve_normal(monomials, place, right):
     return theta
 
 
+def sum_products(theta, place):
+    """Twin of lab2.kernels.sum_products."""
+    out = np.zeros((place.max() + 1, theta.shape[1]))
+    for p in range(theta.shape[1]):
+        for t in range(len(theta)):
+            for u in range(len(theta)):
+                out[place[t, u], p] += theta[t, p] * theta[u, p]
+    return out
+
+
 def star_weights(ivar, flux, s2, flux_zero):
     """Twin of lab2.kernels.star_weights: weight, weighted residual, chi zero, pixels with weight."""
     weight, weighted = np.zeros_like(ivar), np.zeros_like(ivar)
@@ -186,6 +196,7 @@ __all__ = [
     "quartic_value",
     "solve_normal",
     "star_weights",
+    "sum_products",
     "train_pixel",
     "weigh",
 ]
