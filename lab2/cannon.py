@@ -14,7 +14,7 @@ import xarray as xr
 from lab2 import kernels, polynomial, storage
 from lab2.blocks import map_blocks
 from lab2.likelihood import PixelLikelihood
-from lab2.spectra import check
+from lab2.spectra import check, check_dims
 
 __all__ = ["Cannon", "train"]
 
@@ -192,6 +192,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     """
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")
+    check_dims(spectra)
     labels = spectra.labels.transpose("star", "label").values.astype(float)
     names = [str(name) for name in spectra.label.values]
     mean, scale = _label_scaling(labels, names)

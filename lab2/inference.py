@@ -16,7 +16,7 @@ import xarray as xr
 
 from lab2 import kernels, minima, polynomial
 from lab2.blocks import map_blocks
-from lab2.spectra import check, check_wavelengths
+from lab2.spectra import check, check_dims, check_wavelengths
 
 __all__ = [
     "FLAGS",
@@ -76,6 +76,7 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
     ValueError
         If the wavelengths are not the model's, or the spectra such as `lab2.spectra.check` refuses.
     """
+    check_dims(spectra)
     check_wavelengths(spectra, model.dataset.wavelength)
     sums = _PixelSums(model)
     return fit_quartics(model, spectra, lambda _, block: sums(block), progress)

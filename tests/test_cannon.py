@@ -282,6 +282,12 @@ def test_no_labels_at_all(small):
         cannon.train(small.drop_vars("labels"))
 
 
+def test_transposed_or_incomplete_spectra_are_refused(small):
+    for wrong in (small.transpose("wavelength", "star", "label"), small.drop_vars("flux")):
+        with pytest.raises(ValueError, match=r"spectra need flux with dims \(star, wavelength\); got"):
+            cannon.train(wrong)
+
+
 def test_degree_three(small):
     with pytest.raises(ValueError, match="degree of the model must be 1 or 2, got 3"):
         cannon.train(small, degree=3)

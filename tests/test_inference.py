@@ -376,6 +376,12 @@ def test_other_wavelengths_are_refused(model, stars):
             quartic(model, wrong.isel(star=[0]))
 
 
+def test_transposed_or_incomplete_spectra_are_refused(model, stars):
+    for wrong in (stars.transpose("wavelength", "star", "label"), stars.drop_vars("ivar")):
+        with pytest.raises(ValueError, match=r"spectra need (flux|ivar) with dims \(star, wavelength\); got"):
+            fit_labels(model, wrong)
+
+
 def test_quartic_wants_one_star(model, stars):
     with pytest.raises(ValueError, match="spectrum of one star"):
         quartic(model, stars)
