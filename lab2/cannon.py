@@ -16,7 +16,7 @@ from lab2.blocks import map_blocks
 from lab2.likelihood import PixelLikelihood
 from lab2.spectra import check, check_dims
 
-__all__ = ["Cannon", "train"]
+__all__ = ["Cannon", "add_label_errors", "train"]
 
 _FORMAT, _FORMAT_VERSION = "lab2 Cannon", 1
 
@@ -240,6 +240,46 @@ def train(spectra, degree=2, progress=False) -> Cannon:
         },
     )
     return Cannon(dataset)
+
+
+def add_label_errors(model, spectra, error) -> xr.Dataset:
+    """Spectra whose variance holds what the errors of their labels do to the flux, to first order.
+
+    For training labels that are not exact: without, their errors are taken for intrinsic scatter, and a star with poor
+    labels counts as much as one with good ones. The derivatives are those of a model that was trained before:
+
+        model = train(spectra)
+        for _ in range(2):
+            model = train(add_label_errors(model, spectra, error))
+
+    Parameters
+    ----------
+    model : Cannon
+    spectra : xarray.Dataset
+        With ``labels``; those that the model was trained on, not already widened.
+    error : array_like, shape (n_stars, n_labels) or (n_labels,)
+        Standard deviations in the labels' units, independent of each other.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same with ``1 / ivar`` increased by the sum over labels of (dF/dlabel)^2 error^2.
+
+    Raises
+    ------
+    ValueError
+        If an error is negative or not finite, or their shape is not that of the labels.
+    """
+    labels = spectra.labels.transpose("star", "label").values
+    error = np.asarray(error, dtype=float)
+    if error.shape not in (labels.shape, labels.shape[1:]) or not (np.isfinite(error) & (error >= 0)).all():
+        raise ValueError(
+            f"errors of labels must be finite, not negative and of shape {labels.shape} or {labels.shape[1:]}; "
+            f"got {error.shape}"
+        )
+    slopes = polynomial.jacobian(model.scale(labels), model.pairs) * (error / model.label_scale.values)[..., None, :]
+    variance = sum((slopes[..., k] @ model.theta.values.T) ** 2 for k in range(labels.shape[1]))
+    return spectra.assign(ivar=spectra.ivar / (1.0 + spectra.ivar * variance))
 
 
 def _label_scaling(labels, names):

@@ -39,7 +39,7 @@ FLAGS = {
 
 _STARTS = 9
 _TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
-_BLOCK = 128  # stars worked on at a time by one thread ...
+_BLOCK = 256  # stars worked on at a time by one thread ...
 _CHUNK = 512  # ... in so many pixels: their weights stay in its cache
 # Soft bounds: a fit may leave the training set, and is flagged then; twice as far it meets a rising wall.
 _WALL, _STIFFNESS = 2.0, 100.0
