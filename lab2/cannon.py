@@ -20,9 +20,9 @@ __all__ = ["Cannon", "add_label_errors", "train"]
 
 _FORMAT, _FORMAT_VERSION = "lab2 Cannon", 1
 
-# Pixels times stars worked on at a time by one thread, 2 MiB an array: its matrix products run at their best, and what
+# Pixels times stars worked on at a time by one thread, 4 MiB an array: its matrix products run at their best, and what
 # numpy and Python take to call them is little.
-_BLOCK = 2**18
+_BLOCK = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +188,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
 
     Notes
     -----
-    Memory beyond the spectra: a few arrays of 2 MiB a thread, however many stars and pixels there are.
+    Memory beyond the spectra: a few arrays of 4 MiB a thread, however many stars and pixels there are.
     """
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")

@@ -208,13 +208,15 @@ def test_training_set_is_identified(small, model):
     assert model.dataset.training_star.values.tolist() == small.star.values.tolist()
 
 
-def test_pixels_are_independent_and_blocks_leave_no_seam(drawn, trained):
-    # 300 pixels of 1200 stars are two blocks at least; any part alone gives the same numbers
-    assert cannon._BLOCK < 300 * 1200
+def test_pixels_are_independent_and_blocks_leave_no_seam(monkeypatch, drawn, trained):
     for part in (slice(0, 20), slice(140, 160), slice(299, 300)):
         alone = cannon.train(drawn[0].isel(wavelength=part))
         np.testing.assert_allclose(alone.theta, trained.theta[part], atol=1e-9)
         np.testing.assert_allclose(alone.s2, trained.s2[part], rtol=1e-4, atol=1e-11)
+    monkeypatch.setattr(cannon, "_BLOCK", 50 * 1200)
+    in_blocks = cannon.train(drawn[0])
+    np.testing.assert_allclose(in_blocks.theta, trained.theta, atol=1e-9)
+    np.testing.assert_allclose(in_blocks.s2, trained.s2, rtol=1e-4, atol=1e-11)
 
 
 def test_lazily_opened_spectra_give_the_same(tmp_path, small, model):
