@@ -23,7 +23,7 @@ def factors(n_systems, n_terms):
 
 @njit(**OPTIONS)
 def cholesky(matrix, factor):
-    """Lower Cholesky factor; False when a pivot vanishes against its diagonal element."""
+    """Lower Cholesky factor, its diagonal inverted; False when a pivot vanishes against its diagonal element."""
     for i in range(matrix.shape[0]):
         for j in range(i + 1):
             s = matrix[i, j]
@@ -32,9 +32,9 @@ def cholesky(matrix, factor):
             if i == j:
                 if not s > _SINGULAR * matrix[i, i]:
                     return False
-                factor[i, i] = np.sqrt(s)
+                factor[i, i] = 1.0 / np.sqrt(s)
             else:
-                factor[i, j] = s / factor[j, j]
+                factor[i, j] = s * factor[j, j]
     return True
 
 
@@ -45,7 +45,7 @@ def forward(factor, right, out):
         s = right[i]
         for k in range(i):
             s -= factor[i, k] * out[k]
-        out[i] = s / factor[i, i]
+        out[i] = s * factor[i, i]
 
 
 @njit(**OPTIONS)
@@ -55,7 +55,7 @@ def backward(factor, out):
         s = out[i]
         for k in range(i + 1, out.shape[0]):
             s -= factor[k, i] * out[k]
-        out[i] = s / factor[i, i]
+        out[i] = s * factor[i, i]
 
 
 @njit(**OPTIONS)
