@@ -6,6 +6,7 @@ memory traffic, and the memory needed, small.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -15,6 +16,8 @@ __all__ = ["map_blocks"]
 
 def map_blocks(function, size, block, progress=None) -> list:
     """Results of ``function(slice)`` for consecutive slices of at most `block` that cover ``range(size)``.
+
+    The slices are equal to within one, and as many for each core.
 
     Parameters
     ----------
@@ -29,8 +32,11 @@ def map_blocks(function, size, block, progress=None) -> list:
     list
         In the order of the slices.
     """
-    slices = [slice(start, min(start + block, size)) for start in range(0, size, block)]
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rounds = -(-size // (block * workers))
+    count = min(rounds * workers, size)
+    edges = [size * k // count for k in range(count + 1)] if count else [0]
+    slices = [slice(*pair) for pair in pairwise(edges)]
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         bar = tqdm(pool.map(function, slices), total=len(slices), desc=progress, disable=progress is None)
         return list(bar)

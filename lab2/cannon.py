@@ -11,16 +11,18 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
-from lab2 import polynomial, storage
+from lab2 import kernels, polynomial, storage
 from lab2.blocks import map_blocks
 from lab2.likelihood import PixelLikelihood
-from lab2.spectra import check
+from lab2.spectra import check, check_dims
 
-__all__ = ["Cannon", "train"]
+__all__ = ["Cannon", "add_label_errors", "train"]
 
 _FORMAT, _FORMAT_VERSION = "lab2 Cannon", 1
 
-_BLOCK = 128  # pixels worked on at a time by one thread: their weights stay in its cache
+# Pixels times stars worked on at a time by one thread, 4 MiB an array: its matrix products run at their best, and what
+# numpy and Python take to call them is little.
+_BLOCK = 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +188,11 @@ def train(spectra, degree=2, progress=False) -> Cannon:
 
     Notes
     -----
-    Memory beyond the spectra: a few arrays of (128 pixels, n_stars) a thread.
+    Memory beyond the spectra: a few arrays of 4 MiB a thread, however many stars and pixels there are.
     """
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")
+    check_dims(spectra)
     labels = spectra.labels.transpose("star", "label").values.astype(float)
     names = [str(name) for name in spectra.label.values]
     mean, scale = _label_scaling(labels, names)
@@ -200,14 +203,17 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     monomials, place = polynomial.normal_monomials(x, pairs)
 
     def train_block(pixels):
-        block = spectra[["flux", "ivar"]].isel(wavelength=pixels)
-        check(block)
-        flux = np.ascontiguousarray(block.flux.values.T, dtype=float) - 1.0
-        ivar = np.ascontiguousarray(block.ivar.values.T, dtype=float)
-        return PixelLikelihood(np.where(ivar > 0, flux, 0.0), ivar, terms, monomials, place).maximise()
+        block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
+        flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
+        if not kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
+            check(block)  # which says what is wrong, and where
+        return PixelLikelihood(flux, ivar, terms, monomials, place).maximise()
 
     results = map_blocks(
-        train_block, spectra.sizes["wavelength"], _BLOCK, progress="training pixels" if progress else None
+        train_block,
+        spectra.sizes["wavelength"],
+        max(1, _BLOCK // len(x)),
+        progress="training pixels" if progress else None,
     )
     s2, theta = (np.concatenate(parts) for parts in zip(*results, strict=True))
     theta[:, 0] += 1.0  # the flux was fitted less 1, which keeps digits
@@ -236,6 +242,46 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     return Cannon(dataset)
 
 
+def add_label_errors(model, spectra, error) -> xr.Dataset:
+    """Spectra whose variance holds what the errors of their labels do to the flux, to first order.
+
+    For training labels that are not exact: without, their errors are taken for intrinsic scatter, and a star with poor
+    labels counts as much as one with good ones. The derivatives are those of a model that was trained before:
+
+        model = train(spectra)
+        for _ in range(2):
+            model = train(add_label_errors(model, spectra, error))
+
+    Parameters
+    ----------
+    model : Cannon
+    spectra : xarray.Dataset
+        With ``labels``; those that the model was trained on, not already widened.
+    error : array_like, shape (n_stars, n_labels) or (n_labels,)
+        Standard deviations in the labels' units, independent of each other.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same with ``1 / ivar`` increased by the sum over labels of (dF/dlabel)^2 error^2.
+
+    Raises
+    ------
+    ValueError
+        If an error is negative or not finite, or their shape is not that of the labels.
+    """
+    labels = spectra.labels.transpose("star", "label").values
+    error = np.asarray(error, dtype=float)
+    if error.shape not in (labels.shape, labels.shape[1:]) or not (np.isfinite(error) & (error >= 0)).all():
+        raise ValueError(
+            f"errors of labels must be finite, not negative and of shape {labels.shape} or {labels.shape[1:]}; "
+            f"got {error.shape}"
+        )
+    slopes = polynomial.jacobian(model.scale(labels), model.pairs) * (error / model.label_scale.values)[..., None, :]
+    variance = sum((slopes[..., k] @ model.theta.values.T) ** 2 for k in range(labels.shape[1]))
+    return spectra.assign(ivar=spectra.ivar / (1.0 + spectra.ivar * variance))
+
+
 def _label_scaling(labels, names):
     """Mean and standard deviation of the training labels, refused where they cannot be scaled."""
     if not np.isfinite(labels).all():
@@ -255,14 +301,16 @@ def _check_design(x, pairs, names):
     """Enough stars, and labels that are not combinations of each other."""
     if len(x) <= len(pairs):
         raise ValueError(f"{len(x)} stars cannot determine {len(pairs)} coefficients a pixel; train on more")
+    covariance = x.T @ x / len(x)
     for k, name in enumerate(names):
-        others = np.delete(x, k, axis=1)
-        coefficients = np.linalg.lstsq(others, x[:, k], rcond=None)[0]
-        if np.sum((x[:, k] - others @ coefficients) ** 2) < 1e-12 * len(x):
-            partners = [n for n, c in zip(np.delete(names, k), coefficients, strict=True) if abs(c) > 1e-6]
+        others = np.arange(len(names)) != k
+        coefficients = np.linalg.lstsq(covariance[np.ix_(others, others)], covariance[others, k], rcond=None)[0]
+        if covariance[k, k] - covariance[k, others] @ coefficients < 1e-12:
+            partners = [n for n, c in zip(np.array(names)[others], coefficients, strict=True) if abs(c) > 1e-6]
             raise ValueError(f"the label {name} is a linear combination of {', '.join(partners)}: leave one out")
     terms = polynomial.design(x, pairs)
-    if np.linalg.matrix_rank(terms / np.linalg.norm(terms, axis=0)) < len(pairs):
+    terms /= np.linalg.norm(terms, axis=0)
+    if np.linalg.matrix_rank(terms.T @ terms, hermitian=True) < len(pairs):
         raise ValueError(
             f"the labels of these {len(x)} stars do not determine a polynomial of {len(pairs)} terms (too few "
             "different values of a label?); use more varied stars, or degree=1"

@@ -16,7 +16,7 @@ import xarray as xr
 
 from lab2 import kernels, minima, polynomial
 from lab2.blocks import map_blocks
-from lab2.spectra import check, check_wavelengths
+from lab2.spectra import check, check_dims, check_wavelengths
 
 __all__ = [
     "FLAGS",
@@ -39,8 +39,8 @@ FLAGS = {
 
 _STARTS = 9
 _TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
-_BLOCK = 64  # stars worked on at a time by one thread ...
-_CHUNK = 1024  # ... in so many pixels: their weights stay in its cache
+_BLOCK = 256  # stars worked on at a time by one thread ...
+_CHUNK = 512  # ... in so many pixels: their weights stay in its cache
 # Soft bounds: a fit may leave the training set, and is flagged then; twice as far it meets a rising wall.
 _WALL, _STIFFNESS = 2.0, 100.0
 _POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so that an ordinary star has about 1
@@ -76,6 +76,7 @@ def fit_labels(model, spectra, progress=False) -> xr.Dataset:
     ValueError
         If the wavelengths are not the model's, or the spectra such as `lab2.spectra.check` refuses.
     """
+    check_dims(spectra)
     check_wavelengths(spectra, model.dataset.wavelength)
     sums = _PixelSums(model)
     return fit_quartics(model, spectra, lambda _, block: sums(block), progress)
@@ -181,18 +182,13 @@ class _PixelSums:
         self.flux_zero = np.ascontiguousarray(model.theta.values[:, 0])
         self.theta = less_constant(model.theta.values, len(model.labels))
         self.place, _ = polynomial.symmetric_form(len(model.labels))
-        # theta theta^T of each pixel, summed over the places that share a monomial; pixels last, where memory is close
-        rows = np.ascontiguousarray(self.theta.T)
-        products = np.zeros((self.place.max() + 1, rows.shape[1]))
-        for t in range(len(rows)):
-            for u in range(t + 1):
-                products[self.place[t, u]] += rows[t] * rows[u] * (1.0 if t == u else 2.0)
-        self.products = np.ascontiguousarray(products.T)
+        self.products = np.zeros((self.place.max() + 1, len(self.theta)))
+        kernels.sum_products(np.ascontiguousarray(self.theta.T), self.place, self.products)
 
     def __call__(self, block):
         flux, ivar = block.flux.values, block.ivar.values
         n_stars, n_pixels = flux.shape
-        summed = np.zeros((n_stars, self.products.shape[1]))
+        summed = np.zeros((n_stars, len(self.products)))
         linear = np.zeros((n_stars, self.theta.shape[1]))
         constant, seen = np.zeros(n_stars), np.zeros(n_stars, dtype=np.int64)
         weight, weighted = np.empty((2, n_stars, _CHUNK))
@@ -201,7 +197,7 @@ class _PixelSums:
             kernels.star_weights(ivar, flux, self.s2, self.flux_zero, start, stop, weight, weighted, constant, seen)
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
-            summed += weight[:, : stop - start] @ self.products[start:stop]
+            summed += weight[:, : stop - start] @ self.products[:, start:stop].T
             linear += weighted[:, : stop - start] @ self.theta[start:stop]
         summed[:, self.place[0]] -= 2.0 * linear
         summed[:, self.place[0, 0]] += constant

@@ -1,152 +1,116 @@
-"""The loops that numpy cannot fuse, compiled by numba; each has a plain twin in the tests.
+"""The loops over stars and pixels that numpy cannot fuse, compiled by numba; each has a plain twin in the tests.
 
 All release the interpreter's lock. They are compiled once and cached beside this file. Re-association of sums is
-allowed (it lets the compiler vectorise them); infinities and NaN keep their meaning.
+allowed and a division by zero gives an infinity instead of an exception: without either the compiler could not
+vectorise. Infinities and NaN keep their meaning.
 """
 
 import numpy as np
 from numba import njit
 
-__all__ = [
-    "OPTIONS",
-    "all_usable",
-    "backward",
-    "cholesky",
-    "forward",
-    "gradient_sums",
-    "log_sums",
-    "solve_normal",
-    "squared_norm_solved",
-    "star_weights",
-    "weigh",
-]
+__all__ = ["OPTIONS", "all_usable", "gradient_sums", "star_weights", "sum_products", "take_pixels", "weigh"]
 
-OPTIONS = {"nogil": True, "cache": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+OPTIONS = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
+}
+
+_TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
+_PIXELS = 256  # of all coefficients and their products, in the second cache
+# The logarithm of a product is taken once it is large. Sixteen more factors, of 10^12 each, do not make it overflow.
+_FACTORS, _LARGE = 16, 1e100
 
 
 @njit(**OPTIONS)
-def weigh(ivar, flux, s2, weight, weighted_flux, log_sum, chi_zero):
-    """Weights of a block of pixels at given s2, and the sums of the likelihood that need no model.
+def take_pixels(flux, ivar, flux_out, ivar_out):
+    """Transpose a block of spectra, flux less 1 and 0 where it has no weight; whether all its values may be used.
 
-    weight = ivar / (1 + ivar s2); log_sum = sum ln(1 + ivar s2); chi_zero = sum weight flux^2.
-    Arrays are (n_pixels, n_stars); s2, log_sum, chi_zero are (n_pixels,).
+    flux, ivar (n_stars, n_pixels) of any kind; flux_out, ivar_out (n_pixels, n_stars) in double precision.
     """
-    for p in range(ivar.shape[0]):
-        log_total, chi = 0.0, 0.0
-        product = 1.0
-        for n in range(ivar.shape[1]):
-            inflation = 1.0 + ivar[p, n] * s2[p]
-            w = ivar[p, n] / inflation
-            wf = w * flux[p, n]
-            weight[p, n] = w
-            weighted_flux[p, n] = wf
-            chi += wf * flux[p, n]
-            # the logarithm of a product: one call in eight, far from overflow
-            product *= inflation
-            if n % 8 == 7:
-                log_total += np.log(product)
-                product = 1.0
-        log_sum[p] = log_total + np.log(product)
-        chi_zero[p] = chi
+    n_stars, n_pixels = flux.shape
+    wrong = 0
+    for first in range(0, n_stars, _TILE):
+        for p in range(n_pixels):
+            for n in range(first, min(first + _TILE, n_stars)):
+                iv = np.float64(ivar[n, p])
+                f = np.float64(flux[n, p]) - 1.0 if iv > 0.0 else 0.0
+                wrong += not (iv >= 0.0 and np.isfinite(iv) and np.isfinite(f))
+                flux_out[p, n], ivar_out[p, n] = f, iv
+    return wrong == 0
 
 
 @njit(**OPTIONS)
-def log_sums(ivar, s2, out):
-    """sum ln(1 + ivar s2) over the stars of each pixel, for one s2: ivar (n_pixels, n_stars), out (n_pixels,)."""
-    for p in range(ivar.shape[0]):
-        total, product = 0.0, 1.0
-        for n in range(ivar.shape[1]):
-            product *= 1.0 + ivar[p, n] * s2
-            if n % 8 == 7:
-                total += np.log(product)
-                product = 1.0
-        out[p] = total + np.log(product)
+def _log_sum(ivar, s2):
+    """sum ln(1 + ivar s2) of one pixel, by logarithms of products."""
+    total, product, n_stars = 0.0, 1.0, ivar.shape[0]
+    whole = n_stars - n_stars % _FACTORS
+    for first in range(0, whole, _FACTORS):
+        factors = 1.0
+        for k in range(_FACTORS):
+            factors *= 1.0 + ivar[first + k] * s2
+        product *= factors
+        if product > _LARGE:
+            total += np.log(product)
+            product = 1.0
+    for n in range(whole, n_stars):
+        product *= 1.0 + ivar[n] * s2
+    return total + np.log(product)
 
 
 @njit(**OPTIONS)
-def gradient_sums(weight, residual, first, second):
-    """Sums for the derivatives of -2 ln L by s2; `residual` becomes weight^2 residual.
+def weigh(ivar, flux, which, s2, weight, weighted, log_sum, chi_zero):
+    """Weights of some pixels at given s2, and the sums of the likelihood that need no model.
 
-    first = sum w - sum (w r)^2; second = -sum w^2 + 2 sum w (w r)^2.
+    weight = ivar / (1 + ivar s2), weighted = weight flux; log_sum = sum ln(1 + ivar s2); chi_zero = sum weight flux^2.
+    ivar and flux are (n_pixels, n_stars); `which` are the rows to do, and all else has a row or an element for each.
     """
-    for p in range(weight.shape[0]):
+    for m in range(which.shape[0]):
+        iv, f, w, wf, s = ivar[which[m]], flux[which[m]], weight[m], weighted[m], s2[m]
+        chi = 0.0
+        for n in range(iv.shape[0]):
+            w[n] = iv[n] / (1.0 + iv[n] * s)
+            wf[n] = w[n] * f[n]
+            chi += wf[n] * f[n]
+        chi_zero[m] = chi
+        log_sum[m] = _log_sum(iv, s)
+
+
+@njit(**OPTIONS)
+def gradient_sums(flux, which, weight, model, first, second):
+    """Sums for the derivatives of -2 ln L by s2; `model` becomes weight^2 residual.
+
+    With r = flux - model: first = sum w - sum (w r)^2; second = -sum w^2 + 2 sum w (w r)^2. Rows as for `weigh`.
+    """
+    for m in range(which.shape[0]):
+        f, w, r = flux[which[m]], weight[m], model[m]
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
-        for n in range(weight.shape[1]):
-            w = weight[p, n]
-            wr = w * residual[p, n]
-            a += w
+        for n in range(f.shape[0]):
+            wr = w[n] * (f[n] - r[n])
+            a += w[n]
             b += wr * wr
-            c += w * w
-            d += w * wr * wr
-            residual[p, n] = w * wr
-        first[p] = a - b
-        second[p] = 2.0 * d - c
+            c += w[n] * w[n]
+            d += w[n] * wr * wr
+            r[n] = w[n] * wr
+        first[m] = a - b
+        second[m] = 2.0 * d - c
 
 
 @njit(**OPTIONS)
-def cholesky(matrix, factor):
-    """Lower Cholesky factor; False when a pivot vanishes against its diagonal element."""
-    for i in range(matrix.shape[0]):
-        for j in range(i + 1):
-            s = matrix[i, j]
-            for k in range(j):
-                s -= factor[i, k] * factor[j, k]
-            if i == j:
-                if not s > 1e-13 * matrix[i, i]:
-                    return False
-                factor[i, i] = np.sqrt(s)
-            else:
-                factor[i, j] = s / factor[j, j]
-    return True
+def sum_products(theta, place, out):
+    """theta theta^T of each pixel, summed over the places that share a monomial: added to `out`.
 
-
-@njit(**OPTIONS)
-def forward(factor, right, out):
-    """out = L^-1 right."""
-    for i in range(right.shape[0]):
-        s = right[i]
-        for k in range(i):
-            s -= factor[i, k] * out[k]
-        out[i] = s / factor[i, i]
-
-
-@njit(**OPTIONS)
-def backward(factor, out):
-    """out = L^-T out."""
-    for i in range(out.shape[0] - 1, -1, -1):
-        s = out[i]
-        for k in range(i + 1, out.shape[0]):
-            s -= factor[k, i] * out[k]
-        out[i] = s / factor[i, i]
-
-
-@njit(**OPTIONS)
-def solve_normal(monomials, place, right, factor, theta, solved):
-    """Solve each pixel's normal equations.
-
-    monomials (n_pixels, n_monomials) are the weighted sums that `place` (n_terms, n_terms) spreads over the
-    matrix; `factor` receives the Cholesky factors, `solved` whether there was one.
+    theta (n_terms, n_pixels); place (n_terms, n_terms) symmetric; out (n_monomials, n_pixels).
     """
-    n_terms = right.shape[1]
-    matrix = np.empty((n_terms, n_terms))
-    for p in range(right.shape[0]):
-        for t in range(n_terms):
+    for first in range(0, theta.shape[1], _PIXELS):
+        stop = min(first + _PIXELS, theta.shape[1])
+        for t in range(theta.shape[0]):
             for u in range(t + 1):
-                matrix[t, u] = monomials[p, place[t, u]]
-        solved[p] = cholesky(matrix, factor[p])
-        theta[p] = 0.0
-        if solved[p]:
-            forward(factor[p], right[p], theta[p])
-            backward(factor[p], theta[p])
-
-
-@njit(**OPTIONS)
-def squared_norm_solved(factor, vector, out):
-    """|L^-1 vector|^2 for each pixel, that is vector . (L L^T)^-1 vector."""
-    y = np.empty(vector.shape[1])
-    for p in range(vector.shape[0]):
-        forward(factor[p], vector[p], y)
-        out[p] = np.dot(y, y)
+                left, right, total = theta[t, first:stop], theta[u, first:stop], out[place[t, u], first:stop]
+                times = 1.0 if t == u else 2.0
+                for p in range(stop - first):
+                    total[p] += times * left[p] * right[p]
 
 
 @njit(**OPTIONS)

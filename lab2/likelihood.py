@@ -12,7 +12,7 @@ w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative
 
 import numpy as np
 
-from lab2 import kernels
+from lab2 import kernels, linear
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
@@ -64,32 +64,38 @@ class PixelLikelihood:
         The polynomial's terms, as from `lab2.polynomial.design`.
     monomials, place
         As from `lab2.polynomial.normal_monomials`.
+
+    Notes
+    -----
+    What has a value for each pixel and term has the pixels last, where `lab2.linear` wants them. The work space is made
+    once and used by every evaluation.
     """
 
     def __init__(self, flux, ivar, terms, monomials, place):
         self.flux, self.ivar, self.terms, self.monomials, self.place = flux, ivar, terms, monomials, place
+        self._weight, self._room = np.empty_like(flux), np.empty_like(flux)
+        self._factor = linear.factors(len(flux), terms.shape[1])
 
     def _solve(self, which, s2):
-        """-2 ln L (up to a constant a pixel), theta and what the derivatives need, for some pixels."""
-        flux, ivar = (self.flux, self.ivar) if which is None else (self.flux[which], self.ivar[which])
-        n_pixels, n_terms = len(flux), self.terms.shape[1]
-        weight, weighted = np.empty_like(ivar), np.empty_like(ivar)
-        log_sum, chi_zero = np.empty(n_pixels), np.empty(n_pixels)
-        kernels.weigh(ivar, flux, s2, weight, weighted, log_sum, chi_zero)
-        right = weighted @ self.terms
-        factor = np.zeros((n_pixels, n_terms, n_terms))
-        theta, solved = np.empty((n_pixels, n_terms)), np.empty(n_pixels, dtype=bool)
-        kernels.solve_normal(weight @ self.monomials, self.place, right, factor, theta, solved)
-        objective = chi_zero - np.einsum("pt,pt->p", right, theta) + log_sum
-        return objective, theta, solved, (flux, weight, factor)
+        """For some pixels the two parts of -2 ln L = chi^2 + sum ln(1 + ivar s2) + const; theta; whether there is one;
+        the sum of the weights. `_derivatives` uses what is left in the work space."""
+        n, n_terms = len(which), self.terms.shape[1]
+        weight, weighted = self._weight[:n], self._room[:n]
+        log_sum, chi_zero, theta = np.empty(n), np.empty(n), np.empty((n_terms, n))
+        solved = np.empty(n, dtype=bool)
+        kernels.weigh(self.ivar, self.flux, which, s2, weight, weighted, log_sum, chi_zero)
+        right = self.terms.T @ weighted.T
+        sums = self.monomials.T @ weight.T
+        linear.solve_normal(sums, self.place, right, self._factor, theta, solved)
+        chi2 = chi_zero - (right * theta).sum(axis=0)
+        return chi2, log_sum, theta, solved, sums[self.place[0, 0]]
 
-    def _derivatives(self, theta, state):
-        """First and second derivative of -2 ln L by s2, theta following."""
-        flux, weight, factor = state
-        residual = flux - theta @ self.terms.T
-        first, second, bend = np.empty((3, len(flux)))
-        kernels.gradient_sums(weight, residual, first, second)
-        kernels.squared_norm_solved(factor, residual @ self.terms, bend)
+    def _derivatives(self, which, theta):
+        """First and second derivative of -2 ln L by s2, theta following, where `_solve` was called last."""
+        model = np.matmul(theta.T, self.terms.T, out=self._room[: len(which)])
+        first, second, bend = np.empty((3, len(which)))
+        kernels.gradient_sums(self.flux, which, self._weight, model, first, second)
+        linear.squared_norm_solved(self._factor, self.terms.T @ model.T, bend)
         return first, second - 2.0 * bend
 
     def maximise(self):
@@ -107,92 +113,93 @@ class PixelLikelihood:
         s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
         seen = (self.ivar > 0).sum(axis=1)
         trainable = np.flatnonzero((seen > n_terms) & (seen > _SEEN * self.ivar.shape[1]))
-        at_zero, _, solved, _ = self._solve(trainable, np.zeros(len(trainable)))
-        trainable = trainable[solved]
-        if not trainable.size:
-            return s2, theta
-        self.flux, self.ivar = self.flux[trainable], self.ivar[trainable]
-        best, best_theta = self._newton(self._scan(at_zero[solved]))
-        s2[trainable], theta[trainable] = best, best_theta
+        trainable, start = self._scan(trainable)
+        if trainable.size:
+            s2[trainable], theta[trainable] = self._newton(trainable, start)
         return s2, theta
 
-    def _scan(self, at_zero):
-        """Near the best point of the grid for each pixel, given -2 ln L at s2 = 0.
+    def _scan(self, which):
+        """Those of the pixels whose stars determine theta, and near the best point of the grid for each of them.
 
-        From the middle of the grid outwards, leaving out what cannot be best: -2 ln L = chi^2 + sum ln(1 + ivar s2),
-        where chi^2 >= 0 falls with s2 and the sum >= 0 grows. So at larger s2 it is at least the sum, and at smaller
-        s2 at least the chi^2 of any s2 above.
+        From the middle of the grid outwards, leaving out what cannot be best. Of the two parts of -2 ln L chi^2 falls
+        with s2, and the sum of logarithms grows. From s2 up to k s2 chi^2 falls to no less than its k-th part, and the
+        sum, which is convex in ln s2 with the slope s2 sum w, grows at least by its tangent. Down to s2 / k the sum,
+        concave in s2 and zero at zero, falls to no less than its k-th part, and chi^2, convex in s2, grows at least by
+        the chord through two points above.
         """
-        grid = _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]
-        curve = np.full((len(grid) + 1, len(at_zero)), np.inf)
-        curve[0] = at_zero
-        lowest, sums, bound = at_zero.copy(), np.empty(len(at_zero)), np.zeros(len(at_zero))
-        middle = np.searchsorted(grid, _MIDDLE)
+        points = np.concatenate([[0.0], _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]])
+        middle = min(np.searchsorted(points, _MIDDLE), len(points) - 1)
 
-        def evaluate(k):
-            possible = np.flatnonzero(bound <= lowest)
-            if possible.size:
-                which = None if possible.size == len(lowest) else possible
-                curve[k + 1, possible] = self._solve(which, np.full(possible.size, grid[k]))[0]
-                np.minimum(lowest, curve[k + 1], out=lowest)
-            return possible.size
+        chi2, log_sum, _, solved, total = self._solve(which, np.full(len(which), points[middle]))
+        which, chi2, log_sum, total = which[solved], chi2[solved], log_sum[solved], total[solved]
+        n = len(which)
+        curve = np.full((len(points), n), np.inf)
+        curve[middle] = lowest = chi2 + log_sum
+        at, fall = np.full(n, points[middle]), np.zeros(n)
 
-        for k in range(middle, len(grid)):
-            kernels.log_sums(self.ivar, grid[k], bound)
-            if not evaluate(k):
+        above, bound = np.arange(n), chi2 / _STEP + log_sum + np.log(_STEP) * points[middle] * total
+        for k in range(middle + 1, len(points)):
+            possible = bound <= lowest[above]
+            above = above[possible]
+            if not above.size:
                 break
-        bound[:] = 0.0
+            there, logs, _, _, total = self._solve(which[above], np.full(above.size, points[k]))
+            curve[k, above] = there + logs
+            lowest = np.minimum(lowest, curve[k])
+            if k == middle + 1:
+                fall[above] = (chi2[above] - there) / (points[k] - points[middle])
+            bound = there / _STEP + logs + np.log(_STEP) * points[k] * total
+
         for k in range(middle - 1, -1, -1):
-            if k + 1 < len(grid):
-                kernels.log_sums(self.ivar, grid[k + 1], sums)
-                known = np.isfinite(curve[k + 2])
-                bound[known] = (curve[k + 2] - sums)[known]
-            if not evaluate(k):
-                break
+            bound = chi2 + fall * (at - points[k]) + log_sum * points[k] / at
+            below = np.flatnonzero(bound <= lowest)
+            if not below.size:
+                continue
+            there, logs, *_ = self._solve(which[below], np.full(below.size, points[k]))
+            curve[k, below] = there + logs
+            lowest = np.minimum(lowest, curve[k])
+            fall[below] = (there - chi2[below]) / (at[below] - points[k])
+            chi2[below], log_sum[below], at[below] = there, logs, points[k]
 
         best = curve.argmin(axis=0)
-        start = np.concatenate([[_SMALLEST_S2], grid])[best]
+        start = points[best]
         # where both neighbours are on the logarithmic grid, the vertex of the parabola through the three is nearer
-        inside = np.flatnonzero((best > 1) & (best < len(grid)))
-        below, here, above = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
-        inside, below, here, above = (part[np.isfinite(below + above)] for part in (inside, below, here, above))
-        shift = 0.5 * (below - above) / np.maximum(below - 2 * here + above, 1e-300)
+        inside = np.flatnonzero((best > 1) & (best < len(points) - 1))
+        left, here, right = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
+        inside, left, here, right = (part[np.isfinite(left + right)] for part in (inside, left, here, right))
+        shift = 0.5 * (left - right) / np.maximum(left - 2 * here + right, 1e-300)
         start[inside] *= _STEP ** np.clip(shift, -0.5, 0.5)
-        return start
+        return which, start
 
-    def _newton(self, start):
+    def _newton(self, which, start):
         """Newton's method in u = ln s2, pixel by pixel; pixels that run to nothing are settled at s2 = 0."""
-        s2, theta = start.copy(), np.zeros((len(start), self.terms.shape[1]))
+        s2, theta = start.copy(), np.zeros((self.terms.shape[1], len(start)))
         value = np.full(len(start), np.inf)
         previous = start.copy()
         active = np.arange(len(start))
         for _ in range(_MAX_STEPS):
-            new, new_theta, _, state = self._solve(None if len(active) == len(start) else active, s2[active])
-            worse = new > value[active] + _TOLERANCE
-            first, second = self._derivatives(new_theta, state)
             s = s2[active]
+            chi2, log_sum, new_theta, *_ = self._solve(which[active], s)
+            first, second = self._derivatives(which[active], new_theta)
+            better = chi2 + log_sum <= value[active] + _TOLERANCE
+            value[active[better]] = (chi2 + log_sum)[better]
+            theta[:, active[better]] = new_theta[:, better]
             slope, curvature = first * s, second * s**2 + first * s
             convex = curvature > 0
             step = np.where(convex, -slope / np.where(convex, curvature, 1.0), -1.5 * np.sign(slope))
             step = np.clip(step, -2.0, 2.0)
-            bottom = s <= _SMALLEST_S2
             # ln s2 is flat at the bottom, whatever lies above: there the step is Newton's in s2 itself
-            rising = bottom & (first < 0)
-            settled = ~worse & ~rising & (np.abs(0.5 * slope * step) < _TOLERANCE)
-            ending = ~worse & bottom & (first >= 0)
-            better = ~worse
-            value[active[better]], theta[active[better]] = new[better], new_theta[better]
-            # an overshoot goes back half the way, in ln s2
-            back = np.sqrt(s * previous[active])
-            target = np.where(worse, back, np.maximum(s * np.exp(step), 0.99 * _SMALLEST_S2))
+            rising = (s == 0.0) & (first < 0)
+            settled = better & ~rising & (np.abs(0.5 * slope * step) < _TOLERANCE)
+            target = s * np.exp(step)
+            target[target < _SMALLEST_S2] = 0.0
             leap = np.where(second > 0, -first / np.where(second > 0, second, 1.0), _S2_GRID[0])
             target = np.where(rising, np.clip(leap, 10 * _SMALLEST_S2, _S2_GRID[-1]), target)
+            # an overshoot goes back half the way, in ln s2
+            back = np.sqrt(np.maximum(s, _SMALLEST_S2) * np.maximum(previous[active], _SMALLEST_S2))
             previous[active[better]] = s[better]
-            s2[active] = np.where(settled, s, np.where(ending, 0.0, target))
-            active = active[~(settled | ending)]
+            s2[active] = np.where(settled, s, np.where(better, target, back))
+            active = active[~settled]
             if not active.size:
                 break
-        zero = np.flatnonzero(s2 == 0.0)
-        if zero.size:
-            theta[zero] = self._solve(zero, np.zeros(zero.size))[1]
-        return s2, theta
+        return s2, theta.T

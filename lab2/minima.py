@@ -9,7 +9,8 @@ close to a minimum already found ends there, so that further starts cost little;
 import numpy as np
 from numba import njit
 
-from lab2.kernels import OPTIONS, backward, cholesky, forward
+from lab2.kernels import OPTIONS
+from lab2.linear import backward, cholesky, forward
 
 __all__ = ["find_minima", "quartic"]
 
@@ -79,7 +80,7 @@ def _distance2(x, other, precision):
 @njit(**OPTIONS)
 def _descend(x, form, pairs, wall, tolerance, known, precisions, n_known, space):
     """Go down from x, which is changed. Returns chi^2 and whether x is a new minimum (or one found before, or lost)."""
-    gradient, hessian, trial_gradient, trial_hessian, damped, factor, step, products = space
+    gradient, hessian, trial_gradient, trial_hessian, damped, factor, step, trial, products = space
     value = quartic(x, form, pairs, wall, gradient, hessian, products)
     n_labels = x.shape[0]
     damping = 0.0
@@ -99,8 +100,10 @@ def _descend(x, form, pairs, wall, tolerance, known, precisions, n_known, space)
                     return value, False
         forward(factor, gradient, step)
         backward(factor, step)
-        decrease = np.dot(step, gradient)
-        trial = x - step
+        decrease = 0.0
+        for k in range(n_labels):
+            decrease += step[k] * gradient[k]
+            trial[k] = x[k] - step[k]
         new = quartic(trial, form, pairs, wall, trial_gradient, trial_hessian, products)
         if new <= value or decrease < tolerance:
             x[:] = trial
@@ -130,7 +133,7 @@ def find_minima(coefficients, place, share, pairs, starts, wall, tolerance, x_be
     shape = (n_labels, n_labels)
     here = (np.empty(n_labels), np.empty(shape))
     there = (np.empty(n_labels), np.empty(shape))
-    space = (*here, *there, np.empty(shape), np.zeros(shape), np.empty(n_labels), np.empty(n_pairs))
+    space = (*here, *there, np.empty(shape), np.zeros(shape), np.empty(n_labels), np.empty(n_labels), np.empty(n_pairs))
     known, values, precisions = np.empty((n_starts, n_labels)), np.empty(n_starts), np.empty((n_starts, *shape))
     form, x = np.empty((n_pairs, n_pairs)), np.empty(n_labels)
     for n in range(coefficients.shape[0]):

@@ -6,7 +6,6 @@ therefore a pair of indices (i, j) into y, and the whole polynomial a (T, 2) tab
 """
 
 from itertools import combinations_with_replacement
-from math import factorial
 
 import numpy as np
 
@@ -103,11 +102,9 @@ def symmetric_form(n_labels):
         ``S[(i, j), (k, l)] = c[place] * share``.
     """
     unique, place = _products(terms(n_labels, 2))
-    orders = [
-        factorial(4) / np.prod([factorial(count) for count in np.unique(four, return_counts=True)[1]])
-        for four in unique
-    ]
-    return place, (1.0 / np.array(orders))[place]
+    times = (unique[:, :, None] == np.arange(n_labels + 1)).sum(axis=1)  # that each factor is there
+    share = np.array([1, 1, 2, 6, 24])[times].prod(axis=1) / 24  # factorials: over 4! orders of four factors
+    return place, share[place]
 
 
 def _products(pairs):

@@ -5,7 +5,7 @@ import xarray as xr
 
 from lab2 import kernels
 
-__all__ = ["check", "check_wavelengths", "from_arrays"]
+__all__ = ["check", "check_dims", "check_wavelengths", "from_arrays"]
 
 
 def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
@@ -70,14 +70,29 @@ def check(spectra) -> None:
         If a variable is missing or has other dims, an inverse variance is negative or not finite, or a flux
         with weight is not finite. The message counts them and names the first star and pixel.
     """
-    for name in ("flux", "ivar"):
-        if name not in spectra or spectra[name].dims != ("star", "wavelength"):
-            raise ValueError(f"spectra need {name} with dims (star, wavelength); got {dict(spectra.sizes)}")
+    check_dims(spectra)
     flux, ivar = spectra.flux.values, spectra.ivar.values
     if kernels.all_usable(flux, ivar):
         return
     _refuse(spectra, ~np.isfinite(ivar) | (ivar < 0), "negative or not finite", "ivar", "give 0 to bad pixels")
     _refuse(spectra, ~np.isfinite(flux) & (ivar > 0), "not finite", "flux", "give those pixels ivar = 0")
+
+
+def check_dims(spectra) -> None:
+    """Refuse spectra whose flux or inverse variance is missing or has other dims, without reading any.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+
+    Raises
+    ------
+    ValueError
+        Naming the variable.
+    """
+    for name in ("flux", "ivar"):
+        if name not in spectra or spectra[name].dims != ("star", "wavelength"):
+            raise ValueError(f"spectra need {name} with dims (star, wavelength); got {dict(spectra.sizes)}")
 
 
 def check_wavelengths(spectra, expected) -> None:

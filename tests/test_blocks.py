@@ -6,11 +6,12 @@ from threadpoolctl import threadpool_info
 from lab2.blocks import map_blocks
 
 
-@pytest.mark.parametrize(("size", "block"), [(10, 3), (9, 3), (2, 5), (1, 1)])
+@pytest.mark.parametrize(("size", "block"), [(10, 3), (9, 3), (2, 5), (1, 1), (1001, 64)])
 def test_blocks_cover_the_whole_in_order(size, block):
     parts = map_blocks(lambda part: list(range(size))[part], size, block)
     assert [i for part in parts for i in part] == list(range(size))
-    assert all(len(part) <= block for part in parts)
+    assert all(1 <= len(part) <= block for part in parts)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_no_blocks_of_nothing():

@@ -208,11 +208,15 @@ def test_training_set_is_identified(small, model):
     assert model.dataset.training_star.values.tolist() == small.star.values.tolist()
 
 
-def test_pixels_are_independent_and_blocks_leave_no_seam(drawn, trained):
-    # 300 pixels are three blocks of 128; any part alone gives the same numbers
-    part = cannon.train(drawn[0].isel(wavelength=slice(120, 140)))
-    np.testing.assert_allclose(part.theta, trained.theta[120:140], atol=1e-9)
-    np.testing.assert_allclose(part.s2, trained.s2[120:140], rtol=1e-4, atol=1e-11)
+def test_pixels_are_independent_and_blocks_leave_no_seam(monkeypatch, drawn, trained):
+    for part in (slice(0, 20), slice(140, 160), slice(299, 300)):
+        alone = cannon.train(drawn[0].isel(wavelength=part))
+        np.testing.assert_allclose(alone.theta, trained.theta[part], atol=1e-9)
+        np.testing.assert_allclose(alone.s2, trained.s2[part], rtol=1e-4, atol=1e-11)
+    monkeypatch.setattr(cannon, "_BLOCK", 50 * 1200)
+    in_blocks = cannon.train(drawn[0])
+    np.testing.assert_allclose(in_blocks.theta, trained.theta, atol=1e-9)
+    np.testing.assert_allclose(in_blocks.s2, trained.s2, rtol=1e-4, atol=1e-11)
 
 
 def test_lazily_opened_spectra_give_the_same(tmp_path, small, model):
@@ -227,6 +231,41 @@ def test_lazily_opened_spectra_give_the_same(tmp_path, small, model):
 def test_float32_spectra_train(small, model):
     single = small.assign(flux=small.flux.astype("f4"), ivar=small.ivar.astype("f4"))
     np.testing.assert_allclose(cannon.train(single).theta, model.theta, atol=1e-5)
+
+
+# --- errors of the labels -----------------------------------------------------------------------------------
+
+
+def test_label_errors_widen_the_variance_by_the_models_slope(small, model):
+    error = np.array([0.01, 0.0, 0.03])
+    wider = cannon.add_label_errors(model, small, error)
+    labels, variance = small.labels.values, 0.0
+    for k in range(3):
+        step = error[k] * np.eye(3)[k]
+        variance += (0.5 * (model.predict(labels + step) - model.predict(labels - step)).values) ** 2
+    seen = small.ivar.values > 0
+    np.testing.assert_allclose(1 / wider.ivar.values[seen], 1 / small.ivar.values[seen] + variance[seen], rtol=1e-9)
+    assert (wider.ivar.values[~seen] == 0).all()
+    np.testing.assert_array_equal(cannon.add_label_errors(model, small, np.zeros((120, 3))).ivar, small.ivar)
+
+
+def test_label_errors_are_not_taken_for_scatter():
+    rng = np.random.default_rng(44)
+    spectra, _, s2 = drawn_survey(rng, 1500, 2, 40, degree=1, errors=(0.002, 0.004))
+    error = np.where(rng.random((1500, 1)) < 0.5, 0.3, 0.0) * np.array([1.0, 2.0])  # of labels that spread by 1 and 2
+    noisy = spectra.assign(labels=spectra.labels + error * rng.normal(size=error.shape))
+    plain = cannon.train(noisy, degree=1)
+    model = plain
+    for _ in range(2):
+        model = cannon.train(cannon.add_label_errors(model, noisy, error), degree=1)
+    assert np.median(plain.s2.values - s2) > 5e-5
+    assert abs(np.median(model.s2.values - s2)) < 0.1 * np.median(plain.s2.values - s2)
+
+
+@pytest.mark.parametrize("error", [np.ones(2), np.ones((3, 120)), [-1.0, 0.0, 0.0], [np.nan, 0.0, 0.0]])
+def test_label_errors_that_make_no_sense(small, model, error):
+    with pytest.raises(ValueError, match=r"errors of labels must be finite, not negative and of shape \(120, 3\)"):
+        cannon.add_label_errors(model, small, error)
 
 
 # --- bad input ----------------------------------------------------------------------------------------------
@@ -278,6 +317,12 @@ def test_missing_labels_are_counted_and_named(small):
 def test_no_labels_at_all(small):
     with pytest.raises(ValueError, match=r"no labels \(star, label\)"):
         cannon.train(small.drop_vars("labels"))
+
+
+def test_transposed_or_incomplete_spectra_are_refused(small):
+    for wrong in (small.transpose("wavelength", "star", "label"), small.drop_vars("flux")):
+        with pytest.raises(ValueError, match=r"spectra need flux with dims \(star, wavelength\); got"):
+            cannon.train(wrong)
 
 
 def test_degree_three(small):

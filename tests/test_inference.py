@@ -1,3 +1,6 @@
+import tracemalloc
+
+import dask.array
 import numpy as np
 import pytest
 import xarray as xr
@@ -192,9 +195,10 @@ def test_untrained_pixels_weigh_nothing(training, stars):
 
 
 def test_every_star_is_fitted_by_itself(model, stars, fits):
-    # 200 stars are five blocks of 48; each star gets what it gets alone
-    many = xr.concat([stars] * 5, "star")
-    np.testing.assert_allclose(fit_labels(model, many).labels, np.tile(fits.labels, (5, 1)), rtol=1e-9)
+    # 400 stars are two blocks at least; each star gets what it gets alone
+    assert inference._BLOCK < 400
+    many = xr.concat([stars] * 10, "star")
+    np.testing.assert_allclose(fit_labels(model, many).labels, np.tile(fits.labels, (10, 1)), rtol=1e-9)
     alone = fit_labels(model, stars.isel(star=[17]))
     np.testing.assert_allclose(alone.labels, fits.labels[[17]], rtol=1e-9)
     assert alone.star.values.tolist() == ["star 17"]
@@ -205,6 +209,28 @@ def test_lazily_opened_spectra_give_the_same(tmp_path, model, stars, fits):
     with xr.open_dataset(tmp_path / "spectra.nc", engine="h5netcdf", chunks={"star": 13}) as lazy:
         found = fit_labels(model, lazy)
     xr.testing.assert_allclose(found, fits, rtol=1e-9)
+
+
+def test_memory_of_fitting_lazy_spectra_is_a_few_blocks():
+    rng = np.random.default_rng(45)
+    n_stars, n_pixels = 4000, 1000
+    model = model_of(rng.normal([1.0, 0.05, 0.01], 0.01, (n_pixels, 3)), rng.normal(size=(50, 1)))
+    shape = {"shape": (n_stars, n_pixels), "chunks": (100, n_pixels)}
+    lazy = xr.Dataset(
+        {
+            "flux": (("star", "wavelength"), dask.array.ones(**shape)),
+            "ivar": (("star", "wavelength"), dask.array.full(fill_value=1e4, **shape)),
+        },
+        coords={"star": np.arange(n_stars).astype(str), "wavelength": model.dataset.wavelength},
+    )
+    fit_labels(model, lazy.isel(star=slice(0, 10)))  # compiled beforehand
+    tracemalloc.start()
+    fits = fit_labels(model, lazy)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert fits.sizes["star"] == n_stars
+    assert lazy.flux.chunks is not None
+    assert peak < 0.25 * lazy.nbytes
 
 
 def test_result_can_be_saved(tmp_path, fits):
@@ -373,6 +399,12 @@ def test_other_wavelengths_are_refused(model, stars):
             fit_labels(model, wrong)
         with pytest.raises(ValueError, match="they must be the same"):
             quartic(model, wrong.isel(star=[0]))
+
+
+def test_transposed_or_incomplete_spectra_are_refused(model, stars):
+    for wrong in (stars.transpose("wavelength", "star", "label"), stars.drop_vars("ivar")):
+        with pytest.raises(ValueError, match=r"spectra need (flux|ivar) with dims \(star, wavelength\); got"):
+            fit_labels(model, wrong)
 
 
 def test_quartic_wants_one_star(model, stars):

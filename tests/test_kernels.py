@@ -8,83 +8,80 @@ from lab2 import kernels, polynomial
 N_PIXELS, N_STARS = 13, 61
 
 
+UNUSABLE = [("ivar", -1.0), ("ivar", np.nan), ("ivar", np.inf), ("flux", np.nan), ("flux", np.inf)]
+
+
 def weights_like(rng, shape):
     ivar = 1 / rng.uniform(0.003, 0.3, shape) ** 2
     ivar[rng.random(shape) < 0.1] = 0.0
     return ivar
 
 
-@pytest.mark.parametrize("n_stars", [1, 7, 8, 9, N_STARS])
+def weigh(ivar, flux, which, s2):
+    weight, weighted = np.empty((2, len(which), ivar.shape[1]))
+    log_sum, chi_zero = np.empty((2, len(which)))
+    kernels.weigh(ivar, flux, which, s2, weight, weighted, log_sum, chi_zero)
+    return weight, weighted, log_sum, chi_zero
+
+
+@pytest.mark.parametrize("n_stars", [1, 15, 16, 17, N_STARS, 400])
 def test_weigh(n_stars):
     rng = np.random.default_rng(3)
     ivar = weights_like(rng, (N_PIXELS, n_stars))
     flux = rng.normal(1, 0.2, ivar.shape)
     s2 = np.concatenate([[0.0, 1e-10], np.geomspace(1e-7, 1.0, N_PIXELS - 2)])
-    weight, weighted = np.empty_like(ivar), np.empty_like(ivar)
-    log_sum, chi_zero = np.empty(N_PIXELS), np.empty(N_PIXELS)
-    kernels.weigh(ivar, flux, s2, weight, weighted, log_sum, chi_zero)
-    for got, expected in zip((weight, weighted, log_sum, chi_zero), twins.weigh(ivar, flux, s2), strict=True):
-        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-14)
+    which = rng.permutation(N_PIXELS)
+    expected = twins.weigh(ivar[which], flux[which], s2)
+    for got, twin in zip(weigh(ivar, flux, which, s2), expected, strict=True):
+        np.testing.assert_allclose(got, twin, rtol=1e-12, atol=1e-14)
 
 
 def test_weigh_does_not_overflow_for_bright_stars_and_much_scatter():
-    ivar, s2 = np.full((1, 4001), 1e10), np.array([1e3])
-    weight, weighted, log_sum, chi_zero = np.empty_like(ivar), np.empty_like(ivar), np.empty(1), np.empty(1)
-    kernels.weigh(ivar, np.ones_like(ivar), s2, weight, weighted, log_sum, chi_zero)
+    ivar = np.full((1, 4001), 1e10)
+    log_sum = weigh(ivar, np.ones_like(ivar), np.zeros(1, dtype=int), np.array([1e3]))[2]
     assert log_sum[0] == pytest.approx(4001 * np.log(1e13), rel=1e-12)
 
 
 def test_gradient_sums():
     rng = np.random.default_rng(4)
-    weight, residual = weights_like(rng, (N_PIXELS, N_STARS)), rng.normal(0, 0.1, (N_PIXELS, N_STARS))
-    bent, first, second = twins.gradient_sums(weight, residual)
-    got_first, got_second = np.empty(N_PIXELS), np.empty(N_PIXELS)
-    kernels.gradient_sums(weight, residual, got_first, got_second)
-    np.testing.assert_allclose(residual, bent, rtol=1e-12)
+    flux, which = rng.normal(0, 0.1, (N_PIXELS, N_STARS)), rng.permutation(N_PIXELS)
+    weight, model = weights_like(rng, flux.shape), rng.normal(0, 0.1, flux.shape)
+    bent, first, second = twins.gradient_sums(weight, flux[which] - model)
+    got_first, got_second = np.empty((2, N_PIXELS))
+    kernels.gradient_sums(flux, which, weight, model, got_first, got_second)
+    np.testing.assert_allclose(model, bent, rtol=1e-12)
     np.testing.assert_allclose(got_first, first, rtol=1e-11)
     np.testing.assert_allclose(got_second, second, rtol=1e-11)
 
 
-def normal_equations(rng, n_labels=3):
-    pairs = polynomial.terms(n_labels, 2)
-    x = rng.normal(size=(N_STARS, n_labels))
-    monomials, place = polynomial.normal_monomials(x, pairs)
-    weight = weights_like(rng, (N_PIXELS, N_STARS))
-    return weight @ monomials, place, rng.normal(size=(N_PIXELS, len(pairs)))
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("n_stars", [5, 16, 50])
+def test_take_pixels(kind, n_stars):
+    rng = np.random.default_rng(16)
+    ivar = weights_like(rng, (n_stars, 37)).astype(kind)
+    flux = rng.normal(1, 0.2, ivar.shape).astype(kind)
+    flux[ivar == 0] = np.nan  # without weight, so it must not matter
+    part = slice(9, 30)
+    flux_out, ivar_out = np.empty((2, 21, n_stars))
+    assert kernels.take_pixels(flux[:, part], ivar[:, part], flux_out, ivar_out)
+    np.testing.assert_array_equal(ivar_out, ivar[:, part].T)
+    np.testing.assert_array_equal(flux_out, np.where(ivar > 0, flux.astype(float) - 1, 0.0)[:, part].T)
 
 
-def test_solve_normal():
-    monomials, place, right = normal_equations(np.random.default_rng(5))
-    theta, factor, solved = (
-        np.empty_like(right),
-        np.zeros((N_PIXELS, *place.shape)),
-        np.empty(N_PIXELS, dtype=bool),
-    )
-    kernels.solve_normal(monomials, place, right, factor, theta, solved)
-    expected, matrices = twins.solve_normal(monomials, place, right)
-    assert solved.all()
-    np.testing.assert_allclose(theta, expected, rtol=1e-8)
-    np.testing.assert_allclose(np.tril(factor) @ np.swapaxes(np.tril(factor), 1, 2), matrices, rtol=1e-10)
-
-    norm = np.empty(N_PIXELS)
-    kernels.squared_norm_solved(factor, right, norm)
-    np.testing.assert_allclose(norm, np.einsum("pt,pt->p", right, expected), rtol=1e-8)
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_take_pixels_tells_what_may_not_be_used(value):
+    arrays = [np.ones((20, 3)), np.full((20, 3), 100.0)]
+    arrays[value[0] == "ivar"][13, 1] = value[1]
+    assert not kernels.take_pixels(*arrays, *np.empty((2, 3, 20)))
 
 
-def test_solve_normal_says_which_pixel_is_singular_and_does_the_others():
-    monomials, place, right = normal_equations(np.random.default_rng(6))
-    monomials[4] = 0.0  # nobody saw it
-    monomials[7] = polynomial.normal_monomials(np.ones((1, 3)), polynomial.terms(3, 2))[0]  # one star only
-    theta, factor, solved = (
-        np.empty_like(right),
-        np.zeros((N_PIXELS, *place.shape)),
-        np.empty(N_PIXELS, dtype=bool),
-    )
-    kernels.solve_normal(monomials, place, right, factor, theta, solved)
-    assert np.flatnonzero(~solved).tolist() == [4, 7]
-    assert (theta[[4, 7]] == 0).all()
-    others = np.flatnonzero(solved)
-    np.testing.assert_allclose(theta[others], twins.solve_normal(monomials[others], place, right[others])[0], rtol=1e-8)
+def test_sum_products():
+    rng = np.random.default_rng(17)
+    place, _ = polynomial.symmetric_form(2)
+    theta = rng.normal(size=(6, 600))
+    out = np.zeros((place.max() + 1, 600))
+    kernels.sum_products(theta, place, out)
+    np.testing.assert_allclose(out, twins.sum_products(theta, place), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8"])
@@ -108,10 +105,10 @@ def test_star_weights(kind):
     assert n_pixels[3] == 0
 
 
-@pytest.mark.parametrize(("which", "value"), [(0, -1.0), (0, np.nan), (0, np.inf), (1, np.nan), (1, np.inf)])
-def test_star_weights_tell_what_may_not_be_used(which, value):
+@pytest.mark.parametrize("value", UNUSABLE)
+def test_star_weights_tell_what_may_not_be_used(value):
     arrays = [np.full((3, 20), 100.0), np.ones((3, 20))]
-    arrays[which][1, 13] = value
+    arrays[value[0] == "flux"][1, 13] = value[1]
     chi_zero, n_pixels, (weight, weighted) = np.zeros(3), np.zeros(3, dtype=np.int64), np.empty((2, 3, 20))
     kernels.star_weights(*arrays, np.zeros(20), np.zeros(20), 0, 20, weight, weighted, chi_zero, n_pixels)
     assert np.isfinite(chi_zero).tolist() == [True, False, True]
@@ -129,12 +126,3 @@ def test_all_usable():
             wrong = array.copy()
             wrong[-1, -1] = value
             assert not kernels.all_usable(*((flux, wrong) if array is ivar else (wrong, ivar)))
-
-
-def test_log_sums():
-    rng = np.random.default_rng(13)
-    for n_stars in (1, 8, 43):
-        ivar = weights_like(rng, (5, n_stars))
-        out = np.empty(5)
-        kernels.log_sums(ivar, 3e-4, out)
-        np.testing.assert_allclose(out, np.log1p(ivar * 3e-4).sum(axis=1), rtol=1e-12)

@@ -3,7 +3,7 @@ import pytest
 import twins
 
 from lab2 import polynomial
-from lab2.likelihood import PixelLikelihood, minus_two_log_likelihood
+from lab2.likelihood import _S2_GRID, PixelLikelihood, minus_two_log_likelihood
 
 
 def hard_pixels(rng, n_pixels=40, n_stars=150):
@@ -71,14 +71,28 @@ def test_derivatives_by_s2():
     ivar = np.maximum(ivar, 100.0)
     likelihood = PixelLikelihood(flux, ivar, terms, *polynomial.normal_monomials(x, pairs))
     s2, h = 3e-4, 3e-6
-    _, theta, _, state = likelihood._solve(None, np.full(6, s2))
-    first, second = likelihood._derivatives(theta, state)
+    which = np.arange(6)[::-1]  # some pixels in any order
+    _, _, theta, _, _ = likelihood._solve(which, np.full(6, s2))
+    first, second = (derivative[::-1] for derivative in likelihood._derivatives(which, theta))
     for p in range(6):
         low, middle, high = (
             twins.minus_two_log_likelihood(flux[p], ivar[p], terms, value)[0] for value in (s2 - h, s2, s2 + h)
         )
         assert first[p] == pytest.approx((high - low) / (2 * h), rel=1e-3)
         assert second[p] == pytest.approx((high - 2 * middle + low) / h**2, rel=1e-2)
+
+
+def test_scan_leaves_out_only_what_cannot_be_best():
+    flux, ivar, terms, x, pairs = hard_pixels(np.random.default_rng(15), n_pixels=60, n_stars=40)
+    which, start = PixelLikelihood(flux, ivar, terms, *polynomial.normal_monomials(x, pairs))._scan(np.arange(60))
+    assert which.tolist() == list(range(60))
+    points, bests = np.concatenate([[0.0], _S2_GRID]), set()
+    for p in range(60):
+        best = points[np.argmin([twins.minus_two_log_likelihood(flux[p], ivar[p], terms, s2)[0] for s2 in points])]
+        # the parabola moves it by half a step of the grid at most
+        assert start[p] == best == 0 or abs(np.log10(start[p] / best)) < 0.2501
+        bests.add(best)
+    assert len(bests) > 6
 
 
 def test_plain_formula_of_the_package_is_the_textbooks():

@@ -37,16 +37,25 @@ def gradient_sums(weight, residual):
 
 
 def solve_normal(monomials, place, right):
-    """Twin of lab2.kernels.solve_normal: theta, and the normal matrices."""
-    theta, matrices = np.zeros_like(right), []
+    """Twin of lab2.linear.solve_normal, pixels first: theta."""
+    theta = np.zeros_like(right)
     for p in range(len(right)):
         matrix = np.zeros(place.shape)
         for t in range(place.shape[0]):
             for u in range(place.shape[1]):
                 matrix[t, u] = monomials[p, place[t, u]]
         theta[p] = np.linalg.solve(matrix, right[p])
-        matrices.append(matrix)
-    return theta, np.array(matrices)
+    return theta
+
+
+def sum_products(theta, place):
+    """Twin of lab2.kernels.sum_products."""
+    out = np.zeros((place.max() + 1, theta.shape[1]))
+    for p in range(theta.shape[1]):
+        for t in range(len(theta)):
+            for u in range(len(theta)):
+                out[place[t, u], p] += theta[t, p] * theta[u, p]
+    return out
 
 
 def star_weights(ivar, flux, s2, flux_zero):
@@ -187,6 +196,7 @@ __all__ = [
     "quartic_value",
     "solve_normal",
     "star_weights",
+    "sum_products",
     "train_pixel",
     "weigh",
 ]
