@@ -18,13 +18,16 @@ __all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels
 
 MIST_AGE = 6  # Gyr
 # Stars of one age make a branch and a clump thinner than the disk's: ages from 2 to 10 Gyr widen them so.
-TEFF_SCATTER, LOGG_SCATTER = 40.0, 0.05  # K, dex
+TEFF_SCATTER, LOGG_SCATTER, LOGG_SCATTER_CLUMP = 40.0, 0.05, 0.12  # K, dex
+# Share of the clump's stars that a magnitude limit leaves, beside the isochrone's own weight: with it and the weight of
+# luminosity the distribution of log g is that of DR17's giants (189,182 of them, percentiles in data/README.md).
+CLUMP_SHARE = 0.3
 LOGG_GIANTS = (0.3, 3.65)
 # Below it water, which no spectrum here has, shapes the H band.
 COOLEST_GIANT = 3700.0
 # Number of stars in a magnitude-limited sample against luminosity: L^1.5 in a uniform space, less in a disk
 # whose edge the bright stars reach.
-LUMINOSITY_WEIGHT = 0.75
+LUMINOSITY_WEIGHT = 0.8
 # Metals of alpha-enhanced stars act on an isochrone like this [M/H] (Salaris et al. 1993, ApJ 414, 580).
 _SALARIS = 0.638
 
@@ -187,6 +190,7 @@ def _isochrone(m_h):
     middle = (mass[1:] + mass[:-1]) / 2
     # Salpeter 1955: dN = m^-2.35 dm, with what a magnitude limit lets in.
     weight = np.abs(np.diff(mass)) * middle**-2.35 * 10 ** (LUMINOSITY_WEIGHT * luminosity[1:])
+    weight[phase[1:] == _PHASES.index("CHeB")] *= CLUMP_SHARE
     # The stretch from the tip to the clump is not on the isochrone.
     weight[(phase[:-1] == _PHASES.index("RGB")) & (phase[1:] == _PHASES.index("CHeB"))] = 0
     return table["teff"].value, table["logg"].value, luminosity, phase, np.cumsum(weight) / weight.sum()
@@ -212,5 +216,5 @@ def _along_isochrone(rng, m_h):
     # on getting hotter, more slowly.
     slope = np.where(m_h < -1, -150.0, -250.0)
     teff += slope * (m_h - nearest) + rng.normal(0, TEFF_SCATTER, n)
-    logg += rng.normal(0, LOGG_SCATTER, n)
+    logg += rng.normal(0, np.where(phase == _PHASES.index("CHeB"), LOGG_SCATTER_CLUMP, LOGG_SCATTER))
     return {"teff": teff, "logg": logg, "log_luminosity": luminosity, "phase": phase}

