@@ -1,7 +1,7 @@
 """The benchmark's stars: giants as APOGEE sees them, made from a seed, so that every code gets the same numbers.
 
-Fluxes are `lab2.simulate.spectrum` with carbon and nitrogen that the labels do not tell (a real scatter about any
-model of them), noise that is larger in sky lines and at the ends of the chips, and pixels that no star or only some
+Fluxes are `lab2.simulate.spectrum` with abundances that the labels do not tell (a real scatter about any model of
+them), noise that is larger in sky lines and at the ends of the chips, and pixels that no star or only some
 stars saw.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lab2.apstar import N_PIXELS, WAVELENGTH
-from lab2.simulate import spectrum
+from lab2.simulate import chemistry, spectrum
 
 __all__ = ["Stars", "draw_labels", "make", "spread"]
 
@@ -85,7 +85,7 @@ def make(n_stars=1886, pixels=slice(None), seed=SEED):
     """
     rng = np.random.default_rng(seed)
     labels = draw_labels(rng, n_stars)
-    hidden = {"c_fe": rng.normal(-0.1, 0.12, n_stars), "n_fe": rng.normal(0.2, 0.15, n_stars)}
+    hidden = chemistry.draw(rng, labels)
     relative_error = _relative_error(rng)[pixels]
     on_chip = np.zeros(N_PIXELS, dtype=bool)
     for first, last in CHIPS:

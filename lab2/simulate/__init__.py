@@ -1,9 +1,9 @@
 """A simulated APOGEE survey, file for file like the one that SDSS would give.
 
 `make_survey` writes it; `spectrum` is the model of a star's spectrum behind it. The parts: ``population``
-(who lives where), ``stars`` (which of them are in the survey), ``catalogue`` (what allStar says of them),
-``spectra`` and ``atmosphere`` (their light), ``sky`` and ``instrument`` (what the telescope makes of it),
-``oddities`` (what goes wrong) and ``survey`` (the files).
+(who lives where), ``chemistry`` (what no label tells of them), ``stars`` (which of them are in the survey),
+``catalogue`` (what allStar says of them), ``spectra`` and ``emulator`` (their light), ``sky`` and ``instrument`` (what
+the telescope makes of it), ``oddities`` (what goes wrong) and ``survey`` (the files).
 """
 
 from lab2.simulate.spectra import spectrum

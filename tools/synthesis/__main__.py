@@ -41,7 +41,7 @@ def calibrated_lines():
 def main():
     """Run the steps."""
     parser = argparse.ArgumentParser(prog="python -m tools.synthesis", description=__doc__.splitlines()[0])
-    parser.add_argument("--spectra", type=int, default=8000, help="spectra of the grid")
+    parser.add_argument("--spectra", type=int, default=4900, help="spectra of the grid")
     count = parser.parse_args().spectra
     lines = calibrated_lines()
     line_table.write(lines)

@@ -20,7 +20,7 @@ __all__ = ["held_out", "report", "save", "save_examples", "train"]
 EXAMPLES = paths.root() / "tests" / "data" / "synthesis.npz"
 
 _COMPONENTS, _HIDDEN = 100, 192
-_EPOCHS, _BATCH, _RATE = 700, 256, 3e-3
+_EPOCHS, _BATCH, _RATE = 900, 256, 3e-3
 _HELD_OUT = 0.1
 
 
