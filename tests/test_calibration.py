@@ -70,16 +70,16 @@ def test_errors_that_are_right_already_stay():
 
 
 def test_held_out_stars_are_covered_as_often_as_the_errors_say():
-    fits, truth, _ = drawn(4000, 4, 0.01)
-    half = calibrate(fits.isel(star=slice(2000)), truth[:2000])
-    others = fits.isel(star=slice(2000, None))
-    before, after = coverage(others, truth[2000:]), coverage(half.apply(others), truth[2000:])
+    fits, truth, _ = drawn(8000, 21, 0.01)
+    half = calibrate(fits.isel(star=slice(4000)), truth[:4000])
+    others = fits.isel(star=slice(4000, None))
+    before, after = coverage(others, truth[4000:]), coverage(half.apply(others), truth[4000:])
     np.testing.assert_allclose(after["within_68"], 0.683, atol=0.03)
     np.testing.assert_allclose(after["within_95"], 0.954, atol=0.03)
     np.testing.assert_allclose(after["pull_scatter"], 1.0, atol=0.06)
     assert (before["within_68"] < 0.5).all()
     assert (before["pull_scatter"] > 1.5).all()
-    assert after["n"].tolist() == [2000] * 3
+    assert after["n"].tolist() == [4000] * 3
 
 
 def test_coverage_of_exact_errors_passes_the_test_of_kolmogorov():
