@@ -5,7 +5,7 @@
 SURVEY  = simulated
 NAME    = Firstname_Lastname
 N_STARS =
-MYSTERY =
+mystery =
 PYTHON  = python3
 
 PY = .venv/bin/python
@@ -38,7 +38,7 @@ help:  ## Show this help
 	@echo "  SURVEY=$(SURVEY)   the data: simulated, or a folder in data/ such as dr17"
 	@echo "  NAME=$(NAME)   your name in the checkpoints' file names"
 	@echo "  N_STARS=   about how many stars the simulated survey keeps (default: as many as the lab)"
-	@echo "  MYSTERY=   an apStar file for notebook 07, instead of the survey's own"
+	@echo "  mystery=   an apStar file for notebook 07, instead of the survey's own"
 	@echo "  PYTHON=$(PYTHON)   Python 3.11, 3.12 or 3.13, to make .venv with"
 
 setup: .venv/.installed  ## Install everything into .venv
@@ -69,9 +69,9 @@ endif
 data/.n_stars: FORCE
 	@+mkdir -p $(@D); echo "$(N_STARS)" | cmp -s - $@ || echo "$(N_STARS)" > $@
 $(B)/.mystery: FORCE
-	@+mkdir -p $(@D); echo "$(MYSTERY)" | cmp -s - $@ || echo "$(MYSTERY)" > $@
+	@+mkdir -p $(@D); echo "$(mystery)" | cmp -s - $@ || echo "$(mystery)" > $@
 
-FOR_MYSTERY = $(if $(MYSTERY), --parameters mystery=$(abspath $(MYSTERY)))
+FOR_MYSTERY = $(if $(mystery), --parameters mystery=$(abspath $(mystery)))
 
 lab: $(EXECUTED)  ## Execute the notebooks
 
@@ -84,7 +84,7 @@ $(call nb,03): $(call nb,01)
 $(call nb,04): $(call nb,03)
 $(call nb,05): $(call nb,04)
 $(call nb,06): $(call nb,05)
-$(call nb,07): $(call nb,05) $(MYSTERY) $(B)/.mystery
+$(call nb,07): $(call nb,05) $(mystery) $(B)/.mystery
 $(call nb,08): $(call nb,04)
 $(call nb,09): $(call nb,05)
 

@@ -1,7 +1,7 @@
 """Strong spectral lines of giant stars between 15100 and 17000 Angstrom.
 
-The table behind this module is computed from a public line list by tools/line_table.py; lab2/tables/README.md
-says how. It serves to name the features of a spectrum, and to make the spectra of simulated stars.
+The table behind this module is computed from a public line list by tools/synthesis; lab2/tables/README.md says how. It
+serves to name the features of a spectrum.
 """
 
 from functools import cache
@@ -28,9 +28,9 @@ def strong_lines(element=None, minimum_strength=None):
 
     The strength is log10 of eta, the opacity at the centre of the line over that of the continuum, in a giant
     of Teff 4600 K, log g 2.2 and solar abundances. At -1 a line takes a few per cent of the light before the
-    spectrograph smooths it, near 0 it begins to saturate, and a line of 1.5 or more stands out in any APOGEE
-    spectrum of a giant. Expect errors of 0.5 dex: one layer stands for the whole atmosphere, and damping
-    wings are left out.
+    spectrograph smooths it, near 0 it begins to saturate, and a line of 2 or more stands out in any APOGEE
+    spectrum of a giant. It ranks lines, no more: one layer stands for the whole atmosphere, too deep a one for CO and
+    OH, and damping wings are left out.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def strong_lines(element=None, minimum_strength=None):
 
     References
     ----------
-    Line data: linemake, Placco et al. 2021, RNAAS 5, 92.
+    Line data: linemake, Placco et al. 2021, RNAAS 5, 92; `log_gf` corrected on real spectra (tools/synthesis).
     """
     table = _table()
     if element is not None:

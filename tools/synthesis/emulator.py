@@ -15,10 +15,12 @@ from lab2.continuum import ASPCAP_SLICES
 from lab2.simulate import emulator
 from tools.synthesis.grid import ABUNDANCES, INPUTS, RANGE
 
-__all__ = ["held_out", "report", "save", "train"]
+__all__ = ["held_out", "report", "save", "save_examples", "train"]
+
+EXAMPLES = paths.root() / "tests" / "data" / "synthesis.npz"
 
 _COMPONENTS, _HIDDEN = 100, 192
-_EPOCHS, _BATCH, _RATE = 1200, 256, 3e-3
+_EPOCHS, _BATCH, _RATE = 700, 256, 3e-3
 _HELD_OUT = 0.1
 
 
@@ -87,6 +89,13 @@ def save(arrays, path=emulator.TABLE):
     """Write the arrays; the file appears whole or not at all."""
     with paths.replacing(path) as partial:
         np.savez_compressed(partial, **arrays)
+
+
+def save_examples(labels, flux, count=8):
+    """Keep a few held-out spectra for the tests, in half precision."""
+    chosen = np.linspace(0, len(labels) - 1, count).astype(int)
+    with paths.replacing(EXAMPLES) as partial:
+        np.savez_compressed(partial, labels=labels[chosen], flux=flux[chosen].astype(np.float16))
 
 
 def report(labels, flux):
