@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from lab2 import validation
-from lab2.validation import calibrate, coverage
+from lab2.validation import calibrate, calibrate_held_out, coverage, ranks
 from lab2.validation.calibration import Calibration
 
 LABELS = ["teff", "logg", "fe_h"]
@@ -55,6 +55,22 @@ def test_a_known_scale_and_floor_are_recovered_with_and_without_outliers(outlier
         assert (probability[~odd] > 0.5).mean() < 0.002
 
 
+def test_a_floor_that_changes_with_the_labels_is_recovered():
+    fits, truth, _ = drawn(6000, 12)
+    x = (truth.values[:, 0] - 4600.0) / 300.0
+    growth = np.exp(0.4 * np.clip(x, -3, 3))
+    residual = (fits.labels - truth).values
+    residual[:, 0] = np.random.default_rng(13).normal(size=6000) * growth * SIZE[0]
+    fits["labels"] = truth + residual
+    fits["covariance"] = fits.covariance * 1e-4  # the floor is all there is
+    found = calibrate(fits, truth)
+    # scaled by the fitted labels' mean and standard deviation
+    assert float(found.dataset.slope[0, 0]) == pytest.approx(0.4, abs=0.03)
+    np.testing.assert_allclose(found.dataset.slope[0, 1:], 0.0, atol=0.04)
+    hot, cool = (found.covariance(np.zeros((3, 3)), [teff, 2.3, -0.2])[0, 0] for teff in (4900.0, 4300.0))
+    assert np.sqrt(hot / cool) == pytest.approx(np.exp(0.8), rel=0.08)
+
+
 def test_outliers_would_spoil_a_plain_estimate():
     fits, truth, _ = drawn(3000, 2, 0.03)
     floor = calibrate(fits, truth).floor_errors.values
@@ -71,15 +87,42 @@ def test_errors_that_are_right_already_stay():
 
 def test_held_out_stars_are_covered_as_often_as_the_errors_say():
     fits, truth, _ = drawn(8000, 21, 0.01)
-    half = calibrate(fits.isel(star=slice(4000)), truth[:4000])
-    others = fits.isel(star=slice(4000, None))
-    before, after = coverage(others, truth[4000:]), coverage(half.apply(others), truth[4000:])
+    before, after = coverage(fits, truth), coverage(calibrate_held_out(fits, truth), truth)
     np.testing.assert_allclose(after["within_68"], 0.683, atol=0.03)
     np.testing.assert_allclose(after["within_95"], 0.954, atol=0.03)
     np.testing.assert_allclose(after["pull_scatter"], 1.0, atol=0.06)
     assert (before["within_68"] < 0.5).all()
     assert (before["pull_scatter"] > 1.5).all()
-    assert after["n"].tolist() == [4000] * 3
+    assert after["n"].tolist() == [8000] * 3
+
+
+def test_each_half_is_calibrated_by_the_other():
+    fits, truth, _ = drawn(600, 14)
+    fits = fits.isel(star=np.argsort(np.random.default_rng(15).random(600)))
+    truth = truth.sel(star=fits.star)
+    before = calibrate_held_out(fits, truth, seed=3)
+    assert before.star.values.tolist() == fits.star.values.tolist()
+    np.testing.assert_array_equal(before.formal_covariance, fits.covariance)
+    # ten times the residuals in one half: the errors of the other half alone grow
+    half = np.random.default_rng(3).permutation(600) % 2 == 0
+    spoilt = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
+    growth = np.sqrt(calibrate_held_out(spoilt, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
+    assert (growth[~half] > 4).all()
+    np.testing.assert_allclose(growth[half], 1.0, rtol=0.3)
+
+
+def test_ranks_are_uniform_where_errors_are_right_and_bent_where_they_are_not():
+    fits, truth, _ = drawn(5000, 16, scale=np.ones(3), floor=np.zeros((3, 3)))
+    found = ranks(fits, truth)
+    assert found.dims == ("star", "label")
+    assert (int(found.min()), int(found.max())) == (0, 99)
+    for rank in found.values.T:
+        counts = np.bincount(rank // 10, minlength=10)
+        assert ((counts - 500) ** 2 / 500).sum() < 30  # chi^2 of 9 degrees of freedom
+    small = ranks(fits.assign(covariance=fits.covariance / 9), truth).values
+    assert np.isin(small, [0, 99]).mean() > 0.3
+    shifted = ranks(fits.assign(labels=fits.labels + 100 * SIZE), truth).values
+    assert (shifted == 0).all()
 
 
 def test_coverage_of_exact_errors_passes_the_test_of_kolmogorov():
@@ -94,7 +137,9 @@ def test_calibrated_covariances_travel_with_the_fits():
     found = calibrate(fits, truth)
     calibrated = found.apply(fits.isel(star=[3, 7]))
     scale = found.dataset.scale.values
-    expected = np.diag(scale) @ fits.covariance.values[3] @ np.diag(scale) + found.dataset.floor.values
+    x = (fits.labels.values[3] - found.dataset.label_mean.values) / found.dataset.label_scale.values
+    width = np.diag(np.exp(found.dataset.slope.values @ x))
+    expected = np.diag(scale) @ fits.covariance.values[3] @ np.diag(scale) + width @ found.dataset.floor.values @ width
     np.testing.assert_allclose(calibrated.covariance[0], expected)
     np.testing.assert_array_equal(calibrated.formal_covariance, fits.covariance[[3, 7]])
     np.testing.assert_array_equal(calibrated.labels, fits.labels[[3, 7]])
@@ -108,7 +153,7 @@ def test_widened_draws_have_the_calibrated_covariance_and_keep_their_shape():
     rng = np.random.default_rng(8)
     skew = rng.exponential(size=(40_000, 3)) * 0.3 * SIZE
     wide = found.widen(skew, seed=1)
-    expected = found.covariance(np.cov(skew.T))
+    expected = found.covariance(np.cov(skew.T), skew.mean(axis=0))
     np.testing.assert_allclose(np.cov(wide.T) / np.outer(SIZE, SIZE), expected / np.outer(SIZE, SIZE), atol=0.05)
     np.testing.assert_allclose(wide.mean(axis=0), skew.mean(axis=0), atol=0.03 * SIZE.max())
     np.testing.assert_array_equal(found.widen(skew, seed=1), wide)

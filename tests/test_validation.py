@@ -211,6 +211,20 @@ def test_a_star_with_two_rows_is_never_trained_on_where_it_is_left_out(spectra, 
         assert not set(used.star.values) & set(fits.star.values[fits.fold == fold])
 
 
+def test_some_stars_are_fitted_and_never_trained_on(spectra):
+    group = xr.DataArray(np.arange(90) % 3, dims="star")
+    allowed = np.arange(90) % 7 != 0
+    fits = cross_validate(spectra, group, train_on=allowed)
+    for fold in range(3):
+        inside = group.values == fold
+        expected = fit_labels(cannon.train(spectra.isel(star=~inside & allowed)), spectra.isel(star=inside))
+        np.testing.assert_allclose(fits.labels[inside], expected.labels, rtol=1e-9)
+    with pytest.raises(ValueError, match="train_on must say of each of 90 stars"):
+        cross_validate(spectra, group, train_on=allowed[:5])
+    with pytest.raises(ValueError, match="trains on all others"):
+        cross_validate(spectra, "star", train_on=allowed)
+
+
 def test_leaving_out_one_row_of_a_star_with_two_is_refused(spectra):
     names = [*spectra.star.values[:89], spectra.star.values[0]]
     with pytest.raises(ValueError, match="a star has more than one row"):

@@ -4,12 +4,14 @@ A fit's formal covariance C knows of photon noise and of the model's scatter, pi
 (correlated pixels, abundances without a label, the continuum, the errors of the labels that it is compared with) shows
 in the residuals r of stars that were not trained on. For star n
 
-    r_n ~ (1 - q) N(0, V_n) + q N(0, w^2 V_n),    V_n = a C_n a + F,
+    r_n ~ (1 - q) N(0, V_n) + q N(0, w^2 V_n),    V_n = a C_n a + D_n F D_n,    D_n = exp(B x_n),
 
 with a diagonal matrix a of scales, one a label, that keeps the formal correlations, and a floor F, a full covariance
-matrix, whose correlations are those that the residuals themselves show. The second, broad component takes the outliers
-(Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale is not the width of
-an interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
+matrix, whose correlations are those that the residuals themselves show. What makes the floor is not the same for all
+stars (a hot giant's Teff is worse than a cool one's), so that its width may change with the scaled fitted labels x_n:
+D_n is diagonal, and the slopes B have a normal prior about 0. The second, broad component takes the outliers (Hogg,
+Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale is not the width of an
+interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
 """
 
 from dataclasses import dataclass
@@ -17,15 +19,13 @@ from importlib import metadata
 
 import numpy as np
 import xarray as xr
-from astropy.table import QTable
 from scipy.optimize import minimize
 from scipy.special import expit
-from scipy.stats import kstest
 
 from lab2 import storage
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
-__all__ = ["Calibration", "calibrate", "coverage"]
+__all__ = ["Calibration", "calibrate"]
 
 _FORMAT, _FORMAT_VERSION = "lab2 calibration", 1
 # Outliers are at least so many times as wide as the calibrated errors, or the broad component would share the ordinary
@@ -33,6 +33,9 @@ _FORMAT, _FORMAT_VERSION = "lab2 calibration", 1
 # than not where chi^2 exceeds about 20: that happens to 1 of 1000 ordinary stars.
 _LEAST_WIDTH, _MOST_WIDTH = 3.0, 100.0
 _STARS_PER_PARAMETER = 3
+# Prior standard deviation of a slope: the floor may change by so much for a step of one standard deviation of a label.
+# Labels are kept within three of them, since an exponential must not be extrapolated.
+_SLOPE, _FARTHEST = 0.3, 3.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,21 +45,35 @@ class Calibration:
     Attributes
     ----------
     dataset : xarray.Dataset
-        ``scale`` (label), by which formal errors are multiplied; ``floor`` (label, label_2), the covariance added then,
-        in the labels' units; ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and versions.
+        ``scale`` (label), by which formal errors are multiplied; ``floor`` (label, label_2), the covariance added then
+        to a star of mean labels, in the labels' units; ``slope`` (label, label_2), the change of the logarithm of a
+        label's floor error with each scaled label; ``label_mean`` and ``label_scale`` (label), which scale them;
+        ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and versions.
     """
 
     dataset: xr.Dataset
 
     @property
     def floor_errors(self) -> xr.DataArray:
-        """Standard deviations of the floor (label): no star's error of a label is smaller."""
+        """Standard deviations of the floor (label), of a star of mean labels."""
         return np.sqrt(xr.DataArray(np.diag(self.dataset.floor), dims="label", coords={"label": self.dataset.label}))
 
-    def covariance(self, formal) -> np.ndarray:
-        """Calibrated of formal covariances, (..., n_labels, n_labels), labels in this calibration's order."""
+    def covariance(self, formal, labels) -> np.ndarray:
+        """Calibrated covariances.
+
+        Parameters
+        ----------
+        formal : array_like, shape (..., n_labels, n_labels)
+        labels : array_like, shape (..., n_labels)
+            Fitted, in this calibration's order.
+        """
         scale = self.dataset.scale.values
-        return np.asarray(formal) * np.outer(scale, scale) + self.dataset.floor.values
+        return np.asarray(formal) * np.outer(scale, scale) + self._floor(labels)
+
+    def _floor(self, labels):
+        x = _scaled(labels, self.dataset.label_mean.values, self.dataset.label_scale.values)
+        width = np.exp(x @ self.dataset.slope.values.T)
+        return self.dataset.floor.values * width[..., :, None] * width[..., None, :]
 
     def apply(self, fits) -> xr.Dataset:
         """Fits with calibrated covariances.
@@ -81,7 +98,7 @@ class Calibration:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
         self._check_labels(fits)
         return fits.assign(
-            covariance=fits.covariance.copy(data=self.covariance(fits.covariance.values)),
+            covariance=fits.covariance.copy(data=self.covariance(fits.covariance.values, fits.labels.values)),
             formal_covariance=fits.covariance,
         ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
 
@@ -98,12 +115,12 @@ class Calibration:
         -------
         numpy.ndarray, shape (n_draws, n_labels)
             The distance of each draw from their mean times the scale, plus a draw from the floor: the shape of the
-            posterior stays, and its covariance C becomes a C a + F.
+            posterior stays, and its covariance becomes the calibrated one.
         """
         draws = np.asarray(draws, dtype=float)
         mean = draws.mean(axis=0)
         rng = np.random.default_rng(seed)
-        floor = rng.multivariate_normal(np.zeros(len(mean)), self.dataset.floor.values, len(draws), method="eigh")
+        floor = rng.multivariate_normal(np.zeros(len(mean)), self._floor(mean), len(draws), method="eigh")
         return mean + (draws - mean) * self.dataset.scale.values + floor
 
     def outlier_probability(self, fits, truth) -> np.ndarray:
@@ -122,7 +139,9 @@ class Calibration:
         good = np.isfinite(residual).all(axis=1)
         probability = np.ones(len(residual))
         q, width = float(self.dataset.outliers), float(self.dataset.outlier_width)
-        broad, both, *_ = _densities(residual[good], self.covariance(formal.values[good]), q, width)
+        broad, both, *_ = _densities(
+            residual[good], self.covariance(formal.values[good], fits.labels.values[good]), q, width
+        )
         probability[good] = np.exp(broad - both)
         return probability
 
@@ -180,83 +199,67 @@ def calibrate(fits, truth) -> Calibration:
     residual, formal = residual[good], fits.covariance.values[good]
     unit = robust_scatter(residual)  # all quantities of order unity
     residual, formal = residual / unit, formal / np.outer(unit, unit)
+    labels = fits.labels.values[good]
+    mean, spread = labels.mean(axis=0), labels.std(axis=0)
+    x = _scaled(labels, mean, spread)
 
     def objective(parameters):
-        scale, factor, q, width = _unpack(parameters, lower)
-        variance = formal * np.outer(scale, scale) + factor @ factor.T
-        broad, both, inverse, along = _densities(residual, variance, q, width)
+        scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
+        width = np.exp(x @ slope.T)
+        added = factor @ factor.T * width[:, :, None] * width[:, None, :]
+        broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
         weight = np.exp(broad - both)
         # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
-        share = 1.0 - weight + weight / width**2
-        slope = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
-        by_scale = 2.0 * np.einsum("nkl,nkl,l->k", slope, formal, scale) * scale
-        by_factor = (2.0 * slope.sum(axis=0) @ factor)[lower]
+        share = 1.0 - weight + weight / outlier_width**2
+        by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
+        by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
+        by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
+        by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
         chi2 = np.einsum("nk,nk->n", along, residual)
-        by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / width**2 - n_labels))]
-        gradient = np.concatenate([by_scale, by_factor, by_outliers])
-        return -both.sum() / len(residual), -gradient / len(residual)
+        by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
+        gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
+        value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
+        return -value / len(residual), -np.concatenate(gradient) / len(residual)
 
     formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
-    start = [*np.log(0.7 / formal_scatter), *(0.7 * np.eye(n_labels))[lower], np.log(0.02 / 0.98), np.log(5.0)]
+    flat = np.zeros(n_labels**2)
+    start = [*np.log(0.7 / formal_scatter), *(0.7 * np.eye(n_labels))[lower], *flat, np.log(0.02 / 0.98), np.log(5.0)]
     # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
-    bounds = [(-7.0, None)] * n_labels + [(None, None)] * len(lower[0])
+    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
     bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
     if not best.success:
         raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
-    scale, factor, q, width = _unpack(best.x, lower)
-    floor = factor @ factor.T * np.outer(unit, unit)
-    labels = [str(name) for name in fits.label.values]
+    scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
+    names, both = [str(name) for name in fits.label.values], ("label", "label_2")
     dataset = xr.Dataset(
-        {"scale": ("label", scale), "floor": (("label", "label_2"), floor), "outliers": q, "outlier_width": width},
-        coords={"label": labels, "label_2": labels},
+        {
+            "scale": ("label", scale),
+            "floor": (both, factor @ factor.T * np.outer(unit, unit)),
+            "slope": (both, slope),
+            "label_mean": ("label", mean),
+            "label_scale": ("label", spread),
+            "outliers": q,
+            "outlier_width": outlier_width,
+        },
+        coords={"label": names, "label_2": names},
         attrs={"n_stars": int(good.sum()), "versions": f"lab2 {metadata.version('lab2')}"},
     )
     return Calibration(dataset)
 
 
-def coverage(fits, truth) -> QTable:
-    """How often the truth lies within one and two standard errors of the fit.
-
-    Parameters
-    ----------
-    fits : xarray.Dataset
-        With ``labels`` and ``covariance``, calibrated or not.
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
-
-    Returns
-    -------
-    astropy.table.QTable
-        A row a label: label, n (stars), pull_scatter (robust scatter of residual over error; 1 is right), within_68 and
-        within_95, the fractions of stars within 1 and 2 standard errors (nominally 0.683 and 0.954), and ks, the
-        p-value of Kolmogorov and Smirnov's test that the pulls are of the standard normal distribution.
-
-    Raises
-    ------
-    ValueError
-        If the stars differ.
-    """
-    pulls = paired_residuals(fits, truth) / np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
-    pulls = pulls[np.isfinite(pulls).all(axis=1)]
-    return QTable(
-        {
-            "label": fits.label.values.astype(str),
-            "n": np.full(pulls.shape[1], len(pulls)),
-            "pull_scatter": robust_scatter(pulls),
-            "within_68": (np.abs(pulls) < 1).mean(axis=0),
-            "within_95": (np.abs(pulls) < 2).mean(axis=0),
-            "ks": [kstest(pull, "norm").pvalue for pull in pulls.T],
-        }
-    )
-
-
 def _unpack(parameters, lower):
-    """Scale, the floor's lower triangular factor, and the fraction and the width of the outliers."""
+    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers."""
     n_labels = lower[0].max() + 1
-    factor = np.zeros((n_labels, n_labels))
-    factor[lower] = parameters[n_labels:-2]
-    return np.exp(parameters[:n_labels]), factor, expit(parameters[-2]), np.exp(parameters[-1])
+    scale, factor, slope, (q, width) = np.split(parameters, [n_labels, n_labels + len(lower[0]), -2])
+    triangle = np.zeros((n_labels, n_labels))
+    triangle[lower] = factor
+    return np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
+
+
+def _scaled(labels, mean, spread):
+    """Labels in standard deviations, kept within `_FARTHEST`."""
+    return np.clip((np.asarray(labels) - mean) / spread, -_FARTHEST, _FARTHEST)
 
 
 def _densities(residual, variance, q, width):

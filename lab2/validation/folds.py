@@ -66,7 +66,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     )
 
 
-def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
+def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) -> xr.Dataset:
     """Fit every star with a model trained without it.
 
     Parameters
@@ -78,6 +78,9 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
         `lab2.leave_one_out`; or the group of each star.
     seed : int
         For `split`.
+    train_on : array_like of bool, shape (n_stars,), optional
+        Stars that may be trained on, such as those that `lab2.validation.diagnose` finds nothing odd about; by default
+        all. The others are fitted like the rest. Not for "star".
     progress : bool
         Show progress bars.
 
@@ -90,7 +93,7 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     ------
     ValueError
         If `folds` is none of these, does not give a group to each star, or gives the same to all; if "star" is asked
-        for and a star has two rows.
+        for and a star has two rows or there is `train_on`.
 
     Notes
     -----
@@ -103,7 +106,12 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     two folds would cost more than now, and it cannot know whether the deepest minimum has changed.
     """
     names = spectra.star.values.astype(str)
+    allowed = np.ones(len(names), dtype=bool) if train_on is None else np.asarray(train_on, dtype=bool)
+    if allowed.shape != names.shape:
+        raise ValueError(f"train_on must say of each of {len(names)} stars whether to train on it; got {allowed.shape}")
     if isinstance(folds, str) and folds == "star":
+        if train_on is not None:
+            raise ValueError("leaving out one star at a time trains on all others: leave those not wanted out first")
         if len(np.unique(names)) < len(names):
             raise ValueError("a star has more than one row: leaving out one would leave the other to train on")
         fits = leave_one_out.fit_each_without_itself(spectra, progress)
@@ -122,7 +130,7 @@ def cross_validate(spectra, folds=2, seed=128, progress=False) -> xr.Dataset:
     parts, order = [], []
     for fold in np.unique(group):
         held_out = np.flatnonzero(group == fold)
-        others = np.flatnonzero((group != fold) & ~np.isin(names, names[held_out]))
+        others = np.flatnonzero(allowed & (group != fold) & ~np.isin(names, names[held_out]))
         model = cannon.train(spectra.isel(star=others), progress=progress)
         parts.append(inference.fit_labels(model, spectra.isel(star=held_out), progress=progress))
         order.append(held_out)

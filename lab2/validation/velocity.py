@@ -31,8 +31,8 @@ def fit_shift(model, spectrum) -> dict:
     Returns
     -------
     dict of str to float or numpy.ndarray
-        velocity [km/s], positive where the star's lines lie to the red; labels (n_labels,) and chi2 at the best whole
-        pixel, and parameters, the number of those fitted.
+        velocity [km/s], positive where the star's lines lie to the red, and chi2 there; labels (n_labels,) at the
+        nearest whole pixel; parameters, the number of those fitted.
     """
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
     copies = xr.Dataset(
@@ -46,14 +46,15 @@ def fit_shift(model, spectrum) -> dict:
     # pixels fall off the chips' ends: chi^2 a pixel is what may be compared
     chi2 = np.where(np.isfinite(fits.reduced_chi2), fits.reduced_chi2, np.inf) * float(fits.n_pixels.max())
     best = int(chi2.argmin())
-    offset = 0.0
+    offset, least = 0.0, chi2[best]
     if 0 < best < len(_LAGS) - 1 and np.isfinite(chi2[best - 1 : best + 2]).all():
         left, middle, right = chi2[best - 1 : best + 2]
         offset = 0.5 * (left - right) / (left - 2.0 * middle + right)
+        least = middle - 0.25 * (left - right) * offset
     return {
         "velocity": (_LAGS[best] + offset) * VELOCITY_STEP,
         "labels": fits.labels.values[best],
-        "chi2": chi2[best],
+        "chi2": least,
         "parameters": len(model.labels) + 1,
     }
 
