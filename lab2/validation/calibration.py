@@ -32,7 +32,7 @@ _FORMAT, _FORMAT_VERSION = "lab2 calibration", 1
 # stars with the narrow one. In five labels, with 3 and a few per cent of outliers, a star is more probably an outlier
 # than not where chi^2 exceeds about 20: that happens to 1 of 1000 ordinary stars.
 _LEAST_WIDTH, _MOST_WIDTH = 3.0, 100.0
-_STARS_PER_PARAMETER = 3
+_STARS_PER_PARAMETER = 2
 # Prior standard deviation of a slope: the floor may change by so much for a step of one standard deviation of a label.
 # Labels are kept within three of them, since an exponential must not be extrapolated.
 _SLOPE, _FARTHEST = 0.3, 3.0

@@ -25,6 +25,7 @@ _POINTERS = {
 }
 # A second spectrum with less of the light than this is not told from lines that the labels do not describe.
 _SMALLEST_SHARE = 0.04
+_BRIGHTER = 0.5  # a moved spectrum with more of the light than this is the star itself
 # Radial velocities of giants jitter by some 0.1 km/s; visits that scatter by 1 km/s are those of a binary.
 _BINARY_SCATTER = 1.0  # km/s
 _MASKED = 0.3  # fraction of pixels without information: three times the usual
@@ -161,7 +162,8 @@ def _moved_or_doubled(row, model, spectrum, labels):
         again = velocity.fit_double(model, spectrum, labels, row["velocity"], row["share"])
         double = min(double, again, key=lambda fit: fit["chi2"])
     price = np.log((spectrum.ivar.values > 0).sum())
-    if shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price:
+    cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price
+    if cheaper or double["share"] > _BRIGHTER:
         return "shifted", f"the spectrum is moved by {shift['velocity']:+.1f} km/s", shift["velocity"], 1.0
     text = f"a second star at {double['velocity']:+.0f} km/s with {100 * double['share']:.0f} % of the light"
     return "double", text, double["velocity"], double["share"]

@@ -32,7 +32,7 @@ def fit_shift(model, spectrum) -> dict:
     -------
     dict of str to float or numpy.ndarray
         velocity [km/s], positive where the star's lines lie to the red, and chi2 there; labels (n_labels,) at the
-        nearest whole pixel; parameters, the number of those fitted.
+        nearest whole pixel, and the flux (n_pixels,) of the model there; parameters, the number of those fitted.
     """
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
     copies = xr.Dataset(
@@ -54,6 +54,7 @@ def fit_shift(model, spectrum) -> dict:
     return {
         "velocity": (_LAGS[best] + offset) * VELOCITY_STEP,
         "labels": fits.labels.values[best],
+        "flux": moved(model.predict(fits.labels.values[best]).values[None] - 1.0, _LAGS[best])[0] + 1.0,
         "chi2": least,
         "parameters": len(model.labels) + 1,
     }
@@ -75,7 +76,8 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
     Returns
     -------
     dict of str to float or numpy.ndarray
-        velocity [km/s] and share of the second star; labels and second_labels (n_labels,); chi2, without the weak prior
+        velocity [km/s] and share of the second star; labels and second_labels (n_labels,); flux (n_pixels,) of
+        both, the observed one where the spectrum says nothing; chi2, without the weak prior
         that holds the second star's labels near those of the training set; parameters, the number of those fitted.
     """
     weight = weights(model, spectrum.ivar.values[:1])[0]
@@ -116,6 +118,7 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
         "share": best.x[-1],
         "labels": first,
         "second_labels": second,
+        "flux": flux - best.fun[: len(flux)] / np.where(root > 0, root, np.inf),
         "chi2": float((best.fun[: len(flux)] ** 2).sum()),
         "parameters": len(start),
     }
