@@ -84,7 +84,7 @@ def pulls(before, after, names):
         for values, style in ((formal, {"color": ORANGE, "alpha": 0.7}), (calibrated, {"color": BLUE, "alpha": 0.7})):
             ax.hist(np.clip(values, -4.99, 4.99), bins, density=True, histtype="stepfilled", lw=0, **style)
         ax.plot(x, norm.pdf(x), color=BLACK, lw=0.9)
-        ax.set(xlabel=f"{axis_text(name).split(' [')[0]}: residual / error", xlim=(-5, 5))
+        ax.set(xlabel=f"{axis_text(name).split(' [')[0]}: residual / error", xlim=(-5, 5), ylim=(0, 0.8))
         ax.xaxis.label.set_size(7)
     axes[0].set_ylabel("density")
     handles = [plt.Rectangle((0, 0), 1, 1, color=colour, alpha=0.7) for colour in (ORANGE, BLUE)]

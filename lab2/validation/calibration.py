@@ -4,14 +4,14 @@ A fit's formal covariance C knows of photon noise and of the model's scatter, pi
 (correlated pixels, abundances without a label, the continuum, the errors of the labels that it is compared with) shows
 in the residuals r of stars that were not trained on. For star n
 
-    r_n ~ (1 - q) N(0, V_n) + q N(0, w^2 V_n),    V_n = a C_n a + D_n F D_n,    D_n = exp(B x_n),
+    r_n ~ (1 - q) N(b, V_n) + q N(b, w^2 V_n),    V_n = a C_n a + D_n F D_n,    D_n = exp(B x_n),
 
-with a diagonal matrix a of scales, one a label, that keeps the formal correlations, and a floor F, a full covariance
-matrix, whose correlations are those that the residuals themselves show. What makes the floor is not the same for all
-stars (a hot giant's Teff is worse than a cool one's), so that its width may change with the scaled fitted labels x_n:
-D_n is diagonal, and the slopes B have a normal prior about 0. The second, broad component takes the outliers (Hogg,
-Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale is not the width of an
-interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
+with an offset b, which all stars share; a diagonal matrix a of scales, one a label, that keeps the formal correlations;
+and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show. What makes the
+floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width may change with
+the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second, broad component
+takes the outliers (Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale
+is not the width of an interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
 """
 
 from dataclasses import dataclass
@@ -40,15 +40,16 @@ _SLOPE, _FARTHEST = 0.3, 3.0
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What turns formal covariances into calibrated ones.
+    """What turns fits into calibrated ones.
 
     Attributes
     ----------
     dataset : xarray.Dataset
-        ``scale`` (label), by which formal errors are multiplied; ``floor`` (label, label_2), the covariance added then
-        to a star of mean labels, in the labels' units; ``slope`` (label, label_2), the change of the logarithm of a
-        label's floor error with each scaled label; ``label_mean`` and ``label_scale`` (label), which scale them;
-        ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and versions.
+        ``offset`` (label), which is taken off the labels; ``scale`` (label), by which formal errors are multiplied;
+        ``floor`` (label, label_2), the covariance added then to a star of mean labels, in the labels' units; ``slope``
+        (label, label_2), the change of the logarithm of a label's floor error with each scaled label; ``label_mean``
+        and ``label_scale`` (label), which scale them; ``outliers``, the fraction q, and ``outlier_width``, w;
+        attributes n_stars and versions.
     """
 
     dataset: xr.Dataset
@@ -76,7 +77,7 @@ class Calibration:
         return self.dataset.floor.values * width[..., :, None] * width[..., None, :]
 
     def apply(self, fits) -> xr.Dataset:
-        """Fits with calibrated covariances.
+        """Fits with calibrated labels and covariances.
 
         Parameters
         ----------
@@ -86,8 +87,8 @@ class Calibration:
         Returns
         -------
         xarray.Dataset
-            The same with ``covariance`` calibrated, the formal one as ``formal_covariance``, and the attribute
-            ``calibrated``, how many stars it was learned from.
+            The same with ``covariance`` calibrated, the formal one as ``formal_covariance``, the offset taken off
+            ``labels``, and the attribute ``calibrated``, how many stars it was learned from.
 
         Raises
         ------
@@ -98,12 +99,13 @@ class Calibration:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
         self._check_labels(fits)
         return fits.assign(
+            labels=fits.labels - self.dataset.offset.values,
             covariance=fits.covariance.copy(data=self.covariance(fits.covariance.values, fits.labels.values)),
             formal_covariance=fits.covariance,
         ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
 
     def widen(self, draws, seed=128) -> np.ndarray:
-        """Draws from a posterior made as wide as its calibrated covariance.
+        """Draws from a posterior, less the offset, made as wide as the calibrated covariance.
 
         Parameters
         ----------
@@ -121,7 +123,7 @@ class Calibration:
         mean = draws.mean(axis=0)
         rng = np.random.default_rng(seed)
         floor = rng.multivariate_normal(np.zeros(len(mean)), self._floor(mean), len(draws), method="eigh")
-        return mean + (draws - mean) * self.dataset.scale.values + floor
+        return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + floor
 
     def outlier_probability(self, fits, truth) -> np.ndarray:
         """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no truth.
@@ -129,18 +131,17 @@ class Calibration:
         Parameters
         ----------
         fits : xarray.Dataset
-            Formal or calibrated by this calibration.
+            As from `lab2.inference.fit_labels`, not calibrated.
         truth : xarray.DataArray
             (star, label), of the same stars in the same order.
         """
         self._check_labels(fits)
-        formal = fits.formal_covariance if "calibrated" in fits.attrs else fits.covariance
-        residual = paired_residuals(fits, truth)
+        residual = paired_residuals(fits, truth) - self.dataset.offset.values
         good = np.isfinite(residual).all(axis=1)
         probability = np.ones(len(residual))
         q, width = float(self.dataset.outliers), float(self.dataset.outlier_width)
         broad, both, *_ = _densities(
-            residual[good], self.covariance(formal.values[good], fits.labels.values[good]), q, width
+            residual[good], self.covariance(fits.covariance.values[good], fits.labels.values[good]), q, width
         )
         probability[good] = np.exp(broad - both)
         return probability
@@ -161,7 +162,7 @@ class Calibration:
 
 
 def calibrate(fits, truth) -> Calibration:
-    """Learn the scale and the floor of the errors from residuals, by maximum likelihood.
+    """Learn the offset of the labels and the scale and floor of their errors from residuals, by maximum likelihood.
 
     Parameters
     ----------
@@ -182,7 +183,8 @@ def calibrate(fits, truth) -> Calibration:
 
     Notes
     -----
-    Labels are not shifted: a bias that all stars share counts as error, in the floor.
+    Only an offset that all stars share is taken off. A bias that changes with the labels counts as error, in the floor:
+    a line fitted to the residuals would draw the rarest stars towards the mean of the sample.
     """
     if "calibrated" in fits.attrs:
         raise ValueError("these fits are calibrated already; give them with their formal covariances")
@@ -190,7 +192,7 @@ def calibrate(fits, truth) -> Calibration:
     good = np.isfinite(residual).all(axis=1)
     n_labels = residual.shape[1]
     lower = np.tril_indices(n_labels)
-    n_parameters = n_labels + len(lower[0]) + 2
+    n_parameters = 2 * n_labels + len(lower[0]) + 2
     if good.sum() < _STARS_PER_PARAMETER * n_parameters:
         raise ValueError(
             f"{good.sum()} stars with fit and truth are too few for {n_parameters} parameters: "
@@ -204,36 +206,47 @@ def calibrate(fits, truth) -> Calibration:
     x = _scaled(labels, mean, spread)
 
     def objective(parameters):
-        scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
+        offset, scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
         width = np.exp(x @ slope.T)
         added = factor @ factor.T * width[:, :, None] * width[:, None, :]
-        broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
+        broad, both, inverse, along = _densities(
+            residual - offset, formal * np.outer(scale, scale) + added, q, outlier_width
+        )
         weight = np.exp(broad - both)
         # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
         share = 1.0 - weight + weight / outlier_width**2
         by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
+        by_offset = (share[:, None] * along).sum(axis=0)
         by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
         by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
         by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
-        chi2 = np.einsum("nk,nk->n", along, residual)
+        chi2 = np.einsum("nk,nk->n", along, residual - offset)
         by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
-        gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
+        gradient = [by_offset, by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
         value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
         return -value / len(residual), -np.concatenate(gradient) / len(residual)
 
     formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
     flat = np.zeros(n_labels**2)
-    start = [*np.log(0.7 / formal_scatter), *(0.7 * np.eye(n_labels))[lower], *flat, np.log(0.02 / 0.98), np.log(5.0)]
+    start = [
+        *np.median(residual, axis=0),
+        *np.log(0.7 / formal_scatter),
+        *(0.7 * np.eye(n_labels))[lower],
+        *flat,
+        np.log(0.02 / 0.98),
+        np.log(5.0),
+    ]
     # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
-    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
+    bounds = [(None, None)] * n_labels + [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - 2 * n_labels - 2)
     bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
     if not best.success:
         raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
-    scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
+    offset, scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
     names, both = [str(name) for name in fits.label.values], ("label", "label_2")
     dataset = xr.Dataset(
         {
+            "offset": ("label", offset * unit),
             "scale": ("label", scale),
             "floor": (both, factor @ factor.T * np.outer(unit, unit)),
             "slope": (both, slope),
@@ -249,12 +262,13 @@ def calibrate(fits, truth) -> Calibration:
 
 
 def _unpack(parameters, lower):
-    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers."""
+    """Offset, scale, the floor's lower triangular factor, its slopes, and the outliers' fraction and width."""
     n_labels = lower[0].max() + 1
-    scale, factor, slope, (q, width) = np.split(parameters, [n_labels, n_labels + len(lower[0]), -2])
+    parts = np.cumsum([n_labels, n_labels, len(lower[0]), n_labels**2])
+    offset, scale, factor, slope, (q, width) = np.split(parameters, parts)
     triangle = np.zeros((n_labels, n_labels))
     triangle[lower] = factor
-    return np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
+    return offset, np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
 
 
 def _scaled(labels, mean, spread):
