@@ -6,12 +6,13 @@ in the residuals r of stars that were not trained on. For star n
 
     r_n ~ (1 - q) N(b, V_n) + q N(b, w^2 V_n),    V_n = a C_n a + D_n F D_n,    D_n = exp(B x_n),
 
-with an offset b, which all stars share; a diagonal matrix a of scales, one a label, that keeps the formal correlations;
-and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show. What makes the
-floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width may change with
-the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second, broad component
-takes the outliers (Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale
-is not the width of an interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
+with an offset b, the median residual of each label; a diagonal matrix a of scales, one a label, that keeps the formal
+correlations; and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show.
+What makes the floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width may
+change with the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second,
+broad component takes the outliers (Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust,
+but its scale is not the width of an interval that holds 68 % of the ordinary stars, and that is what an error is to
+mean.
 """
 
 from dataclasses import dataclass
@@ -162,7 +163,7 @@ class Calibration:
 
 
 def calibrate(fits, truth) -> Calibration:
-    """Learn the offset of the labels and the scale and floor of their errors from residuals, by maximum likelihood.
+    """Learn the offset of the labels and, by maximum likelihood, the scale and floor of their errors from residuals.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def calibrate(fits, truth) -> Calibration:
     good = np.isfinite(residual).all(axis=1)
     n_labels = residual.shape[1]
     lower = np.tril_indices(n_labels)
-    n_parameters = 2 * n_labels + len(lower[0]) + 2
+    n_parameters = n_labels + len(lower[0]) + 2
     if good.sum() < _STARS_PER_PARAMETER * n_parameters:
         raise ValueError(
             f"{good.sum()} stars with fit and truth are too few for {n_parameters} parameters: "
@@ -200,36 +201,33 @@ def calibrate(fits, truth) -> Calibration:
         )
     residual, formal = residual[good], fits.covariance.values[good]
     unit = robust_scatter(residual)  # all quantities of order unity
-    residual, formal = residual / unit, formal / np.outer(unit, unit)
+    offset = np.median(residual, axis=0)
+    residual, formal = (residual - offset) / unit, formal / np.outer(unit, unit)
     labels = fits.labels.values[good]
     mean, spread = labels.mean(axis=0), labels.std(axis=0)
     x = _scaled(labels, mean, spread)
 
     def objective(parameters):
-        offset, scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
+        scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
         width = np.exp(x @ slope.T)
         added = factor @ factor.T * width[:, :, None] * width[:, None, :]
-        broad, both, inverse, along = _densities(
-            residual - offset, formal * np.outer(scale, scale) + added, q, outlier_width
-        )
+        broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
         weight = np.exp(broad - both)
         # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
         share = 1.0 - weight + weight / outlier_width**2
         by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
-        by_offset = (share[:, None] * along).sum(axis=0)
         by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
         by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
         by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
-        chi2 = np.einsum("nk,nk->n", along, residual - offset)
+        chi2 = np.einsum("nk,nk->n", along, residual)
         by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
-        gradient = [by_offset, by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
+        gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
         value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
         return -value / len(residual), -np.concatenate(gradient) / len(residual)
 
     formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
     flat = np.zeros(n_labels**2)
     start = [
-        *np.median(residual, axis=0),
         *np.log(0.7 / formal_scatter),
         *(0.7 * np.eye(n_labels))[lower],
         *flat,
@@ -237,16 +235,16 @@ def calibrate(fits, truth) -> Calibration:
         np.log(5.0),
     ]
     # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
-    bounds = [(None, None)] * n_labels + [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - 2 * n_labels - 2)
+    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
     bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
     if not best.success:
         raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
-    offset, scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
+    scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
     names, both = [str(name) for name in fits.label.values], ("label", "label_2")
     dataset = xr.Dataset(
         {
-            "offset": ("label", offset * unit),
+            "offset": ("label", offset),
             "scale": ("label", scale),
             "floor": (both, factor @ factor.T * np.outer(unit, unit)),
             "slope": (both, slope),
@@ -262,13 +260,13 @@ def calibrate(fits, truth) -> Calibration:
 
 
 def _unpack(parameters, lower):
-    """Offset, scale, the floor's lower triangular factor, its slopes, and the outliers' fraction and width."""
+    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers."""
     n_labels = lower[0].max() + 1
-    parts = np.cumsum([n_labels, n_labels, len(lower[0]), n_labels**2])
-    offset, scale, factor, slope, (q, width) = np.split(parameters, parts)
+    parts = np.cumsum([n_labels, len(lower[0]), n_labels**2])
+    scale, factor, slope, (q, width) = np.split(parameters, parts)
     triangle = np.zeros((n_labels, n_labels))
     triangle[lower] = factor
-    return offset, np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
+    return np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
 
 
 def _scaled(labels, mean, spread):
