@@ -144,8 +144,8 @@ def predictive(wavelength, flux, drawn, window):
     for ax, level in ((top, 0.0), (bottom, middle)):
         ax.fill_between(x, low - level, high - level, color=SKY, alpha=0.6, lw=0, label="95 % of the predicted spectra")
         ax.plot(x, flux[here] - level, ".", color="0.2", ms=2.5, label="observed")
+    top.set(ylabel="normalised flux", ylim=(np.nanmin(low) - 0.15, None))
     top.legend(loc="lower right", ncols=2)
-    top.set_ylabel("normalised flux")
     bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="less the median", xlim=window)
     return figure
 

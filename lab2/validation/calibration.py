@@ -8,8 +8,8 @@ in the residuals r of stars that were not trained on. For star n
 
 with an offset b, the median residual of each label; a diagonal matrix a of scales, one a label, that keeps the formal
 correlations; and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show.
-What makes the floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width may
-change with the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second,
+What makes the floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width
+may change with the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second,
 broad component takes the outliers (Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust,
 but its scale is not the width of an interval that holds 68 % of the ordinary stars, and that is what an error is to
 mean.
