@@ -20,20 +20,19 @@ CARBON_EXCESS = 0.10
 
 # How much of [Mg/Fe] the other alpha elements, aluminium, potassium and cobalt show, and the slope of manganese and
 # sodium in [Fe/H] (rounded from the median trends of disk stars in Weinberg et al. 2022, ApJS 260, 32, figs. 2-4).
-_WITH_MG = {"o_fe": 0.90, "s_fe": 0.60, "ca_fe": 0.45, "ti_fe": 0.60, "al_fe": 0.70, "k_fe": 0.50, "co_fe": 0.30}
+_WITH_MG = {"o_fe": 0.80, "s_fe": 0.60, "ca_fe": 0.45, "ti_fe": 0.60, "al_fe": 0.70, "k_fe": 0.50, "co_fe": 0.30}
 _WITH_FE = {"mn_fe": 0.20, "na_fe": 0.10}
 # Scatter of each at fixed [Fe/H] and [Mg/Fe] [dex], intrinsic, rounded from the same paper (section 5): a few
 # hundredths for most, more for elements with sources of their own.
 _SCATTER = {
-    "o_fe": 0.025, "na_fe": 0.080, "al_fe": 0.040, "s_fe": 0.040, "k_fe": 0.045, "ca_fe": 0.018, "ti_fe": 0.035,
+    "o_fe": 0.030, "na_fe": 0.080, "al_fe": 0.040, "s_fe": 0.040, "k_fe": 0.045, "ca_fe": 0.018, "ti_fe": 0.035,
     "v_fe": 0.070, "cr_fe": 0.040, "mn_fe": 0.020, "co_fe": 0.040, "ni_fe": 0.015,
 }  # fmt: skip
-# The first dredge-up is deeper in heavier stars, that is younger ones: carbon down, nitrogen up. Martig et al. 2016
-# (MNRAS 456, 3655, figs. 1-3) find [C/N] of APOGEE giants with asteroseismic masses from about 0 at 1 to -0.6 at 2
-# solar masses; a field's range of masses, a standard deviation of some 0.3, makes these.
-_C_BY_MASS, _N_BY_MASS = -0.06, 0.13
-# Stars are born with a scatter too.
-_C_AT_BIRTH, _N_AT_BIRTH = 0.05, 0.09
+# The first dredge-up is deeper in heavier stars, that is younger ones: carbon down, nitrogen up (Martig et al. 2016,
+# MNRAS 456, 3655); and stars are born with a scatter too. Together 0.165 in [C/N], between the 0.13 far from the plane
+# and the 0.18 near it that Hasselquist et al. 2019 (ApJ 871, 181) find.
+_C_BY_MASS, _N_BY_MASS = -0.05, 0.10
+_C_AT_BIRTH, _N_AT_BIRTH = 0.03, 0.06
 # Of ln(velocity) about the relations of Holtzman et al. 2018.
 _VMICRO_SCATTER, _VMACRO_SCATTER = 0.08, 0.12
 

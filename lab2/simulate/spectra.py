@@ -75,9 +75,7 @@ def pixel_of(wavelength):
 def _checked(labels):
     vectors = np.atleast_2d(np.asarray(labels, dtype=float))
     if vectors.ndim != 2 or vectors.shape[1] != len(LABELS):
-        raise ValueError(
-            f"labels have shape {np.shape(labels)}; expected (5,) or (n, 5) in the order {label_names()}"
-        )
+        raise ValueError(f"labels have shape {np.shape(labels)}; expected (5,) or (n, 5) in the order {label_names()}")
     if not np.isfinite(vectors).all():
         raise ValueError("labels hold NaN or infinity; give finite values")
     for column, (name, limits) in enumerate(RANGE.items()):

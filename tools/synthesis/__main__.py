@@ -24,11 +24,12 @@ def calibrated_lines():
     if not path.exists():
         stars = read_calibrators()
         before = calibrate.fit_stars(lines, stars)
-        correction, after = calibrate.calibrate(lines, stars, calibrate.prior_width(lines), before)
+        correction, shared, after = calibrate.calibrate(lines, stars, calibrate.prior_width(lines), before)
         now = lines.corrected(correction)
         for name, (r, rms) in calibrate.report(now, stars, after).items():
             then = calibrate.report(lines, stars, before)[name]
             print(f"{name}: correlation {then[0]:.4f} -> {r:.4f}, rms {then[1]:.4f} -> {rms:.4f}; {after[name]}")
+        print("shared by a molecule's lines [dex]:", {m: round(value, 2) for m, value in shared.items()})
         with paths.replacing(path) as partial:
             np.savez(partial, wavelength=lines.wavelength, correction=correction)
     with np.load(path) as saved:
