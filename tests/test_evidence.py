@@ -130,6 +130,13 @@ def test_a_planted_velocity_is_measured(model, planted):
     assert (np.abs(fit["labels"] - LABELS) < 0.15 * SPREAD).all()
 
 
+def test_a_shift_explains_a_moved_spectrum_and_not_a_broadened_one(model):
+    moved, broad = (velocity.fit_shift(model, one(flux)) for flux in (clean(LABELS, 14.0), clean(LABELS, width=2.8)))
+    assert moved["fall"] > 3 * moved["chi2"]
+    assert broad["fall"] < 10
+    assert broad["chi2"] > 1.3 * GRID.size
+
+
 @pytest.mark.parametrize(("planted", "share"), [(50.0, 0.3), (-38.0, 0.2), (80.0, 0.4)])
 def test_a_planted_second_star_is_measured(model, planted, share):
     flux = (1.0 - share) * clean(LABELS) + share * clean(COOL, planted)

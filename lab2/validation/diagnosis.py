@@ -130,6 +130,10 @@ def _judge(row, model, spectrum, labels):
         return "continuum", "the continuum of a chip could not be determined", *as_screened
     kinds = [kind for kind in _POINTERS if _stands_out(row, kind)]
     kind = max(kinds, key=lambda kind: row[f"{kind}_gain"], default="")
+    # a spectrum so far off that the labels follow it looks broadened to first order: a true shift explains more
+    broad = kind == "rotation" and "velocity" in kinds
+    if broad and velocity.fit_shift(model, spectrum)["fall"] > row["rotation_gain"]:
+        kind = "velocity"
     if kind == "velocity":
         return _moved_or_doubled(row, model, spectrum, labels)
     if kind == "rotation":

@@ -31,7 +31,8 @@ def fit_shift(model, spectrum) -> dict:
     Returns
     -------
     dict of str to float or numpy.ndarray
-        velocity [km/s], positive where the star's lines lie to the red, and chi2 there; labels (n_labels,) at the
+        velocity [km/s], positive where the star's lines lie to the red, chi2 there, and its fall, by how
+        much it is below that of the spectrum as it is; labels (n_labels,) at the
         nearest whole pixel, and the flux (n_pixels,) of the model there; parameters, the number of those fitted.
     """
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
@@ -56,6 +57,7 @@ def fit_shift(model, spectrum) -> dict:
         "labels": fits.labels.values[best],
         "flux": moved(model.predict(fits.labels.values[best]).values[None] - 1.0, _LAGS[best])[0] + 1.0,
         "chi2": least,
+        "fall": chi2[len(_LAGS) // 2] - least,
         "parameters": len(model.labels) + 1,
     }
 
