@@ -83,7 +83,7 @@ def report(chosen):
 
 def label(chosen):
     """Measure the labels of spectra with a trained model."""
-    from lab2 import apstar, continuum, inference, paths
+    from lab2 import apstar, continuum, inference, paths, validation
     from lab2.cannon import Cannon
 
     model_path = Path(chosen.model) if chosen.model else paths.build_folder("simulated") / "04_model.nc"
@@ -97,6 +97,8 @@ def label(chosen):
     model = Cannon.load(model_path)
     trusted = model.dataset.coords.get("trusted")  # the pixels on which the training spectra were normalised
     fits = inference.fit_labels(model, continuum.normalize(apstar.mask_bad_pixels(raw), trusted))
+    if chosen.calibration:
+        fits = validation.Calibration.load(chosen.calibration).apply(fits)
     table = _label_table(fits)
     with paths.replacing(chosen.out) as part:
         table.write(part, format="ascii.ecsv")
@@ -106,17 +108,17 @@ def label(chosen):
 
 def _label_table(fits):
     """Fits as a table: star, each label and its standard error, chi2, n_pixels and the words of the flag."""
-    import numpy as np
     from astropy.table import QTable
 
-    from lab2.inference import flag_words
+    from lab2.inference import errors, flag_words
     from lab2.labels import LABELS
 
     units = {label.name: label.unit for label in LABELS}
     table = QTable({"star": fits["star"].values.astype(str)})
+    sigma = errors(fits).values
     for i, name in enumerate(fits["label"].values):
         table[str(name)] = fits["labels"].values[:, i]
-        table[f"sigma_{name}"] = np.sqrt(fits["covariance"].values[:, i, i])
+        table[f"sigma_{name}"] = sigma[:, i]
         for column in (str(name), f"sigma_{name}"):
             table[column].unit = units.get(str(name))
     table["chi2"] = fits["chi2"].values
@@ -183,6 +185,7 @@ def _parser():
     one = add(label, "label")
     one.add_argument("files", nargs="+", metavar="FILE", help="apStar files")
     one.add_argument("--model", metavar="FILE", help="a trained model (default: build/simulated/04_model.nc)")
+    one.add_argument("--calibration", metavar="FILE", help="of its errors, such as build/simulated/05_calibration.nc")
     one.add_argument("--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)")
     return parser
 

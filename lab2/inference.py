@@ -11,6 +11,8 @@ minimum never sees a pixel again, so that many starts, exact second derivatives 
 next to nothing. Subtracting theta_0 first keeps the digits of c.
 """
 
+import warnings
+
 import numpy as np
 import xarray as xr
 
@@ -20,6 +22,8 @@ from lab2.spectra import check, check_dims, check_wavelengths
 
 __all__ = [
     "FLAGS",
+    "UncalibratedErrorWarning",
+    "errors",
     "fit_labels",
     "fit_quartics",
     "flag_words",
@@ -46,6 +50,10 @@ _WALL, _STIFFNESS = 2.0, 100.0
 _POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so that an ordinary star has about 1
 # A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
 _COMPETING = 9.0
+
+
+class UncalibratedErrorWarning(UserWarning):
+    """A formal error is about to be quoted as if it were the real one."""
 
 
 def fit_labels(model, spectra, progress=False) -> xr.Dataset:
@@ -167,6 +175,34 @@ def training_distance(model, labels) -> np.ndarray:
     precision, radius2, _ = _wall(model)
     x = model.scale(labels)
     return np.sqrt(np.einsum("nk,kl,nl->n", x, precision, x) / radius2) * _WALL
+
+
+def errors(fits) -> xr.DataArray:
+    """Standard errors of the labels, for quoting.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        As from `fit_labels`; calibrated by `lab2.validation.Calibration.apply`, or a warning is given.
+
+    Returns
+    -------
+    xarray.DataArray
+        (star, label), in each label's unit.
+
+    Warns
+    -----
+    UncalibratedErrorWarning
+        If the covariances are the formal ones, which leave out most of what makes a label uncertain.
+    """
+    if "calibrated" not in fits.attrs:
+        warnings.warn(
+            "these errors are formal: on stars that the model has not seen they come out several times too small. "
+            "Calibrate them: lab2.validation.calibrate(fits, truth).apply(fits)",
+            UncalibratedErrorWarning,
+            stacklevel=2,
+        )
+    return fits.labels.copy(data=np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2)))
 
 
 def flag_words(flag) -> str:

@@ -433,3 +433,17 @@ def test_starts_lie_inside_the_training_set(model, training):
 
 def test_pairs_of_the_model_are_the_polynomials(model):
     np.testing.assert_array_equal(model.pairs, polynomial.terms(N_LABELS, 2))
+
+
+def test_formal_errors_are_quoted_with_a_warning_and_calibrated_ones_without():
+    covariance = np.array([[[4.0, 1.0], [1.0, 9.0]]])
+    names = ["teff", "logg"]
+    fits = xr.Dataset(
+        {"labels": (("star", "label"), [[1.0, 2.0]]), "covariance": (("star", "label", "label_2"), covariance)},
+        coords={"star": ["a"], "label": names, "label_2": names},
+    )
+    with pytest.warns(inference.UncalibratedErrorWarning, match="several times too small"):
+        found = inference.errors(fits)
+    np.testing.assert_allclose(found, [[2.0, 3.0]])
+    assert found.sel(label="logg").item() == 3.0
+    np.testing.assert_allclose(inference.errors(fits.assign_attrs(calibrated="yes")), [[2.0, 3.0]])

@@ -100,7 +100,7 @@ def test_the_simulated_survey_passes_its_own_check(tiny_survey, capsys, monkeypa
 
 
 def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsys):
-    from lab2 import apstar, cannon, catalog, continuum
+    from lab2 import apstar, cannon, catalog, continuum, inference, validation
 
     monkeypatch.setenv("LAB2_HOME", str(tiny_survey.parents[1]))
     giants, _ = catalog.select_giants(catalog.load("simulated"))
@@ -108,15 +108,22 @@ def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsy
     raw = apstar.mask_bad_pixels(apstar.read_many(files, progress=False))
     model = cannon.train(catalog.attach(continuum.normalize(raw), giants))
     model.save(tmp_path / "model.nc")
+    spectra = catalog.attach(continuum.normalize(raw), giants)
+    validation.calibrate(validation.cross_validate(spectra, 2), spectra.labels).save(tmp_path / "calibration.nc")
     out = tmp_path / "labels.ecsv"
     chosen = [str(files[0]), str(real_spectra["giant"]), "--model", str(tmp_path / "model.nc"), "--out"]
-    assert main(["label", *chosen, str(out)]) == 0
+    with pytest.warns(inference.UncalibratedErrorWarning, match="formal"):
+        assert main(["label", *chosen, str(out)]) == 0
     assert capsys.readouterr().out.startswith("2 stars, ")
     table = QTable.read(out)
     assert list(table["star"]) == [giants["APOGEE_ID"][0], "2M17335483-2753043"]
     assert str(table["teff"].unit) == "K"
     assert abs(table["teff"][0].value - giants["TEFF"][0]) < 300
     assert np.all(table["sigma_teff"].value > 0)
+    formal = table["sigma_teff"][0]
+    capsys.readouterr()
+    assert main(["label", *chosen, str(out), "--calibration", str(tmp_path / "calibration.nc")]) == 0
+    assert QTable.read(out)["sigma_teff"][0] > 2 * formal
     assert main(["label", *chosen, "labels.txt"]) == 2
 
 

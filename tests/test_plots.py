@@ -81,3 +81,58 @@ def test_plotting_leaves_the_users_style_alone():
     before = dict(matplotlib.rcParams)
     plots.kiel(labels_of(5), {"MIST": isochrones.mist(6, 0.0)})
     assert dict(matplotlib.rcParams) == before
+
+
+def test_an_odd_star_is_shown_whole_and_enlarged_where_it_is_worst():
+    wavelength = np.linspace(15200, 16400, 4000)
+    chip = np.where(wavelength < 15835, "blue", "green")
+    model = np.ones(4000)
+    flux = model - 0.2 * np.exp(-0.5 * ((wavelength - 16000) / 2) ** 2)
+    flux[:30] = np.nan
+    figure = plots.odd_star(wavelength, chip, flux, model, "a verdict", explained=flux)
+    blue, green, zoom = figure.axes
+    assert blue.get_title(loc="left") == "a verdict"
+    assert blue.get_xlim()[1] < 15836 < green.get_xlim()[1]
+    low, high = zoom.get_xlim()
+    assert low < 16000 < high
+    assert high - low < 100
+    np.testing.assert_allclose(np.nanmin(zoom.lines[2].get_ydata()), 0.3 - 0.2, atol=0.01)  # the residual
+    assert len(figure.legends[0].get_texts()) == 4
+
+
+def test_ranks_stand_on_the_band_of_uniform_ones():
+    ranks = xr.DataArray(np.arange(1000).reshape(200, 5) % 100, dims=("star", "label"), coords={"label": label_names()})
+    figure = plots.rank_histograms({"formal": ranks, "calibrated": ranks}, 99)
+    assert len(figure.axes) == 10
+    assert figure.axes[5].get_ylabel().startswith("calibrated")
+    band = figure.axes[0].patches[0]
+    # 200 stars in 10 bins: 20, and 2 sigma of a binomial
+    assert band.get_y() < 20 < band.get_y() + band.get_height()
+    assert band.get_height() == pytest.approx(4 * np.sqrt(200 * 0.1 * 0.9), rel=0.15)
+
+
+def test_pulls_beyond_the_axis_are_counted_at_its_ends():
+    far = np.full((50, 5), 40.0)
+    axes = plots.pulls(far, np.zeros((50, 5)), label_names()).axes
+    formal = axes[0].patches[0].get_xy()
+    assert formal[formal[:, 1] > 0, 0].min() == pytest.approx(4.75)
+    assert "residual / error" in axes[0].get_xlabel()
+
+
+def test_predicted_spectra_make_a_band_around_the_observed_one():
+    wavelength = np.linspace(15700, 15800, 300)
+    drawn = 1 + np.random.default_rng(5).normal(0, 0.02, (400, 300))
+    top, bottom = plots.predictive(wavelength, np.ones(300), drawn, (15720, 15780)).axes
+    x, y = bottom.collections[0].get_paths()[0].vertices.T
+    assert (x.min(), x.max()) == pytest.approx((15720, 15780), abs=1)
+    assert y.max() == pytest.approx(0.04, rel=0.3)
+    assert "[$" in bottom.get_xlabel()
+    assert top.get_xlim() == (15720, 15780)
+
+
+def test_shared_residuals_have_a_panel_a_group():
+    wavelength = np.linspace(15700, 16000, 300)
+    chip = np.where(wavelength < 15835, "blue", "green")
+    figure = plots.shared_residual(wavelength, chip, {"double": np.sin(wavelength), "labels": np.zeros(300) + 0.01})
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["double", "labels"]
+    assert np.isnan(figure.axes[0].lines[0].get_ydata()).sum() == 1  # the seam of the chips

@@ -152,6 +152,63 @@ def test_draws_carry_what_they_were_made_from(cut, tmp_path):
     np.testing.assert_array_equal(read.constant_data.best, fit.labels[0])
 
 
+def test_nuisance_terms_are_integrated_out_exactly(linear):
+    """Against an explicit integral: extra noise on a grid of k, slop as a covariance of the pixels."""
+    model, spectrum = linear
+    rng = np.random.default_rng(9)
+    slow = 0.015 * np.cos(np.linspace(0, 3, PIXELS.size)) + 0.02 * rng.normal(size=PIXELS.size)
+    off = spectrum.assign(flux=spectrum.flux + slow)
+    idata = posterior.sample(model, off, nuisance=True, **WIDE)
+    assert posterior.problems(idata) == []
+    assert idata.attrs["nuisance"] == 1
+    draws = idata.posterior.labels.values.reshape(-1, 3)[::40]
+
+    weight = 1.0 / (1.0 / off.ivar.values[0] + model.s2.values)
+    position = np.linspace(-1.0, 1.0, PIXELS.size)
+    start = idata.constant_data.best.values
+    shapes = np.stack([np.ones_like(position), position, 2 * position**2 - 1]) * model.predict(start).values
+    covariance = np.diag(1.0 / weight) + 0.01**2 * shapes.T @ shapes
+    inverse = np.linalg.inv(covariance)
+    prior = np.array([WIDE[name] for name in model.labels])
+    residual = off.flux.values[0] - model.predict(draws).values
+    chi2 = np.einsum("np,pq,nq->n", residual, inverse, residual)
+    log_k = np.linspace(-1.5, 2.5, 4000)
+    integrand = -PIXELS.size * log_k - 0.5 * chi2[:, None] * np.exp(-2.0 * log_k)
+    top = integrand.max(axis=1)
+    log_likelihood = top + np.log(np.exp(integrand - top[:, None]).sum(axis=1))
+    share = (draws - prior[:, 2]) / (prior[:, 3] - prior[:, 2])
+    log_prior = -0.5 * (((draws - prior[:, 0]) / prior[:, 1]) ** 2).sum(axis=1)
+    expected = log_likelihood + log_prior + np.log(share * (1 - share)).sum(axis=1)
+    difference = idata.sample_stats.logp.values.ravel()[::40] - expected
+    np.testing.assert_allclose(difference, difference[0], atol=1e-6)
+    assert expected.std() > 0.5  # or the comparison would say nothing
+
+
+def test_nuisance_terms_widen_the_posterior_of_a_spectrum_that_does_not_fit(linear):
+    model, spectrum = linear
+    off = spectrum.assign(flux=spectrum.flux + 0.03 * np.random.default_rng(10).normal(size=PIXELS.size))
+    formal, honest = (posterior.summary(posterior.sample(model, off, nuisance=n, **WIDE))["sd"] for n in (False, True))
+    assert (honest > 2.0 * formal).all()
+    # three times the noise: residuals of 0.03 on errors of 0.01, and little is lost to the slop
+    assert (honest < 8.0 * formal).all()
+
+
+def test_predicted_spectra_are_as_far_from_the_model_as_the_observed_one(linear):
+    model, spectrum = linear
+    hidden = spectrum.assign(ivar=spectrum.ivar.where(spectrum.wavelength > PIXELS[4], 0.0))
+    draws = np.tile(model.label_mean.values + 0.5 * model.label_scale.values, (4000, 1))
+    drawn = posterior.predictive(model, hidden, draws)
+    sd = np.sqrt(NOISE**2 + model.s2.values)
+    assert np.isnan(drawn.flux[:, :5]).all()
+    np.testing.assert_allclose(drawn.flux.mean("draw")[5:], model.predict(draws[0])[5:], atol=5 * NOISE / 60)
+    np.testing.assert_allclose(drawn.flux.std("draw")[5:], sd[5:], rtol=0.06)
+    n = PIXELS.size - 5
+    assert float(drawn.chi2_drawn.mean()) == pytest.approx(n, abs=5 * np.sqrt(2 * n / 4000))
+    assert 0.001 < float((drawn.chi2_drawn > drawn.chi2).mean()) < 0.999
+    spoilt = hidden.assign(flux=hidden.flux + 3 * NOISE)
+    assert (posterior.predictive(model, spoilt, draws).chi2_drawn > drawn.chi2 * 3).sum() == 0
+
+
 def made_up(labels, diverging=0, fit_flag=0):
     labels = np.asarray(labels)
     diverge = np.zeros(labels.shape[:2], dtype=bool)

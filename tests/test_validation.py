@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
 import xarray as xr
-from astropy.table import Table
 from twins import drawn_survey
 
-from lab2 import cannon, catalog, inference, validation
+from lab2 import cannon, validation
 from lab2.inference import FLAGS, fit_labels
 from lab2.labels import label_names
 from lab2.spectra import from_arrays
-from lab2.validation import cross_validate, diagnose, robust_scatter, split, statistics
+from lab2.validation import cross_validate, robust_scatter, split, statistics
 
 
 def survey(n_stars, seed=91, fields=("M67", "N6791", "060+00"), names=None):
@@ -199,6 +198,39 @@ def test_folds_that_leave_nobody_to_train_on(spectra):
         cross_validate(one_field, "field")
 
 
+@pytest.mark.parametrize("folds", ["field", 2])
+def test_a_star_with_two_rows_is_never_trained_on_where_it_is_left_out(spectra, folds, monkeypatch):
+    # the last star of field a is also the first of field b
+    names = [*spectra.star.values[:30], spectra.star.values[29], *spectra.star.values[31:]]
+    twice = spectra.assign_coords(star=names)
+    trained, train = [], cannon.train
+    monkeypatch.setattr(cannon, "train", lambda some, **kwargs: trained.append(some) or train(some, **kwargs))
+    fits = cross_validate(twice, folds)
+    assert fits.sizes["star"] == 90
+    for fold, used in zip(np.unique(fits.fold), trained, strict=True):
+        assert not set(used.star.values) & set(fits.star.values[fits.fold == fold])
+
+
+def test_some_stars_are_fitted_and_never_trained_on(spectra):
+    group = xr.DataArray(np.arange(90) % 3, dims="star")
+    allowed = np.arange(90) % 7 != 0
+    fits = cross_validate(spectra, group, train_on=allowed)
+    for fold in range(3):
+        inside = group.values == fold
+        expected = fit_labels(cannon.train(spectra.isel(star=~inside & allowed)), spectra.isel(star=inside))
+        np.testing.assert_allclose(fits.labels[inside], expected.labels, rtol=1e-9)
+    with pytest.raises(ValueError, match="train_on must say of each of 90 stars"):
+        cross_validate(spectra, group, train_on=allowed[:5])
+    with pytest.raises(ValueError, match="trains on all others"):
+        cross_validate(spectra, "star", train_on=allowed)
+
+
+def test_leaving_out_one_row_of_a_star_with_two_is_refused(spectra):
+    names = [*spectra.star.values[:89], spectra.star.values[0]]
+    with pytest.raises(ValueError, match="a star has more than one row"):
+        cross_validate(spectra.assign_coords(star=names), "star")
+
+
 def test_folds_of_other_stars(spectra):
     with pytest.raises(ValueError, match="89 groups for 90 stars"):
         cross_validate(spectra, xr.DataArray(np.arange(89) % 2, dims="star"))
@@ -268,124 +300,28 @@ def test_statistics_matches_labels_by_name():
     np.testing.assert_allclose(table["bias"], [0.5, 0.5])
 
 
-# --- diagnosis ----------------------------------------------------------------------------------------------
+# --- trends -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def suspects():
-    """Thirty stars, the first of them wrong in one label by 30 scatters: fits, spectra and catalogue rows."""
-    n = 30
-    rng = np.random.default_rng(97)
-    labels = rng.normal(size=(n, 2))
-    star = [f"star {k}" for k in range(n)]
-    found = labels + rng.normal(0, 0.1, (n, 2))
-    found[0, 1] += 3.0
-    fits = xr.Dataset(
-        {
-            "labels": (("star", "label"), found),
-            "reduced_chi2": ("star", np.full(n, 1.0)),
-            "n_pixels": ("star", np.full(n, 100)),
-            "n_minima": ("star", np.ones(n, dtype=int)),
-            "distance": ("star", np.full(n, 0.5)),
-            "flag": ("star", np.zeros(n, dtype=int)),
-        },
-        coords={"star": star, "label": ["teff", "logg"]},
-    )
-    spectra = xr.Dataset({"labels": (("star", "label"), labels)}, coords={"star": star, "label": ["teff", "logg"]})
-    rows = Table(
-        {
-            "APOGEE_ID": star,
-            "STARFLAG": np.zeros(n, int),
-            "ASPCAPFLAG": np.zeros(n, int),
-            "VSCATTER": [0.1] * n,
-        }
-    )
-    return fits, spectra, rows
+def test_a_planted_trend_is_found_with_its_error_and_outliers_have_no_say():
+    rng = np.random.default_rng(99)
+    n = 1500
+    x = rng.uniform(0, 3, n)
+    residual = np.column_stack([rng.normal(0, 2.0, n), 0.5 * x + rng.normal(0, 0.3, n)])
+    residual[:20] += np.array([500.0, 40.0]) * x[:20, None]
+    table = validation.trends(fitted(residual), fitted(np.zeros((n, 2))).labels, {"x": x, "noise": rng.normal(size=n)})
+    assert table["per"].tolist() == ["x", "x", "noise", "noise"]
+    assert table["label"].tolist() == ["a", "b", "a", "b"]
+    expected = np.array([0.0, 0.5, 0.0, 0.0])
+    assert (np.abs(table["slope"] - expected) < 4 * table["slope_error"]).all()
+    # of a straight line through n points: sigma / (sqrt(n) std(x))
+    np.testing.assert_allclose(table["slope_error"][:2], np.array([2.0, 0.3]) / np.sqrt(n) / x.std(), rtol=0.15)
 
 
-STAR_BIT = {name: 1 << bit for bit, name in catalog.STARFLAG.items()}
-ASPCAP_BIT = {name: 1 << bit for bit, name in catalog.ASPCAPFLAG.items()}
-
-
-@pytest.mark.parametrize(
-    ("evidence", "verdict"),
-    [
-        ({}, "unexplained"),
-        ({"flag": FLAGS["NOT_CONVERGED"]}, "no fit"),
-        ({"flag": FLAGS["NO_DATA"], "n_pixels": 0}, "no fit"),
-        ({"flag": FLAGS["BAD_CONTINUUM"]}, "continuum not determined"),
-        ({"flag": FLAGS["MULTIPLE_MINIMA"], "n_minima": 2}, "two minima compete"),
-        ({"ASPCAPFLAG": ASPCAP_BIT["STAR_BAD"]}, "catalogue flags its own labels as bad"),
-        ({"STARFLAG": STAR_BIT["PERSIST_HIGH"]}, "persistence in the detector"),
-        ({"STARFLAG": STAR_BIT["MULTIPLE_SUSPECT"]}, "binary, rotation or velocity, flagged"),
-        ({"STARFLAG": STAR_BIT["SUSPECT_BROAD_LINES"]}, "binary, rotation or velocity, flagged"),
-        ({"VSCATTER": 5.0}, "velocity varies: a binary"),
-        ({"flag": FLAGS["POOR_FIT"], "reduced_chi2": 9.0}, "no giant of the model looks like this spectrum"),
-        ({"flag": FLAGS["OUTSIDE_TRAINING"], "distance": 1.4}, "outside the training set"),
-        ({"n_pixels": 60}, "few good pixels"),
-        ({"ASPCAPFLAG": ASPCAP_BIT["TEFF_WARN"]}, "catalogue warns of its labels"),
-        # the surer evidence goes first
-        ({"flag": FLAGS["POOR_FIT"], "STARFLAG": STAR_BIT["PERSIST_HIGH"]}, "persistence in the detector"),
-        ({"flag": FLAGS["POOR_FIT"] + FLAGS["MULTIPLE_MINIMA"]}, "two minima compete"),
-        # these say nothing about labels
-        ({"STARFLAG": STAR_BIT["BRIGHT_NEIGHBOR"]}, "unexplained"),
-    ],
-)
-def test_verdict_on_planted_evidence(suspects, evidence, verdict):
-    fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2].copy()
-    for name, value in evidence.items():
-        if name in rows.colnames:
-            rows[name][:2] = value
-        else:
-            fits[name][:2] = value
-    table = diagnose(fits, spectra, rows)
-    assert table["star"].tolist() == fits.star.values.tolist()
-    assert table["verdict"][0] == verdict
-    assert table["label"][0] == "logg"
-    assert table["deviation"][0] > 15
-    assert (table["verdict"][1:] == "").all()  # star 1 has the same evidence, but its labels are fine
-
-
-def test_diagnosis_tells_what_is_known(suspects):
-    fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2].copy()
-    fits["flag"][0], fits["n_pixels"][0], fits["reduced_chi2"][0] = FLAGS["POOR_FIT"], 75, 2.5
-    rows["STARFLAG"][0], rows["ASPCAPFLAG"][0] = STAR_BIT["LOW_SNR"], -(2**31)
-    row = diagnose(fits, spectra, rows)[0]
-    assert (row["fit_flags"], row["starflag"], row["aspcapflag"]) == (
-        "POOR_FIT",
-        "LOW_SNR",
-        "NO_ASPCAP_RESULT",
-    )
-    assert row["masked"] == pytest.approx(0.25)
-    assert row["reduced_chi2"] == 2.5
-    assert (row["distance"], row["vscatter"], row["n_minima"]) == (0.5, 0.1, 1)
-
-
-def test_star_without_a_fit_is_diagnosed(suspects):
-    fits, spectra, rows = suspects[0].copy(deep=True), suspects[1], suspects[2]
-    fits["labels"][7], fits["reduced_chi2"][7], fits["distance"][7] = np.nan, np.nan, np.nan
-    fits["flag"][7], fits["n_pixels"][7] = FLAGS["NO_DATA"], 0
-    table = diagnose(fits, spectra, rows)
-    assert table["verdict"][7] == "no fit"
-    assert np.isinf(table["deviation"][7])
-    assert (table["verdict"] != "").sum() == 2
-
-
-def test_diagnosis_refuses_other_stars(suspects):
-    fits, spectra, rows = suspects
-    for wrong in ((fits[{"star": slice(None, None, -1)}], spectra, rows), (fits, spectra, rows[::-1])):
-        with pytest.raises(ValueError, match="not of the same stars in the same order"):
-            diagnose(*wrong)
-
-
-def test_diagnosis_of_a_real_fit(spectra):
-    fits = cross_validate(spectra, 3)
-    n = spectra.sizes["star"]
-    rows = Table({"APOGEE_ID": spectra.star.values, "VSCATTER": np.zeros(n)})
-    rows["STARFLAG"], rows["ASPCAPFLAG"] = np.zeros(n, int), np.zeros(n, int)
-    table = diagnose(fits, spectra, rows)
-    assert (table["verdict"] == "").mean() > 0.9
-    assert table["fit_flags"].tolist() == [inference.flag_words(flag) for flag in fits.flag.values]
+def test_a_trend_needs_stars():
+    fits = fitted(np.random.default_rng(90).normal(size=(12, 2)))
+    with pytest.raises(ValueError, match="only 5 stars have x and a"):
+        validation.trends(fits, fitted(np.zeros((12, 2))).labels, {"x": [1.0, 2, 3, 4, 5, *[np.nan] * 7]})
 
 
 # --- twins --------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from lab2.plots.spectra import (
     star_sheet,
     velocity_year,
 )
+from lab2.plots.trust import odd_star, predictive, pulls, rank_histograms, shared_residual
 
 __all__ = [
     "corner",
@@ -23,11 +24,16 @@ __all__ = [
     "masked_fraction",
     "model_overlay",
     "normalization",
+    "odd_star",
     "pixel_likelihood",
+    "predictive",
+    "pulls",
+    "rank_histograms",
     "raw_spectra",
     "scatter_spectrum",
     "selection",
     "sequence",
+    "shared_residual",
     "star_sheet",
     "velocity_year",
 ]

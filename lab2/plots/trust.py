@@ -1,0 +1,186 @@
+"""Figures of how far the results can be trusted: odd stars, pulls, ranks, predicted spectra."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import binom, norm
+
+from lab2.plots.style import (
+    BLACK,
+    BLUE,
+    ORANGE,
+    SKY,
+    VERMILION,
+    WAVELENGTH_AXIS,
+    WIDTH,
+    axis_text,
+    spectrum_line,
+    styled,
+)
+
+__all__ = ["odd_star", "predictive", "pulls", "rank_histograms", "shared_residual"]
+
+_ZOOM = 90.0  # Angstrom
+
+
+@styled
+def odd_star(wavelength, chip, flux, model, title, explained=None):
+    """One star on a page: its spectrum and best model on each chip, the residual below, and the worst part enlarged.
+
+    Parameters
+    ----------
+    wavelength, chip, flux, model : array_like, shape (n_pixels,)
+        NaN where there is no data or no model.
+    title : str
+    explained : array_like, shape (n_pixels,), optional
+        The spectrum that the verdict describes, such as that of two stars; drawn in the enlarged part.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    residual = flux - model
+    chips = list(dict.fromkeys(chip[np.isfinite(residual)]))
+    figure, axes = plt.subplots(len(chips) + 1, 1, figsize=(WIDTH, 1.0 + 1.55 * (len(chips) + 1)))
+    for ax, name in zip(axes, chips, strict=False):
+        here = (chip == name) & np.isfinite(residual)
+        shown = slice(*(np.flatnonzero(here)[[0, -1]] + [0, 1]))
+        spectrum_line(ax, wavelength[shown], flux[shown], color="0.4", lw=0.5)
+        spectrum_line(ax, wavelength[shown], model[shown], color=VERMILION, lw=0.5)
+        spectrum_line(ax, wavelength[shown], residual[shown] + 0.3, color=BLUE, lw=0.5)
+        ax.axhline(0.3, color="0.6", lw=0.5)
+        ax.set(xlim=(wavelength[shown][0], wavelength[shown][-1]), ylim=(0.1, 1.25))
+    worst = _worst_window(wavelength, residual)
+    zoom = axes[-1]
+    spectrum_line(zoom, wavelength[worst], flux[worst], color="0.4", lw=1.1, label="spectrum")
+    spectrum_line(zoom, wavelength[worst], model[worst], color=VERMILION, lw=1.0, label="best fit")
+    spectrum_line(zoom, wavelength[worst], residual[worst] + 0.3, color=BLUE, lw=0.8, label="residual + 0.3")
+    zoom.axhline(0.3, color="0.6", lw=0.5)
+    if explained is not None:
+        spectrum_line(
+            zoom, wavelength[worst], explained[worst], color=BLACK, lw=0.9, ls="--", label="as the verdict says"
+        )
+    zoom.set(xlim=(wavelength[worst][0], wavelength[worst][-1]), ylim=(0.1, 1.25), xlabel=WAVELENGTH_AXIS)
+    axes[0].set_title(title, loc="left")
+    figure.legend(*zoom.get_legend_handles_labels(), ncols=4, loc="outside lower center")
+    figure.supylabel("normalised flux", fontsize=9)
+    return figure
+
+
+@styled
+def pulls(before, after, names):
+    """Distributions of residual over error, before and after the errors were calibrated, with the normal one.
+
+    Parameters
+    ----------
+    before, after : array_like, shape (n_stars, n_labels)
+    names : sequence of str
+        Names of the labels.
+    """
+    figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 1.9), sharey=True)
+    bins = np.linspace(-5, 5, 41)
+    x = np.linspace(-5, 5, 201)
+    for ax, name, formal, calibrated in zip(axes, names, np.transpose(before), np.transpose(after), strict=True):
+        # what lies beyond the ends is counted in the last bins
+        for values, style in ((formal, {"color": ORANGE, "alpha": 0.7}), (calibrated, {"color": BLUE, "alpha": 0.7})):
+            ax.hist(np.clip(values, -4.99, 4.99), bins, density=True, histtype="stepfilled", lw=0, **style)
+        ax.plot(x, norm.pdf(x), color=BLACK, lw=0.9)
+        ax.set(xlabel=f"{axis_text(name).split(' [')[0]}: residual / error", xlim=(-5, 5), ylim=(0, 0.8))
+        ax.xaxis.label.set_size(7)
+    axes[0].set_ylabel("density")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colour, alpha=0.7) for colour in (ORANGE, BLUE)]
+    handles.append(plt.Line2D([], [], color=BLACK))
+    figure.legend(handles, ["formal", "calibrated", "standard normal"], ncols=3, loc="outside upper center")
+    return figure
+
+
+@styled
+def rank_histograms(sets, draws, bins=10):
+    """Histograms of the ranks of true labels, with the band in which 95 % of uniform ones would lie.
+
+    Parameters
+    ----------
+    sets : dict of str to xarray.DataArray
+        Row title to ranks (star, label), each 0 to `draws`, as from `lab2.validation.ranks`.
+    draws : int
+    bins : int
+        A divisor of draws + 1.
+    """
+    names = next(iter(sets.values())).label.values
+    figure, axes = plt.subplots(
+        len(sets), len(names), figsize=(WIDTH, 0.6 + 1.5 * len(sets)), sharex=True, sharey="row", squeeze=False
+    )
+    edges = np.linspace(0, draws + 1, bins + 1)
+    for row, (text, ranks) in zip(axes, sets.items(), strict=True):
+        low, high = binom.ppf([0.025, 0.975], ranks.sizes["star"], 1 / bins)
+        for ax, name in zip(row, names, strict=True):
+            ax.axhspan(low, high, color=SKY, alpha=0.4, lw=0)
+            ax.hist(ranks.sel(label=name), edges, histtype="step", color=BLUE)
+            ax.set(xlim=(0, draws + 1))
+            ax.tick_params(which="minor", bottom=False, top=False)
+        row[0].set_ylabel(f"{text}\nstars")
+    for ax, name in zip(axes[0], names, strict=True):
+        ax.set_title(axis_text(name).split(" [")[0])
+    figure.supxlabel(f"rank of the true label among {draws} draws", fontsize=9)
+    return figure
+
+
+@styled
+def predictive(wavelength, flux, drawn, window):
+    """An observed spectrum on the band in which the posterior expects it.
+
+    Parameters
+    ----------
+    wavelength, flux : array_like, shape (n_pixels,)
+        NaN where there is no data.
+    drawn : array_like, shape (n_draws, n_pixels)
+        Spectra drawn from the posterior, with noise.
+    window : tuple of float
+        [Angstrom].
+    """
+    here = (wavelength >= window[0]) & (wavelength <= window[1])
+    x, shown = wavelength[here], np.asarray(drawn)[:, here]
+    low, middle, high = np.percentile(shown, [2.5, 50, 97.5], axis=0)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.4), sharex=True, height_ratios=[2.2, 1])
+    for ax, level in ((top, 0.0), (bottom, middle)):
+        ax.fill_between(x, low - level, high - level, color=SKY, alpha=0.6, lw=0, label="95 % of the predicted spectra")
+        ax.plot(x, flux[here] - level, ".", color="0.2", ms=2.5, label="observed")
+    top.set(ylabel="normalised flux", ylim=(np.nanmin(low) - 0.15, None))
+    top.legend(loc="lower right", ncols=2)
+    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="less the median", xlim=window)
+    return figure
+
+
+@styled
+def shared_residual(wavelength, chip, residuals):
+    """Mean residual spectra of groups of stars, one panel a group.
+
+    Parameters
+    ----------
+    wavelength, chip : array_like, shape (n_pixels,)
+    residuals : dict of str to array_like, shape (n_pixels,)
+        Panel title to the mean residual; NaN where there is none.
+    """
+    figure, axes = plt.subplots(
+        len(residuals), 1, figsize=(WIDTH, 0.8 + 1.15 * len(residuals)), sharex=True, squeeze=False
+    )
+    for ax, (title, residual) in zip(axes[:, 0], residuals.items(), strict=True):
+        spectrum_line(ax, wavelength, residual, chip, color=BLUE, lw=0.5)
+        ax.axhline(0, color="0.6", lw=0.5)
+        half = 1.1 * np.nanpercentile(np.abs(residual), 99.8)
+        ax.set(ylim=(-half, half))
+        ax.set_title(title, loc="left", fontsize=8)
+    axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
+    figure.supylabel("mean residual in normalised flux", fontsize=9)
+    return figure
+
+
+def _worst_window(wavelength, residual):
+    """Pixels of the stretch of `_ZOOM` Angstrom with the largest mean square residual."""
+    square = np.nan_to_num(residual) ** 2
+    total, seen = np.r_[0, np.cumsum(square)], np.r_[0, np.cumsum(np.isfinite(residual))]
+    end = np.searchsorted(wavelength, wavelength + _ZOOM)
+    start = np.flatnonzero(end < len(wavelength))
+    share = (seen[end[start]] - seen[start]) / (end[start] - start)
+    mean = (total[end[start]] - total[start]) / (end[start] - start) * (share > 0.7)  # not in a gap
+    first = start[mean.argmax()]
+    return slice(first, end[first])

@@ -1,0 +1,286 @@
+"""Errors that are true to their name: a scale and a floor for formal covariances, learned from residuals.
+
+A fit's formal covariance C knows of photon noise and of the model's scatter, pixel by pixel. What it does not know of
+(correlated pixels, abundances without a label, the continuum, the errors of the labels that it is compared with) shows
+in the residuals r of stars that were not trained on. For star n
+
+    r_n ~ (1 - q) N(b, V_n) + q N(b, w^2 V_n),    V_n = a C_n a + D_n F D_n,    D_n = exp(B x_n),
+
+with an offset b, the median residual of each label; a diagonal matrix a of scales, one a label, that keeps the formal
+correlations; and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show.
+What makes the floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width
+may change with the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second,
+broad component takes the outliers (Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust,
+but its scale is not the width of an interval that holds 68 % of the ordinary stars, and that is what an error is to
+mean.
+"""
+
+from dataclasses import dataclass
+from importlib import metadata
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from lab2 import storage
+from lab2.validation.residuals import paired_residuals, robust_scatter
+
+__all__ = ["Calibration", "calibrate"]
+
+_FORMAT, _FORMAT_VERSION = "lab2 calibration", 1
+# Outliers are at least so many times as wide as the calibrated errors, or the broad component would share the ordinary
+# stars with the narrow one. In five labels, with 3 and a few per cent of outliers, a star is more probably an outlier
+# than not where chi^2 exceeds about 20: that happens to 1 of 1000 ordinary stars.
+_LEAST_WIDTH, _MOST_WIDTH = 3.0, 100.0
+_STARS_PER_PARAMETER = 2
+# Prior standard deviation of a slope: the floor may change by so much for a step of one standard deviation of a label.
+# Labels are kept within three of them, since an exponential must not be extrapolated.
+_SLOPE, _FARTHEST = 0.3, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns fits into calibrated ones.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        ``offset`` (label), which is taken off the labels; ``scale`` (label), by which formal errors are multiplied;
+        ``floor`` (label, label_2), the covariance added then to a star of mean labels, in the labels' units; ``slope``
+        (label, label_2), the change of the logarithm of a label's floor error with each scaled label; ``label_mean``
+        and ``label_scale`` (label), which scale them; ``outliers``, the fraction q, and ``outlier_width``, w;
+        attributes n_stars and versions.
+    """
+
+    dataset: xr.Dataset
+
+    @property
+    def floor_errors(self) -> xr.DataArray:
+        """Standard deviations of the floor (label), of a star of mean labels."""
+        return np.sqrt(xr.DataArray(np.diag(self.dataset.floor), dims="label", coords={"label": self.dataset.label}))
+
+    def covariance(self, formal, labels) -> np.ndarray:
+        """Calibrated covariances.
+
+        Parameters
+        ----------
+        formal : array_like, shape (..., n_labels, n_labels)
+        labels : array_like, shape (..., n_labels)
+            Fitted, in this calibration's order.
+        """
+        scale = self.dataset.scale.values
+        return np.asarray(formal) * np.outer(scale, scale) + self._floor(labels)
+
+    def _floor(self, labels):
+        x = _scaled(labels, self.dataset.label_mean.values, self.dataset.label_scale.values)
+        width = np.exp(x @ self.dataset.slope.values.T)
+        return self.dataset.floor.values * width[..., :, None] * width[..., None, :]
+
+    def apply(self, fits) -> xr.Dataset:
+        """Fits with calibrated labels and covariances.
+
+        Parameters
+        ----------
+        fits : xarray.Dataset
+            As from `lab2.inference.fit_labels`.
+
+        Returns
+        -------
+        xarray.Dataset
+            The same with ``covariance`` calibrated, the formal one as ``formal_covariance``, the offset taken off
+            ``labels``, and the attribute ``calibrated``, how many stars it was learned from.
+
+        Raises
+        ------
+        ValueError
+            If the fits are calibrated already, or their labels are others.
+        """
+        if "calibrated" in fits.attrs:
+            raise ValueError("these fits are calibrated already: a second time would widen their errors again")
+        self._check_labels(fits)
+        return fits.assign(
+            labels=fits.labels - self.dataset.offset.values,
+            covariance=fits.covariance.copy(data=self.covariance(fits.covariance.values, fits.labels.values)),
+            formal_covariance=fits.covariance,
+        ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
+
+    def widen(self, draws, seed=128) -> np.ndarray:
+        """Draws from a posterior, less the offset, made as wide as the calibrated covariance.
+
+        Parameters
+        ----------
+        draws : array_like, shape (n_draws, n_labels)
+            Labels in this calibration's order.
+        seed : int
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_draws, n_labels)
+            The distance of each draw from their mean times the scale, plus a draw from the floor: the shape of the
+            posterior stays, and its covariance becomes the calibrated one.
+        """
+        draws = np.asarray(draws, dtype=float)
+        mean = draws.mean(axis=0)
+        rng = np.random.default_rng(seed)
+        floor = rng.multivariate_normal(np.zeros(len(mean)), self._floor(mean), len(draws), method="eigh")
+        return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + floor
+
+    def outlier_probability(self, fits, truth) -> np.ndarray:
+        """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no truth.
+
+        Parameters
+        ----------
+        fits : xarray.Dataset
+            As from `lab2.inference.fit_labels`, not calibrated.
+        truth : xarray.DataArray
+            (star, label), of the same stars in the same order.
+        """
+        self._check_labels(fits)
+        residual = paired_residuals(fits, truth) - self.dataset.offset.values
+        good = np.isfinite(residual).all(axis=1)
+        probability = np.ones(len(residual))
+        q, width = float(self.dataset.outliers), float(self.dataset.outlier_width)
+        broad, both, *_ = _densities(
+            residual[good], self.covariance(fits.covariance.values[good], fits.labels.values[good]), q, width
+        )
+        probability[good] = np.exp(broad - both)
+        return probability
+
+    def save(self, path):
+        """Write the calibration as netCDF; the file appears whole or not at all."""
+        storage.save(self.dataset, path, _FORMAT, _FORMAT_VERSION)
+
+    @classmethod
+    def load(cls, path) -> "Calibration":
+        """Read a calibration that `save` wrote; raises as `lab2.storage.load` does."""
+        return cls(storage.load(path, _FORMAT, _FORMAT_VERSION))
+
+    def _check_labels(self, fits):
+        ours, theirs = list(self.dataset.label.values), list(fits.label.values)
+        if ours != theirs:
+            raise ValueError(f"the calibration is of the labels {ours}, the fits are of {theirs}")
+
+
+def calibrate(fits, truth) -> Calibration:
+    """Learn the offset of the labels and, by maximum likelihood, the scale and floor of their errors from residuals.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        Of stars that their model was not trained on, as from `lab2.validation.cross_validate`; not calibrated.
+    truth : xarray.DataArray
+        (star, label), of the same stars in the same order. Where these are the catalogue's labels, its errors count as
+        the fit's: the calibrated error is then that of predicting the catalogue, an upper limit to the fit's own.
+
+    Returns
+    -------
+    Calibration
+
+    Raises
+    ------
+    ValueError
+        If the stars differ, the fits are calibrated already, or too few stars have both.
+
+    Notes
+    -----
+    Only an offset that all stars share is taken off. A bias that changes with the labels counts as error, in the floor:
+    a line fitted to the residuals would draw the rarest stars towards the mean of the sample.
+    """
+    if "calibrated" in fits.attrs:
+        raise ValueError("these fits are calibrated already; give them with their formal covariances")
+    residual = paired_residuals(fits, truth)
+    good = np.isfinite(residual).all(axis=1)
+    n_labels = residual.shape[1]
+    lower = np.tril_indices(n_labels)
+    n_parameters = n_labels + len(lower[0]) + 2
+    if good.sum() < _STARS_PER_PARAMETER * n_parameters:
+        raise ValueError(
+            f"{good.sum()} stars with fit and truth are too few for {n_parameters} parameters: "
+            f"give at least {_STARS_PER_PARAMETER * n_parameters}"
+        )
+    residual, formal = residual[good], fits.covariance.values[good]
+    unit = robust_scatter(residual)  # all quantities of order unity
+    offset = np.median(residual, axis=0)
+    residual, formal = (residual - offset) / unit, formal / np.outer(unit, unit)
+    labels = fits.labels.values[good]
+    mean, spread = labels.mean(axis=0), labels.std(axis=0)
+    x = _scaled(labels, mean, spread)
+
+    def objective(parameters):
+        scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
+        width = np.exp(x @ slope.T)
+        added = factor @ factor.T * width[:, :, None] * width[:, None, :]
+        broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
+        weight = np.exp(broad - both)
+        # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
+        share = 1.0 - weight + weight / outlier_width**2
+        by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
+        by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
+        by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
+        by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
+        chi2 = np.einsum("nk,nk->n", along, residual)
+        by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
+        gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
+        value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
+        return -value / len(residual), -np.concatenate(gradient) / len(residual)
+
+    formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
+    flat = np.zeros(n_labels**2)
+    start = [
+        *np.log(0.7 / formal_scatter),
+        *(0.7 * np.eye(n_labels))[lower],
+        *flat,
+        np.log(0.02 / 0.98),
+        np.log(5.0),
+    ]
+    # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
+    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
+    bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
+    best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
+    if not best.success:
+        raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
+    scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
+    names, both = [str(name) for name in fits.label.values], ("label", "label_2")
+    dataset = xr.Dataset(
+        {
+            "offset": ("label", offset),
+            "scale": ("label", scale),
+            "floor": (both, factor @ factor.T * np.outer(unit, unit)),
+            "slope": (both, slope),
+            "label_mean": ("label", mean),
+            "label_scale": ("label", spread),
+            "outliers": q,
+            "outlier_width": outlier_width,
+        },
+        coords={"label": names, "label_2": names},
+        attrs={"n_stars": int(good.sum()), "versions": f"lab2 {metadata.version('lab2')}"},
+    )
+    return Calibration(dataset)
+
+
+def _unpack(parameters, lower):
+    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers."""
+    n_labels = lower[0].max() + 1
+    parts = np.cumsum([n_labels, len(lower[0]), n_labels**2])
+    scale, factor, slope, (q, width) = np.split(parameters, parts)
+    triangle = np.zeros((n_labels, n_labels))
+    triangle[lower] = factor
+    return np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
+
+
+def _scaled(labels, mean, spread):
+    """Labels in standard deviations, kept within `_FARTHEST`."""
+    return np.clip((np.asarray(labels) - mean) / spread, -_FARTHEST, _FARTHEST)
+
+
+def _densities(residual, variance, q, width):
+    """Log densities of the residuals: of the broad component and of both, with V^-1 and V^-1 r."""
+    inverse = np.linalg.inv(variance)
+    along = np.einsum("nkl,nl->nk", inverse, residual)
+    chi2 = np.einsum("nk,nk->n", along, residual)
+    n_labels = residual.shape[1]
+    constant = -0.5 * (np.linalg.slogdet(variance)[1] + n_labels * np.log(2.0 * np.pi))
+    core = np.log1p(-q) + constant - 0.5 * chi2
+    broad = np.log(q) + constant - n_labels * np.log(width) - 0.5 * chi2 / width**2
+    return broad, np.logaddexp(core, broad), inverse, along

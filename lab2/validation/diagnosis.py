@@ -1,0 +1,209 @@
+"""A verdict on every star that is odd, from evidence: its spectrum, its fit, and what the catalogue says of it."""
+
+import numpy as np
+from astropy.table import QTable
+
+from lab2 import cannon, catalog, continuum, inference
+from lab2.blocks import map_blocks
+from lab2.validation import evidence, velocity
+from lab2.validation.calibration import calibrate
+from lab2.validation.residuals import paired_residuals, robust_scatter
+
+__all__ = ["diagnose"]
+
+# Evidence is measured in robust standard deviations of the whole survey. In a normal distribution 5 happens to no star
+# of a survey of this size; real distributions have longer tails, and then to a few in a thousand. Where a flag of the
+# catalogue points the same way the question is put to a few dozen stars only, and 3 is enough.
+_ALONE, _WITH_FLAG = 5.0, 3.0
+_PROBABLE = 0.5  # of labels to be none of the ordinary scatter
+# Flags that point to a kind of spectrum.
+_POINTERS = {
+    "velocity": ("MULTIPLE_SUSPECT", "RV_SUSPECT", "RV_COMBINATION", "RV_REJECT"),
+    "rotation": ("SUSPECT_BROAD_LINES", "ROTATION"),
+    "emission": (),
+    "veil": ("PERSIST",),
+}
+# A second spectrum with less of the light than this is not told from lines that the labels do not describe.
+_SMALLEST_SHARE = 0.04
+_BRIGHTER = 0.5  # a moved spectrum with more of the light than this is the star itself
+# Radial velocities of giants jitter by some 0.1 km/s; visits that scatter by 1 km/s are those of a binary.
+_BINARY_SCATTER = 1.0  # km/s
+_MASKED = 0.3  # fraction of pixels without information: three times the usual
+_BLOCK = 16  # stars judged at a time by one thread
+
+
+def diagnose(fits, spectra, rows) -> QTable:
+    """Find the odd stars, and say what is odd about each.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        As from `lab2.validation.cross_validate`: labels from spectra that were not trained on.
+    spectra : xarray.Dataset
+        The same stars, with ``labels`` from the catalogue.
+    rows : astropy.table.Table
+        The catalogue's rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a star. verdict, "" for an ordinary star, and kind, in one word: "no fit", "continuum", "double",
+        "shifted", "broadened", "emission", "added light", "labels" or "poor fit". The evidence: deviation (the largest
+        of the labels' distances from the catalogue, in robust standard deviations) and label (which), outlier (the
+        probability that the labels are none of the ordinary scatter), reduced_chi2, chi2_z (its logarithm in the
+        survey's robust standard deviations) and excess (where in wavelength chi^2 comes from); velocity_z, rotation_z,
+        emission_z and veil_z (in the same units); velocity [km/s] and share of the light (of a moved or second
+        spectrum), v_sin_i [km/s], veil; n_minima and delta_chi2; distance from the training set; masked (fraction of
+        pixels without information); continuum (level of the trusted pixels in the worst chip); vscatter [km/s];
+        fit_flags, starflag and aspcapflag in words.
+
+    Raises
+    ------
+    ValueError
+        If the stars of the three differ, or are too few for `lab2.validation.calibrate`.
+
+    Notes
+    -----
+    All spectra are screened by matched filters for a model trained on all of them (one odd star of hundreds hides
+    little of itself); only those that stand out by a velocity are fitted again, moved and doubled.
+    """
+    if not (list(fits.star.values) == list(spectra.star.values) == list(np.asarray(rows["APOGEE_ID"], str))):
+        raise ValueError("fits, spectra and catalogue rows are not of the same stars in the same order")
+    model = cannon.train(spectra)
+    own = inference.fit_labels(model, spectra)
+    table = _gather(fits, own, spectra, rows, model)
+
+    def judge(stars):
+        return [_judge(table[n], model, spectra.isel(star=[n]), own.labels.values[n]) for n in range(len(table))[stars]]
+
+    judged = [one for block in map_blocks(judge, len(table), _BLOCK) for one in block]
+    for name, values in zip(("kind", "verdict", "velocity", "share"), zip(*judged, strict=True), strict=True):
+        table[name] = values
+    return table
+
+
+def _gather(fits, own, spectra, rows, model):
+    """All evidence but the fits with a velocity."""
+    truth = spectra.labels
+    residual = paired_residuals(fits, truth)
+    pulls = np.abs(residual - np.nanmedian(residual, axis=0)) / robust_scatter(residual)
+    pulls = np.where(np.isfinite(pulls), pulls, np.inf)
+    found = evidence.screen(model, spectra, own)
+    chi2 = np.log(own.reduced_chi2.values)
+    table = QTable(
+        {
+            "star": fits.star.values.astype(str),
+            "deviation": pulls.max(axis=1),
+            "label": fits.label.values.astype(str)[pulls.argmax(axis=1)],
+            "outlier": calibrate(fits, truth).outlier_probability(fits, truth),
+            "reduced_chi2": own.reduced_chi2.values,
+            "chi2_z": _standardised(chi2),
+            "excess": _where_in_wavelength(evidence.excess(model, spectra, own)),
+        }
+    )
+    for kind in _POINTERS:
+        z = found[f"{kind}_z"].values
+        table[f"{kind}_z"] = _standardised(z)
+        table[f"{kind}_gain"] = np.where(z > 0, z**2, 0.0)  # of chi^2: kinds compete by it
+    for name in ("velocity", "velocity_share", "v_sin_i", "veil", "veiled_chip"):
+        table[name] = found[name].values
+    table.rename_column("velocity_share", "share")
+    table["n_minima"], table["delta_chi2"] = fits.n_minima.values, fits.delta_chi2.values
+    table["distance"] = fits.distance.values
+    table["masked"] = 1.0 - fits.n_pixels.values / fits.n_pixels.values.max()
+    table["continuum"] = _continuum_level(spectra)
+    table["vscatter"] = np.asarray(rows["VSCATTER"], dtype=float)
+    table["fit_flags"] = [inference.flag_words(flag) for flag in fits.flag.values]
+    table["starflag"] = [catalog.flag_words(flag, catalog.STARFLAG) for flag in rows["STARFLAG"]]
+    table["aspcapflag"] = [catalog.flag_words(flag, catalog.ASPCAPFLAG) for flag in rows["ASPCAPFLAG"]]
+    return table
+
+
+def _judge(row, model, spectrum, labels):
+    """Kind, verdict, velocity and share of one star; the last two of a better fit where the spectrum is moved."""
+    as_screened = row["velocity"], row["share"]
+    fit = row["fit_flags"]
+    if "NO_DATA" in fit or "NOT_CONVERGED" in fit:
+        why = "no pixels with information" if "NO_DATA" in fit else "not converged"
+        return "no fit", f"no fit: {why}", *as_screened
+    if "BAD_CONTINUUM" in fit:
+        return "continuum", "the continuum of a chip could not be determined", *as_screened
+    kinds = [kind for kind in _POINTERS if _stands_out(row, kind)]
+    kind = max(kinds, key=lambda kind: row[f"{kind}_gain"], default="")
+    # a spectrum so far off that the labels follow it looks broadened to first order: a true shift explains more
+    broad = kind == "rotation" and "velocity" in kinds
+    if broad and velocity.fit_shift(model, spectrum)["fall"] > row["rotation_gain"]:
+        kind = "velocity"
+    if kind == "velocity":
+        return _moved_or_doubled(row, model, spectrum, labels)
+    if kind == "rotation":
+        return "broadened", f"lines broadened as by v sin i of about {row['v_sin_i']:.0f} km/s", *as_screened
+    if kind == "emission":
+        return "emission", "light in the Brackett lines of hydrogen", *as_screened
+    if kind == "veil":
+        source = "persistence of the detector" if "PERSIST" in row["starflag"] else "shallow lines"
+        added = f"{100 * row['veil']:.0f} % of light added to the {row['veiled_chip']} chip"
+        return "added light", f"{added}: {source}", *as_screened
+    if row["outlier"] > _PROBABLE:
+        return "labels", _about_labels(row), *as_screened
+    if row["chi2_z"] > _ALONE:
+        return "poor fit", f"the model does not fit: {row['excess']}", *as_screened
+    return "", "", *as_screened
+
+
+def _stands_out(row, kind):
+    """Whether a matched filter found more in this star than in the rest of the survey."""
+    words = f"{row['starflag']} {row['aspcapflag']}"
+    threshold = _WITH_FLAG if any(pointer in words for pointer in _POINTERS[kind]) else _ALONE
+    return row[f"{kind}_z"] > threshold and (kind != "velocity" or row["share"] > _SMALLEST_SHARE)
+
+
+def _moved_or_doubled(row, model, spectrum, labels):
+    """Which of the two it is: by chi^2, each parameter at the price of the Bayesian information criterion."""
+    shift = velocity.fit_shift(model, spectrum)
+    double = velocity.fit_double(model, spectrum, shift["labels"], row["velocity"], row["share"])
+    if np.isfinite(labels).all():
+        again = velocity.fit_double(model, spectrum, labels, row["velocity"], row["share"])
+        double = min(double, again, key=lambda fit: fit["chi2"])
+    price = np.log((spectrum.ivar.values > 0).sum())
+    cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price
+    if cheaper or double["share"] > _BRIGHTER:
+        return "shifted", f"the spectrum is moved by {shift['velocity']:+.1f} km/s", shift["velocity"], 1.0
+    text = f"a second star at {double['velocity']:+.0f} km/s with {100 * double['share']:.0f} % of the light"
+    return "double", text, double["velocity"], double["share"]
+
+
+def _about_labels(row):
+    """Why the labels of a star whose spectrum is ordinary may differ from the catalogue's."""
+    explanations = [
+        ("MULTIPLE_MINIMA" in row["fit_flags"], "two minima compete"),
+        ("_BAD" in row["aspcapflag"], "the catalogue's labels are wrong, as its flags say"),
+        ("OUTSIDE_TRAINING" in row["fit_flags"], "the fit lies outside the training set"),
+        (row["masked"] > _MASKED, "few good pixels"),
+        (row["vscatter"] > _BINARY_SCATTER, "the velocity varies: a binary"),
+        (row["chi2_z"] > _ALONE, f"the model does not fit: {row['excess']}"),
+        ("_WARN" in row["aspcapflag"], "a good fit; the catalogue warns of its labels"),
+    ]
+    return next((text for holds, text in explanations if holds), "a good fit: the catalogue's labels are in doubt")
+
+
+def _standardised(values):
+    """In robust standard deviations from the median; 0 where there is no value."""
+    return np.nan_to_num((values - np.nanmedian(values)) / robust_scatter(values), posinf=0.0, neginf=0.0)
+
+
+def _where_in_wavelength(excess):
+    """For each star the part of the spectrum whose chi^2 stands out most, or "everywhere" where all chips do."""
+    z = np.apply_along_axis(_standardised, 0, np.log(excess.values))
+    chips = np.char.endswith(excess.region.values.astype(str), "chip")
+    everywhere = (z[:, chips] > _ALONE).all(axis=1)
+    return np.where(everywhere, "everywhere", excess.region.values.astype(str)[z.argmax(axis=1)])
+
+
+def _continuum_level(spectra):
+    """Median flux of the trusted pixels in the chip where it is farthest from 1; NaN where that is not known."""
+    if "trusted" not in spectra.coords:
+        return np.full(spectra.sizes["star"], np.nan)
+    levels = continuum.trusted_levels(spectra, spectra.trusted).values
+    worst = np.abs(np.nan_to_num(levels, nan=1.0) - 1.0).argmax(axis=1)
+    return levels[np.arange(len(levels)), worst]

@@ -1,0 +1,201 @@
+"""What the residuals of every spectrum look like: matched filters for the ways in which a spectrum can be odd.
+
+Each way changes the flux by a template T times an amplitude. With the residual r of the best fit, the weights w and the
+Jacobian J of the model by the labels, the least-squares amplitude, the labels free to follow to first order, is
+
+    amplitude = n / d,   n = T.w.r - c.G^-1.(J.w.r),   d = T.w.T - c.G^-1.c,   c = J.w.T,   G = J.w.J,
+
+and z = n / sqrt(d) its significance: chi^2 falls by z^2. J is theta times the derivative of the polynomial's terms, so
+that all stars share one matrix product for each template and nothing is fitted. Templates are made from D = 1 - F, the
+depth of the best-fitting model.
+"""
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import convolve1d
+
+from lab2 import lines, polynomial
+from lab2.apstar import LOG_STEP, chip_of
+from lab2.blocks import map_blocks
+
+__all__ = ["BRACKETT", "VELOCITY_STEP", "excess", "moved", "screen", "weights"]
+
+VELOCITY_STEP = LOG_STEP * np.log(10) * 299792.458  # of one pixel of the logarithmic grid [km/s]
+_LAGS = [lag for lag in range(-25, 26) if lag]  # pixels: 104 km/s to either side
+_ROTATION = (10.0, 20.0, 40.0)  # v sin i [km/s]
+_LIMB_DARKENING = 0.3
+# Brackett lines, n = 4 to 11...20: Rydberg formula for hydrogen, vacuum [Angstrom].
+BRACKETT = 1e8 / (109677.58 * (1 / 16 - 1 / np.arange(11, 21) ** 2))
+_BRACKETT_WIDTH = 3.5  # standard deviation [Angstrom]: lines of hydrogen are broader than the spectrograph's profile
+_BLOCK = 32  # stars worked on at a time by one thread
+_NEAR_LINE = 0.7  # Angstrom: half the width of a line at the spectrograph's resolution
+_STRONG = 1.0  # log10 of the opacity at a line's centre over the continuum's
+_FEWEST_PIXELS = 30  # for a reduced chi^2 that means something
+
+
+def screen(model, spectra, fits) -> xr.Dataset:
+    """Look through all residuals for the known kinds of odd spectra.
+
+    Parameters
+    ----------
+    model : lab2.cannon.Cannon
+    spectra : xarray.Dataset
+        ``flux``, ``ivar`` (star, wavelength), on a part of the survey's logarithmic grid.
+    fits : xarray.Dataset
+        Of these spectra by this model, from `lab2.inference.fit_labels`.
+
+    Returns
+    -------
+    xarray.Dataset
+        (star): ``velocity_z``, the significance of a copy of the spectrum moved by ``velocity`` [km/s] that takes the
+        share ``velocity_share`` of the light (1: the whole star is moved); ``rotation_z`` of lines broadened by
+        ``v_sin_i`` [km/s]; ``emission_z`` of light in the Brackett lines; ``veil_z`` of light added to one chip,
+        ``veiled_chip``, and ``veil``, its share. 0 where there is no fit.
+
+    Raises
+    ------
+    ValueError
+        If the pixels are not equal steps of 6e-6 in log10 of the wavelength.
+    """
+    wavelength = spectra.wavelength.values
+    if not np.allclose(np.diff(np.log10(wavelength)), LOG_STEP, rtol=1e-3, atol=0):
+        raise ValueError(f"the pixels must be steps of {LOG_STEP:g} in log10 of the wavelength, so that lines can move")
+    theta, chip = model.theta.values, chip_of(wavelength)
+    labels = fits.labels.fillna(model.label_mean).transpose("star", "label").values
+    # light added to a detector is seldom even: it fades towards one of its ends
+    chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
+    ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
+    kernels = [_rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
+    brackett = ((11 / np.arange(11, 21)) ** 3) @ np.exp(
+        -0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2
+    )
+
+    def screen_block(stars):
+        block = spectra[["flux", "ivar"]].isel(star=stars)
+        weight = weights(model, block.ivar.values)
+        depth = 1.0 - model.predict(labels[stars]).values
+        residual = np.where(weight > 0, block.flux.values - 1.0 + depth, 0.0)
+        match = _Matcher(theta, weight, residual, model.scale(labels[stars]), model.pairs)
+        by_lag = np.array([match(depth - moved(depth, lag)) for lag in _LAGS])
+        by_width = np.array([match(depth - convolve1d(depth, kernel, axis=1)) for kernel in kernels])
+        emission = match(np.broadcast_to(brackett, depth.shape))
+        by_chip = np.array([match(depth * ramp) for ramp in ramps])
+        return np.concatenate([_best(by_lag), _best(by_width), [emission[0]], _best(by_chip)])
+
+    found = np.concatenate(map_blocks(screen_block, spectra.sizes["star"], _BLOCK), axis=1)
+    velocity_z, share, lag, rotation_z, _, width, emission_z, veil_z, veil, veiled = found
+    columns = {
+        "velocity_z": velocity_z,
+        "velocity": np.array(_LAGS)[lag.astype(int)] * VELOCITY_STEP,
+        "velocity_share": share,
+        "rotation_z": rotation_z,
+        "v_sin_i": np.array(_ROTATION)[width.astype(int)],
+        "emission_z": emission_z,
+        "veil_z": veil_z,
+        "veiled_chip": chips[veiled.astype(int)],
+        "veil": veil,
+    }
+    return xr.Dataset({k: ("star", v) for k, v in columns.items()}, coords={"star": spectra.star})
+
+
+def excess(model, spectra, fits) -> xr.DataArray:
+    """Reduced chi^2 of each star on each chip and near the strong lines of each element.
+
+    Parameters
+    ----------
+    model, spectra, fits
+        As for `screen`.
+
+    Returns
+    -------
+    xarray.DataArray
+        (star, region), regions such as "blue chip" and "Mg lines"; NaN where a star has too few pixels.
+    """
+    wavelength = spectra.wavelength.values
+    chip = chip_of(wavelength)
+    regions = {f"{name} chip": chip == name for name in dict.fromkeys(chip)}
+    table = lines.strong_lines(minimum_strength=_STRONG)
+    for element in sorted(set(table["element"])):
+        at = table["wavelength"][table["element"] == element].value
+        regions[f"{element} lines"] = (np.abs(wavelength[:, None] - at) < _NEAR_LINE).any(axis=1)
+    regions = {name: inside & model.trained.values for name, inside in regions.items()}
+    regions = {name: inside for name, inside in regions.items() if inside.sum() >= _FEWEST_PIXELS}
+    masks = np.array(list(regions.values()), dtype=float)
+    labels = fits.labels.fillna(model.label_mean).transpose("star", "label").values
+
+    def sum_block(stars):
+        weight = weights(model, spectra.ivar.values[stars])
+        residual = np.where(weight > 0, spectra.flux.values[stars] - model.predict(labels[stars]).values, 0.0)
+        seen = (weight > 0) @ masks.T
+        return np.where(seen >= _FEWEST_PIXELS, (weight * residual**2) @ masks.T / np.maximum(seen, 1), np.nan)
+
+    values = np.concatenate(map_blocks(sum_block, spectra.sizes["star"], _BLOCK))
+    return xr.DataArray(values, dims=("star", "region"), coords={"star": spectra.star, "region": list(regions)})
+
+
+def weights(model, ivar) -> np.ndarray:
+    """1 / (sigma^2 + s^2) of each pixel, (n_stars, n_pixels); 0 where it says nothing or has no model."""
+    trained = model.trained.values
+    s2 = np.where(trained, model.s2.values, 0.0)
+    ivar = np.where(trained, ivar, 0.0)
+    return ivar / (1.0 + ivar * s2)
+
+
+def moved(values, lag) -> np.ndarray:
+    """Rows moved by `lag` pixels to the red, 0 where nothing comes from."""
+    out = np.zeros_like(values)
+    if lag > 0:
+        out[:, lag:] = values[:, :-lag]
+    elif lag < 0:
+        out[:, :lag] = values[:, -lag:]
+    else:
+        out[:] = values
+    return out
+
+
+class _Matcher:
+    """Significance and amplitude of a template in the residuals of a block of stars."""
+
+    def __init__(self, theta, weight, residual, x, pairs):
+        self.theta, self.weight, self.weighted = theta, weight, weight * residual
+        self.slopes = polynomial.jacobian(x, pairs)  # (star, term, label)
+        normal = np.array([(theta * w[:, None]).T @ theta for w in weight])
+        information = np.einsum("ntk,ntu,nul->nkl", self.slopes, normal, self.slopes, optimize=True)
+        self.inverse = np.linalg.pinv(information, hermitian=True)
+        along = np.einsum("ntk,nt->nk", self.slopes, self.weighted @ theta)
+        self.step = np.einsum("nkl,nl->nk", self.inverse, along)
+
+    def __call__(self, template):
+        """z and amplitude, (2, star); 0 where the template says nothing."""
+        on_labels = np.einsum("ntk,nt->nk", self.slopes, (template * self.weight) @ self.theta)
+        top = (template * self.weighted).sum(axis=1) - (on_labels * self.step).sum(axis=1)
+        norm = (template**2 * self.weight).sum(axis=1)
+        bottom = norm - np.einsum("nk,nkl,nl->n", on_labels, self.inverse, on_labels)
+        usable = bottom > 1e-9 * norm
+        bottom = np.where(usable, bottom, 1.0)
+        return np.where(usable, [top / np.sqrt(bottom), top / bottom], 0.0)
+
+
+def _best(matches):
+    """Of several templates (template, 2, star) the most significant: z, amplitude and which, (3, star)."""
+    which = matches[:, 0].argmax(axis=0)
+    star = np.arange(matches.shape[2])
+    return np.array([matches[which, 0, star], matches[which, 1, star], which])
+
+
+def _rotation_kernel(v_sin_i):
+    """Rotational profile with linear limb darkening (Gray 2005, eq. 18.14), averaged over pixels of the grid."""
+    fine = 21
+    half = int(np.ceil(v_sin_i / VELOCITY_STEP))
+    pixel = (np.arange(fine * (2 * half + 1)) + 0.5) / fine - half - 0.5
+    inside = np.maximum(1.0 - (pixel * VELOCITY_STEP / v_sin_i) ** 2, 0.0)
+    profile = 2.0 * (1.0 - _LIMB_DARKENING) * np.sqrt(inside) + 0.5 * np.pi * _LIMB_DARKENING * inside
+    kernel = profile.reshape(-1, fine).sum(axis=1)
+    return kernel / kernel.sum()
+
+
+def _ramp(inside, falling):
+    """From 1 to 0, or from 0 to 1, along the pixels inside."""
+    ramp = np.zeros(len(inside))
+    ramp[inside] = np.linspace(1.0, 0.0, inside.sum()) if falling else np.linspace(0.0, 1.0, inside.sum())
+    return ramp

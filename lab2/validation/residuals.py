@@ -1,0 +1,152 @@
+"""What residuals say: bias and scatter of each label with errors, and trends with what a star is like."""
+
+import numpy as np
+from astropy.table import QTable
+
+__all__ = ["paired_residuals", "robust_scatter", "statistics", "trends", "twin_differences"]
+
+_OUTLIER = 5.0  # robust standard deviations beyond which a star has no say in a trend
+
+
+def robust_scatter(residuals) -> np.ndarray:
+    """1.4826 times the median absolute deviation along axis 0: the standard deviation, outliers or not."""
+    residuals = np.asarray(residuals, dtype=float)
+    return 1.4826 * np.nanmedian(np.abs(residuals - np.nanmedian(residuals, axis=0)), axis=0)
+
+
+def paired_residuals(fits, truth) -> np.ndarray:
+    """Fitted less true labels, (n_stars, n_labels); NaN where either is missing.
+
+    Raises
+    ------
+    ValueError
+        If the stars differ.
+    """
+    if list(fits.star.values) != list(truth.star.values):
+        raise ValueError("fits and truth are not of the same stars in the same order")
+    return (fits.labels - truth.transpose("star", "label").sel(label=fits.label.values).values).values
+
+
+def statistics(fits, truth, seed=128, resamples=500) -> QTable:
+    """Bias and scatter of fitted labels, with errors from the bootstrap.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        With ``labels`` (star, label).
+    truth : xarray.DataArray
+        (star, label), of the same stars in the same order.
+    seed, resamples : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row a label: label, n (stars with both), bias (mean of fit less truth), std, scatter
+        (`robust_scatter`), and the three's standard errors; in the label's unit.
+
+    Raises
+    ------
+    ValueError
+        If the stars differ.
+    """
+    residual = paired_residuals(fits, truth)
+    residual = residual[np.isfinite(residual).all(axis=1)]
+    if len(residual) < 3:
+        raise ValueError(f"only {len(residual)} stars have both labels: too few for statistics")
+    rng = np.random.default_rng(seed)
+    draws = residual[rng.integers(len(residual), size=(resamples, len(residual)))]
+    table = QTable({"label": fits.label.values.astype(str), "n": np.full(residual.shape[1], len(residual))})
+    scatter = [robust_scatter(draw) for draw in draws]
+    for name, value, resampled in (
+        ("bias", residual.mean(axis=0), draws.mean(axis=1)),
+        ("std", residual.std(axis=0), draws.std(axis=1)),
+        ("scatter", robust_scatter(residual), np.array(scatter)),
+    ):
+        table[name] = value
+        table[f"{name}_error"] = resampled.std(axis=0)
+    return table
+
+
+def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
+    """Slopes of the residuals of each label against other quantities.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        With ``labels`` (star, label).
+    truth : xarray.DataArray
+        (star, label), of the same stars in the same order.
+    against : dict of str to array_like, shape (n_stars,)
+        Name to values, such as {"log10 S/N": ...}.
+    seed, resamples : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row for each quantity and label: per (the quantity), label, slope [label's unit per unit of the quantity] and
+        slope_error (bootstrap over stars). Least squares without the stars beyond 5 robust standard deviations, so that
+        a trend is one of the many and not of a few outliers.
+
+    Raises
+    ------
+    ValueError
+        If the stars differ, or fewer than 10 have what a slope needs.
+    """
+    residual = paired_residuals(fits, truth)
+    distance = np.abs(residual - np.nanmedian(residual, axis=0)) / robust_scatter(residual)
+    rng = np.random.default_rng(seed)
+    rows = []
+    for name, values in against.items():
+        x = np.asarray(values, dtype=float)
+        for label, r, d in zip(fits.label.values.astype(str), residual.T, distance.T, strict=True):
+            used = np.flatnonzero(np.isfinite(x) & (d < _OUTLIER))
+            if len(used) < 10:
+                raise ValueError(f"only {len(used)} stars have {name} and {label}: too few for a slope")
+            draws = rng.choice(used, size=(resamples, len(used)))
+            rows.append((name, label, _slope(x[used], r[used]), _slope(x[draws], r[draws]).std()))
+    return QTable(rows=rows, names=("per", "label", "slope", "slope_error"))
+
+
+def twin_differences(spectra, seed=128, most=400) -> dict:
+    """How alike the spectra of stars with similar labels are, against random pairs and against noise.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        With ``labels``.
+    seed : int
+        Of the random pairs, and of the stars looked at where there are more than `most`.
+    most : int
+
+    Returns
+    -------
+    dict of str to float
+        Median over stars of the rms difference in normalised flux, over pixels good in both: "twins" (nearest
+        neighbours in labels scaled to unit variance), "random" pairs, and "noise", what the twins' errors explain.
+    """
+    rng = np.random.default_rng(seed)
+    labels = spectra.labels.values
+    x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)
+    usable = np.flatnonzero(np.isfinite(x).all(axis=1) & (spectra.ivar.values > 0).any(axis=1))
+    chosen = rng.permutation(usable)[:most]
+    differences = {"twins": [], "random": [], "noise": []}
+    for star in chosen:
+        distance = ((x[usable] - x[star]) ** 2).sum(axis=1)
+        distance[usable == star] = np.inf
+        twin, other = usable[distance.argmin()], rng.choice(usable[usable != star])
+        for kind, partner in (("twins", twin), ("random", other)):
+            pair = spectra[["flux", "ivar"]].isel(star=[star, partner])
+            good = (pair.ivar.values > 0).all(axis=0)
+            flux, ivar = pair.flux.values[:, good].astype(float), pair.ivar.values[:, good].astype(float)
+            differences[kind].append(np.sqrt(np.mean((flux[0] - flux[1]) ** 2)))
+            if kind == "twins":
+                differences["noise"].append(np.sqrt(np.mean(1 / ivar[0] + 1 / ivar[1])))
+    return {kind: float(np.nanmedian(values)) for kind, values in differences.items()}
+
+
+def _slope(x, y):
+    """Least-squares slope along the last axis."""
+    x = x - x.mean(axis=-1, keepdims=True)
+    return (x * y).sum(axis=-1) / (x**2).sum(axis=-1)
