@@ -170,8 +170,9 @@ def test_names_follow_from_coordinates():
 
 
 def test_one_star_and_many_agree():
+    # as well as the network's single precision allows
     many = spectrum([GIANT, changed(teff=5000.0), GIANT], {"c_fe": [0.0, 0.1, -0.2]})
-    np.testing.assert_allclose(many[2], spectrum(GIANT, {"c_fe": -0.2}), rtol=1e-6)  # the network works in single precision
+    np.testing.assert_allclose(many[2], spectrum(GIANT, {"c_fe": -0.2}), rtol=1e-6)
 
 
 def test_spectrum_is_no_quadratic_of_the_labels():
