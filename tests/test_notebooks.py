@@ -37,6 +37,13 @@ def test_a_notebook_runs_from_top_to_bottom(outcomes, stem):
     assert outcomes[stem] is None
 
 
+@pytest.mark.parametrize("stem", [source.stem for source in SOURCES])
+def test_a_notebook_shows_no_bare_values(outcomes, stem):
+    executed = nbformat.read(paths.build_folder("simulated") / f"{stem}.ipynb", as_version=4)
+    bare = [o for cell in executed.cells for o in cell.get("outputs", ()) if o.output_type == "execute_result"]
+    assert not bare
+
+
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_a_notebook_is_kept_without_outputs(source):
     cells = nbformat.read(source, as_version=4).cells
