@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import wofz
 
-from tools.synthesis import chemistry, kernels, opacity, spectrum
+from tools.synthesis import chemistry, fit_equilibrium, kernels, opacity, spectrum
 from tools.synthesis.atmosphere import Atmosphere
 from tools.synthesis.lines import Lines, air_to_vacuum
 
@@ -264,3 +264,29 @@ def test_vacuum_wavelengths():
 def test_a_gas_of_no_star_is_refused():
     with pytest.raises(RuntimeError, match="did not settle"):
         chemistry.solve(np.array([4500.0, np.nan]), np.array([1e3, 1e3]), chemistry.abundances(0.0))
+
+
+def test_the_fits_of_the_equilibrium_are_found_again_in_tables_made_from_them(tmp_path):
+    # tables in the format of Barklem & Collet 2016, filled with what our polynomials say
+    t = np.geomspace(1500.0, 12000.0, 400)
+    ions = {f"{s}_{'I' * (i + 1)}": (s, i) for s in chemistry.ELEMENTS for i in (0, 1) if (s, i) != ("H", 1)}
+    tables = {
+        "atomic_partition": {name: chemistry.partition(s, t, i) for name, (s, i) in ions.items()},
+        "molecular_partition": {m: chemistry.partition(m, t) for m in chemistry.MOLECULES},
+        # in pascals there
+        "equilibrium_constants": {m: np.log10(chemistry.dissociation_constant(m, t)) - 1 for m in chemistry.MOLECULES},
+    }
+    for name, rows in tables.items():
+        lines = ["# T [K] " + " ".join(f"{v:.6e}" for v in t)]
+        lines += [" ".join([species, *(f"{v:.10e}" for v in values)]) for species, values in rows.items()]
+        (tmp_path / f"BC2016-{name}.dat").write_text("\n".join(lines))
+    found = fit_equilibrium.fit(tmp_path)
+    x = np.log(fit_equilibrium.TEMPERATURES / 5000)
+    silicon = np.exp(np.polynomial.polynomial.polyval(x, found["atom_log_partition"]["Si0"]))
+    np.testing.assert_allclose(silicon, chemistry.partition("Si", fit_equilibrium.TEMPERATURES), rtol=1e-3)
+    theta = 5040 / fit_equilibrium.TEMPERATURES
+    a, b, c, d, energy = found["molecule_log10_constant"]["CO"]
+    y = np.log10(theta)
+    ours = a + b * y + c * y**2 + d * y**3 + energy * theta
+    kept = np.log10(chemistry.dissociation_constant("CO", fit_equilibrium.TEMPERATURES))
+    np.testing.assert_allclose(ours, kept, atol=2e-3)

@@ -32,35 +32,39 @@ def read_table(folder, name):
     return temperatures, values
 
 
-def main():
-    """Fit and write."""
-    folder = sys.argv[1]
-    x = np.log(TEMPERATURES / 5000)
-    theta = 5040 / TEMPERATURES
-    fits = {"about": json.loads(Path(__file__).with_name("equilibrium.json").read_text())["about"]}
+def fit(folder):
+    """Coefficients of all species, by the names of equilibrium.json."""
+    x, theta = np.log(TEMPERATURES / 5000), 5040 / TEMPERATURES
 
     def log_interpolated(grid, values):
         return np.interp(np.log(TEMPERATURES), np.log(grid), np.log(values))
 
+    polyfit = np.polynomial.polynomial.polyfit
     grid, table = read_table(folder, "atomic_partition")
-    fits["atom_log_partition"] = {
-        f"{s}{ion}": np.polynomial.polynomial.polyfit(x, log_interpolated(grid, table[f"{s}_{'I' * (ion + 1)}"]), 4)
-        for s in ELEMENTS for ion in (0, 1) if (s, ion) != ("H", 1)
-    }  # fmt: skip
+    states = [(s, ion) for s in ELEMENTS for ion in (0, 1) if (s, ion) != ("H", 1)]
+    atoms = {f"{s}{ion}": polyfit(x, log_interpolated(grid, table[f"{s}_{'I' * (ion + 1)}"]), 4) for s, ion in states}
     grid, table = read_table(folder, "molecular_partition")
-    fits["molecule_log_partition"] = {
-        m: np.polynomial.polynomial.polyfit(x, log_interpolated(grid, table[m]), 3) for m in MOLECULES
-    }
+    molecules = {m: polyfit(x, log_interpolated(grid, table[m]), 3) for m in MOLECULES}
     grid, table = read_table(folder, "equilibrium_constants")
     powers = np.column_stack([np.log10(theta) ** n for n in range(4)] + [theta])
     # log10 of pascals times temperature is smooth; the constants are wanted in dyn/cm2
-    fits["molecule_log10_constant"] = {
+    constants = {
         m: np.linalg.lstsq(powers, np.interp(TEMPERATURES, grid, table[m] * grid) / TEMPERATURES + 1)[0]
         for m in MOLECULES
     }
-    text = json.dumps({key: value if key == "about" else {s: np.round(c, 5).tolist() for s, c in value.items()}
-                       for key, value in fits.items()}, indent=1)  # fmt: skip
-    Path(__file__).with_name("equilibrium.json").write_text(text + "\n")
+    return {
+        "atom_log_partition": atoms,
+        "molecule_log_partition": molecules,
+        "molecule_log10_constant": constants,
+    }
+
+
+def main():
+    """Fit and write."""
+    path = Path(__file__).with_name("equilibrium.json")
+    fits = {"about": json.loads(path.read_text())["about"]}
+    fits |= {key: {s: np.round(c, 5).tolist() for s, c in value.items()} for key, value in fit(sys.argv[1]).items()}
+    path.write_text(json.dumps(fits, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tools.synthesis.chemistry import (
 from tools.synthesis.inputs import line_lists
 from tools.synthesis.opacity import continuum
 
-__all__ = ["CARBON_RATIO", "Lines", "absorption", "air_to_vacuum", "read", "strengths", "strongest"]
+__all__ = ["CARBON_RATIO", "COARSE", "Lines", "absorption", "air_to_vacuum", "read", "strengths", "strongest"]
 
 _ATOMIC_NUMBER = {
     1: "H", 6: "C", 7: "N", 8: "O", 11: "Na", 12: "Mg", 13: "Al", 14: "Si", 16: "S", 19: "K", 20: "Ca", 21: "Sc",
@@ -37,8 +37,8 @@ _ISOTOPOLOGUES = {
     "608.01217": ("CO", "C17O", _C12 / OXYGEN_17), "608.01218": ("CO", "C18O", _C12 / OXYGEN_18),
     "108.0": ("OH", "OH", 1.0), "606.01212": ("C2", "C2", _C12**2),
 }  # fmt: skip
-# The continuum varies slowly: it is computed here and interpolated.
-_COARSE = np.linspace(15080.0, 17020.0, 41)
+# Continuum and Planck function vary slowly: they are computed at these wavelengths and interpolated.
+COARSE = np.linspace(15080.0, 17020.0, 41)
 # Typical giants by which lines are ranked.
 _GIANTS = ((3700.0, 0.5, 0.3), (4300.0, 1.8, 0.3), (5000.0, 3.0, 0.3), (4500.0, 2.2, -1.0))
 _LAYERS = (-3.0, -2.0, -1.0, 0.0)  # log tau
@@ -131,8 +131,8 @@ def strongest(lines, count):
 
 def strengths(lines, gas, vmicro):
     """log10 of each line's opacity at its centre over that of the continuum, (n_lines, n_depth)."""
-    level = np.array([continuum(w, gas) for w in _COARSE]).T
-    at_lines = np.array([np.interp(lines.wavelength, _COARSE, row) for row in level]).T
+    level = np.array([continuum(w, gas) for w in COARSE]).T
+    at_lines = np.array([np.interp(lines.wavelength, COARSE, row) for row in level]).T
     return np.log10(_peaks(lines, gas, vmicro)[0] / at_lines)
 
 

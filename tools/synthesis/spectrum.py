@@ -9,7 +9,7 @@ from lab2.apstar import LOG_START, LOG_STEP, N_PIXELS
 from tools.synthesis import kernels
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import BOLTZMANN, LIGHT, PLANCK, abundances, solve
-from tools.synthesis.lines import absorption
+from tools.synthesis.lines import COARSE, absorption
 from tools.synthesis.opacity import continuum
 
 __all__ = ["RESOLUTION", "Synthesis", "broaden", "microturbulence", "synthesize"]
@@ -20,8 +20,6 @@ RESOLUTION = LIGHT * 1e-5 / 22500
 _SUB = 5  # steps a pixel: 0.8 km/s, a quarter of the narrowest line
 STEP = LOG_STEP / _SUB * np.log(10)
 _GRID = 10 ** (LOG_START + LOG_STEP * (np.arange(N_PIXELS * _SUB) - (_SUB - 1) / 2) / _SUB)
-# What varies slowly, continuum and Planck function, is computed here and interpolated.
-_COARSE = np.linspace(15080.0, 17020.0, 41)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(4)
 _MU, _MU_WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 
@@ -48,7 +46,7 @@ def _gaussian(fwhm):
 
 def _fine(coarse):
     """Values (n_depth, 41) interpolated onto the fine grid."""
-    return np.array([np.interp(_GRID, _COARSE, row) for row in coarse])
+    return np.array([np.interp(_GRID, COARSE, row) for row in coarse])
 
 
 @dataclass(frozen=True)
@@ -112,8 +110,8 @@ def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
     atmosphere = atmosphere or interpolate(teff, logg, m_h)
     vmicro = microturbulence(logg) if vmicro is None else vmicro
     gas = solve(atmosphere.temperature, atmosphere.gas_pressure, abundances(m_h, x_fe))
-    coarse = np.array([continuum(w, gas) for w in _COARSE]).T
-    level = np.array([np.interp(lines.wavelength, _COARSE, row) for row in coarse]).T
+    coarse = np.array([continuum(w, gas) for w in COARSE]).T
+    level = np.array([np.interp(lines.wavelength, COARSE, row) for row in coarse]).T
     kept, half_width, peak, damping, doppler = absorption(lines, gas, level, vmicro, STEP)
     position = np.log(lines.wavelength[kept] / _GRID[0]) / STEP
     line_arrays = position, half_width, peak, damping, doppler
@@ -122,9 +120,9 @@ def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
     kernels.add_lines(opacity, *line_arrays)
     mass = atmosphere.column_mass
     path = np.diff(mass, prepend=0.0) / np.sqrt(gas.density * np.concatenate([gas.density[:1], gas.density[:-1]]))
-    exponent = PLANCK * LIGHT / (_COARSE * 1e-8 * BOLTZMANN * atmosphere.temperature[:, None])
-    planck = (_COARSE * 1e-8) ** -5 / np.expm1(exponent)
+    exponent = PLANCK * LIGHT / (COARSE * 1e-8 * BOLTZMANN * atmosphere.temperature[:, None])
+    planck = (COARSE * 1e-8) ** -5 / np.expm1(exponent)
     source = _fine(planck)
     flux = kernels.transfer(opacity, source, path, _MU, _MU_WEIGHTS)
-    continuum_flux = np.interp(_GRID, _COARSE, kernels.transfer(coarse, planck, path, _MU, _MU_WEIGHTS))
+    continuum_flux = np.interp(_GRID, COARSE, kernels.transfer(coarse, planck, path, _MU, _MU_WEIGHTS))
     return Synthesis(flux / continuum_flux, continuum_flux, opacity, source, path, kept, line_arrays)
