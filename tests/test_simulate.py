@@ -154,6 +154,9 @@ def test_giants_lie_on_a_branch_and_a_clump():
     stars = draw_giants(np.random.default_rng(3), FIELDS[3], 3000)
     counts, edges = np.histogram(stars["logg"], np.arange(0.5, 3.6, 0.2))
     assert 2.2 < edges[np.argmax(counts)] < 2.5
+    clump = (stars["logg"] > 2.2) & (stars["logg"] < 2.6)
+    beside = ((stars["logg"] > 1.8) & (stars["logg"] < 2.0)) | ((stars["logg"] > 2.8) & (stars["logg"] < 3.0))
+    assert clump.sum() > 2 * beside.sum()
     branch = np.abs(stars["logg"] - 1.5) < 0.2
     assert np.corrcoef(stars["teff"][branch], stars["fe_h"][branch])[0, 1] < -0.6
     mg_si = np.corrcoef(stars["mg_fe"], stars["si_fe"])[0, 1]

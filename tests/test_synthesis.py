@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from astropy import constants, units
 from scipy.special import wofz
 
 from tools.synthesis import chemistry, fit_equilibrium, kernels, opacity, spectrum
 from tools.synthesis.atmosphere import Atmosphere
-from tools.synthesis.lines import Lines, air_to_vacuum
+from tools.synthesis.lines import Lines, absorption, air_to_vacuum
 
 # A model atmosphere of MARCS (Gustafsson et al. 2008, A&A 486, 951), spherical, Teff 4500 K, log g 2.0, solar: log10
 # tau_Rosseland, T [K], electron and gas pressure [dyn/cm2], density [g/cm3].
@@ -216,6 +217,39 @@ def test_curve_of_growth():
     assert slope["weak"] == pytest.approx(1, abs=0.03)
     assert slope["saturated"] < 0.25
     assert slope["damped"] == pytest.approx(0.5, abs=0.02)
+
+
+def line_in(gas, line):
+    level = np.ones((1, gas.temperature.size)) * 1e-12
+    _, _, peak, damping, doppler = absorption(line, gas, level, 1.5, spectrum.STEP)
+    return peak[0], damping[0], doppler[0]
+
+
+def test_strength_of_a_line_is_that_of_its_oscillators():
+    # the integral over frequency is pi e^2/(m c) gf n/Q exp(-E/kT) (1 - exp(-h nu/kT)), by astropy's constants
+    atmosphere = grey_atmosphere()
+    gas = chemistry.solve(atmosphere.temperature, atmosphere.gas_pressure, chemistry.abundances(0.0))
+    peak, _, doppler = line_in(gas, one_line(-1.0))
+    frequency = constants.c.cgs.value / 16000e-8
+    kt = constants.k_B.cgs.value * gas.temperature
+    states = gas.neutral["Fe"] / chemistry.partition("Fe", gas.temperature)
+    states = states * np.exp(-5.0 * (1 * units.eV).to_value(units.erg) / kt)
+    stimulated = 1 - np.exp(-constants.h.cgs.value * frequency / kt)
+    classical = np.pi * constants.e.esu.value**2 / (constants.m_e.cgs.value * constants.c.cgs.value)
+    integral = peak * np.sqrt(np.pi) * doppler * spectrum.STEP * frequency
+    np.testing.assert_allclose(integral, classical * 0.1 * states * stimulated, rtol=1e-3)
+
+
+def test_brackett_lines_are_broadened_by_the_field_of_the_ions():
+    # n = 11: K = 5.5e-5 (44)^4 / (121 - 16) Angstrom per unit of field, field 1.25e-9 ne^(2/3)
+    atmosphere = grey_atmosphere()
+    gas = chemistry.solve(atmosphere.temperature, atmosphere.gas_pressure, chemistry.abundances(0.0))
+    wavelength = 1e8 / (109677.58 * (1 / 16 - 1 / 121))
+    _, damping, doppler = line_in(gas, one_line(0.0, "H", 12.75, wavelength))
+    shift = 5.5e-5 * 44**4 / (121 - 16) * 1.25e-9 * gas.electrons ** (2 / 3)
+    # a Lorentzian's half width in Doppler widths
+    half_width = shift / 2 / wavelength / (doppler * spectrum.STEP)
+    np.testing.assert_allclose(damping, half_width, rtol=2e-3)
 
 
 def test_no_line_no_absorption():
