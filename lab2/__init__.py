@@ -9,6 +9,7 @@ from importlib import import_module, metadata
 __all__ = [
     "LABELS",
     "apstar",
+    "archive",
     "cannon",
     "catalog",
     "continuum",

@@ -19,20 +19,47 @@ def main(arguments=None):
     Returns
     -------
     int
-        The exit status: 0, 1 where a notebook failed, 2 where something that was given is wrong.
+        The exit status: 0, 1 where a notebook or an archive failed, 2 where something that was given is wrong.
     """
     chosen = _parser().parse_args(arguments)
+    from lab2.archive import ArchiveError
     from lab2.report.run import NotebookError
 
     try:
         chosen.command(chosen)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"lab2: error: {error}", file=sys.stderr)
         return 2
-    except NotebookError as error:
+    except (NotebookError, ArchiveError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     return 0
+
+
+def fetch(chosen):
+    """Fetch a survey's catalogue and spectra from SDSS DR17, or what is missing of them."""
+    from lab2 import archive
+
+    plan = archive.plan(chosen.survey, chosen.fields, chosen.limit, chosen.allstar, chosen.verify)
+    of = f"{plan.record['rows']} stars and fields of {', '.join(plan.record['fields'])}"
+    print(f"survey {chosen.survey!r}: {of}, label tree {plan.record['label_tree']}, from {plan.record['source']}")
+    size = f"about {plan.size / 1e9:.2f} GB ({plan.free / 1e9:.0f} GB are free)"
+    print(f"spectra: {plan.present} are here; {len(plan.downloads)} to fetch, {size}")
+    for path, reason in plan.damaged.items():
+        print(f"to be fetched again: {path}: {reason}")
+    if chosen.dry_run:
+        return
+    about, notes = archive.fetch(plan)
+    for name, reason in about["missing"].items():
+        print(f"missing: {name}: {reason}")
+    for note in notes:
+        print(f"note: {note}")
+    spectra = sum(name.startswith("apStar/") for name in about["files"])
+    without = f"; {len(about['missing'])} are missing, and the lab runs without them" if about["missing"] else ""
+    print(f"{spectra} spectra in {plan.folder}{without}")
 
 
 def simulate(chosen):
@@ -152,6 +179,14 @@ def _parser():
         "metavar": "NAME",
         "help": "a folder in data/ (default: simulated)",
     }
+
+    one = add(fetch, "fetch")
+    one.add_argument("--survey", **(on_survey | {"default": "dr17", "help": "a folder in data/ (default: dr17)"}))
+    one.add_argument("--fields", nargs="+", metavar="FIELD", help="fields of APOGEE (default: the lab's four)")
+    one.add_argument("--limit", type=int, metavar="N", help="so many spectra (default: all giants)")
+    one.add_argument("--allstar", metavar="FILE", help="take the catalogue from this allStar file of DR17")
+    one.add_argument("--verify", action="store_true", help="read all files that are here, and compare checksums")
+    one.add_argument("--dry-run", action="store_true", help="say what would be fetched, and how large it is")
 
     one = add(simulate, "simulate")
     one.add_argument("--survey", **on_survey)

@@ -13,12 +13,16 @@ __all__ = [
     "ASPCAPFLAG",
     "STARFLAG",
     "attach",
+    "example_star",
     "flag_words",
     "load",
     "select_giants",
     "spectrum_paths",
     "truth",
+    "with_spectra",
 ]
+
+EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
 
 # Catalogue bitmasks of SDSS DR17 (sdss4.org, "bitmasks"): bit -> name.
 # ASPCAP flags each of these twice: a warning (bit 0 and up), and "bad" (bit 16 and up).
@@ -157,6 +161,48 @@ def spectrum_paths(catalog, survey) -> list[Path]:
             name = f"{prefix}-dr17-{str(row['APOGEE_ID']).strip()}.fits"
         files.append(folder / _last_part(row["FIELD"]) / _last_part(name))
     return files
+
+
+def with_spectra(catalog, survey):
+    """Split catalogue rows by whether the survey has their spectra.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+        As for `spectrum_paths`.
+    survey : str
+
+    Returns
+    -------
+    present : astropy.table.Table
+        The rows whose file is there.
+    reasons : list of str
+        Why each of the others is not: what the manifest has kept of its fetching, or "not fetched".
+
+    Raises
+    ------
+    FileNotFoundError
+        If the survey has no spectrum of any of them.
+    """
+    folder, missing = paths.survey_folder(survey), paths.manifest(survey).get("missing", {})
+    files = spectrum_paths(catalog, survey)
+    there = np.array([path.is_file() for path in files])
+    if not there.any():
+        raise FileNotFoundError(f"survey {survey!r} has no spectrum of these {len(catalog)} stars in {folder}/apStar")
+    absent = (path.relative_to(folder).as_posix() for path, here in zip(files, there, strict=True) if not here)
+    return catalog[there], [missing.get(name, "not fetched") for name in absent]
+
+
+def example_star(catalog) -> str:
+    """The star that the lab shows as its example: that of checkpoint 1, or else the catalogue's first.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+        With APOGEE_ID.
+    """
+    stars = np.asarray(catalog["APOGEE_ID"], dtype=str)
+    return EXAMPLE if EXAMPLE in stars else str(stars[0])
 
 
 def attach(spectra, catalog):

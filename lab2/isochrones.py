@@ -1,9 +1,9 @@
 """MIST isochrones: where stars of one age lie in the plane of effective temperature and surface gravity.
 
 The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come
-from). The points of an isochrone are numbered by equivalent evolutionary phase, the EEP: equal numbers mean
-equal states of evolution, whatever the mass. Order by EEP, never by log g: on the giant branch log g is not
-monotone.
+from); others are fetched from MIST's web form. The points of an isochrone are numbered by equivalent evolutionary
+phase, the EEP: equal numbers mean equal states of evolution, whatever the mass. Order by EEP, never by log g: on the
+giant branch log g is not monotone.
 """
 
 from functools import cache
@@ -23,6 +23,10 @@ TAMS, ZACHEB = 454, 631
 # Dotter numbers no base of the giant branch. The luminosity passes a minimum there, within 3 of this EEP on
 # each of the seven isochrones.
 RGB_BASE = 500
+# What the carried table has: from half a solar mass to the tip of the giant branch, and core helium burning.
+_KEPT = np.r_[301:606, 631:708]
+# MIST v1.2 (Choi et al. 2016, table 1 and section 3).
+_AGES_GYR, _FEH = (1e-4, 20.0), (-4.0, 0.5)
 
 
 @cache
@@ -38,15 +42,16 @@ def _phase(eep):
 def mist(age_gyr, feh):
     """Isochrone of the MIST stellar models, in evolutionary order.
 
-    Between the tabulated metallicities the isochrone is interpolated linearly in [Fe/H] at fixed EEP
-    (Dotter 2016). The models rotate (v/v_crit = 0.4 at birth) and have solar-scaled abundances.
+    At 6 Gyr and [Fe/H] from -1 to +0.5 it comes from the carried table, between whose metallicities it is
+    interpolated linearly in [Fe/H] at fixed EEP (Dotter 2016). Any other is asked of MIST's web form, once, and
+    kept in data/isochrones/. The models rotate (v/v_crit = 0.4 at birth) and have solar-scaled abundances.
 
     Parameters
     ----------
     age_gyr : float
-        Age in Gyr. Only 6 is carried.
+        Age in Gyr, from 0.0001 to 20.
     feh : float
-        Initial [Fe/H] in dex, from -1 to +0.5.
+        Initial [Fe/H] in dex, from -4 to +0.5.
 
     Returns
     -------
@@ -60,34 +65,40 @@ def mist(age_gyr, feh):
     Raises
     ------
     ValueError
-        For an age or a metallicity that the table does not carry.
+        For an age or a metallicity that MIST does not have.
+    lab2.archive.ArchiveError
+        If it is not carried, and cannot be fetched.
 
     References
     ----------
     Dotter 2016, ApJS 222, 8 (the EEPs and the interpolation); Choi et al. 2016, ApJ 823, 102 (the models).
     """
+    for name, value, (low, high) in (("age_gyr", age_gyr, _AGES_GYR), ("feh", feh, _FEH)):
+        if not low <= value <= high:
+            raise ValueError(f"MIST's isochrones have {name} from {low:g} to {high:g}; got {value}")
     table = _table()
-    if age_gyr != table.meta["age_gyr"]:
-        raise ValueError(
-            f"the isochrones carried here are {table.meta['age_gyr']:g} Gyr old; got age_gyr = {age_gyr}. "
-            "Ask for that age, or download another from the MIST web interpolator and plot it beside."
-        )
     carried = np.unique(table["feh"])
-    if not carried[0] <= feh <= carried[-1]:
-        raise ValueError(
-            f"the isochrones carried here have [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; "
-            f"got feh = {feh}. Choose one in this range: extrapolated isochrones are not to be trusted."
-        )
+    if age_gyr == table.meta["age_gyr"] and carried[0] <= feh <= carried[-1]:
+        result = _interpolated(table, carried, feh)
+    else:
+        from lab2.archive import mist as web  # what it needs of the network loads slowly, and is seldom needed
+
+        result = web.isochrone(age_gyr, feh)
+        result = result[np.isin(result["eep"], _KEPT)]
+    result["phase"] = _phase(result["eep"])
+    return result
+
+
+def _interpolated(table, carried, feh):
+    """The carried isochrones of the two nearest metallicities, joined."""
     upper = max(int(np.searchsorted(carried, feh)), 1)
     weight = (feh - carried[upper - 1]) / (carried[upper] - carried[upper - 1])
     poor, rich = (table[table["feh"] == carried[i]] for i in (upper - 1, upper))
-
     result = QTable(meta={**table.meta, "feh": float(feh)})
     result["eep"] = poor["eep"]
     for name in ("initial_mass", "teff", "logg", "log_luminosity"):
         values = (1 - weight) * poor[name].value + weight * rich[name].value
         result[name] = u.Quantity(values, poor[name].unit, subok=True)
-    result["phase"] = _phase(result["eep"])
     return result
 
 
@@ -103,9 +114,9 @@ def teff_on_rgb(logg, feh, age_gyr=6):
     logg : float or array_like
         log10 of the surface gravity in cm/s2.
     feh : float
-        Initial [Fe/H] in dex, from -1 to +0.5.
+        Initial [Fe/H] in dex.
     age_gyr : float
-        Age in Gyr. Only 6 is carried.
+        Age in Gyr; as for `mist`.
 
     Returns
     -------
@@ -115,7 +126,9 @@ def teff_on_rgb(logg, feh, age_gyr=6):
     Raises
     ------
     ValueError
-        For an age or a metallicity that is not carried, or a gravity that the giant branch does not reach.
+        For an age or a metallicity that MIST does not have, or a gravity that the giant branch does not reach.
+    lab2.archive.ArchiveError
+        If the isochrone is not carried, and cannot be fetched.
     """
     isochrone = mist(age_gyr, feh)
     branch = isochrone[isochrone["phase"] == "RGB"]

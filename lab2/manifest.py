@@ -6,9 +6,16 @@ import importlib.metadata
 import json
 from pathlib import Path
 
+from tqdm import tqdm
+
 from lab2 import paths
 
-__all__ = ["check", "files", "sha256", "write"]
+__all__ = ["check", "files", "now", "sha256", "write"]
+
+
+def now():
+    """The time, UTC, as ISO 8601 in whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def sha256(path):
@@ -31,10 +38,10 @@ def files(folder):
         Relative path to {"size", "sha256"}; without the manifest itself and without hidden files.
     """
     folder = Path(folder)
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     return {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in found
+        for path in tqdm(found, desc="manifest", unit="file", delay=1)
         if path != folder / "manifest.json"
     }
 
@@ -58,7 +65,7 @@ def write(folder, **about):
     content = {
         "survey": folder.name,
         **about,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "created": now(),
         "versions": {name: importlib.metadata.version(name) for name in ("lab2", "numpy", "astropy")},
         "files": files(folder),
     }

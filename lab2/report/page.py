@@ -273,7 +273,7 @@ class Page:
             "dirty": self._dirty,
             "inputs": dict(sorted(self._inputs.items())),
             "versions": provenance.versions(),
-            "created": provenance.now(),
+            "created": manifest.now(),
         }
 
 

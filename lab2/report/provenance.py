@@ -1,6 +1,5 @@
-"""What a result came from: the code's commit, when it was made, the versions it ran on."""
+"""What a result came from: the code's commit, and the versions it ran on."""
 
-import datetime
 import importlib.metadata
 import platform
 import subprocess
@@ -9,15 +8,10 @@ from pathlib import Path
 
 from lab2 import paths
 
-__all__ = ["commit", "now", "versions"]
+__all__ = ["commit", "versions"]
 
 _PACKAGES = ("numpy", "scipy", "astropy", "matplotlib", "xarray")
 _IF_LOADED = ("pymc", "torch")
-
-
-def now():
-    """The time, UTC, as ISO 8601 in whole seconds."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def commit():

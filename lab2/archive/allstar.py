@@ -1,0 +1,61 @@
+"""A catalogue from the survey's own summary file, allStar, that a user has on disk."""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+
+from lab2.archive.columns import COLUMNS, checked
+from lab2.archive.transfer import ArchiveError
+
+__all__ = ["read"]
+
+
+def read(path, fields):
+    """The rows of some fields from an allStar or allStarLite file of DR17.
+
+    The file has 730,000 rows and several gigabytes; it stays on the disk, and only the fields' rows and the
+    columns of `lab2.archive.columns.COLUMNS` are read.
+
+    Parameters
+    ----------
+    path : path-like
+        Such as allStar-dr17-synspec_rev1.fits, from the archive's folder apogee/spectro/aspcap/dr17/synspec_rev1.
+    fields : sequence of str
+
+    Returns
+    -------
+    astropy.table.Table
+        As from `lab2.archive.columns.checked`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ArchiveError
+        If it is no FITS table, not of DR17, or fails a check.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; give the allStar file of DR17")
+    try:
+        with fits.open(path, memmap=True) as hdus:
+            table = _rows(hdus[1].data, fields, path)
+    except (OSError, IndexError, AttributeError, TypeError) as error:
+        raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({error})") from error
+    result = checked(table, fields, str(path))
+    if "FILE" in result.colnames and not any("-dr17-" in name for name in result["FILE"]):
+        raise ArchiveError(
+            f"{path} is of another data release: its files are called {result['FILE'][0]}; "
+            "give the allStar file of DR17, whose spectra will be fetched"
+        )
+    return result
+
+
+def _rows(data, fields, path):
+    if "FIELD" not in data.names:
+        raise ArchiveError(f"{path} has no column FIELD: it is not an allStar file")
+    here = np.flatnonzero(np.isin(np.char.strip(data["FIELD"]), list(fields)))
+    rows = data[here]
+    return Table({column.name: rows[column.name] for column in COLUMNS if column.name in data.names})

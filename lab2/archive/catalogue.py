@@ -1,0 +1,91 @@
+"""The catalogue of a survey: had from the archive once, kept with the record of where it came from."""
+
+import json
+from pathlib import Path
+
+from lab2 import catalog, manifest, paths
+from lab2.archive import allstar as allstar_file
+from lab2.archive import skyserver
+from lab2.archive.columns import checked, label_tree
+from lab2.archive.hosts import base_url
+
+__all__ = ["FIELDS", "RELEASE", "obtain", "save"]
+
+RELEASE = "DR17"
+FIELDS = ("M15", "N6791", "K2_C4_168-21", "060+00")  # the handout's
+_NAME, _RECORD = "allStar.fits", "catalogue.json"
+
+
+def obtain(survey, fields=None, allstar=None):
+    """The catalogue that lies in the survey's folder, or else one from the archive.
+
+    Parameters
+    ----------
+    survey : str
+    fields : sequence of str, optional
+        By default those of the catalogue that is there, or else the lab's four.
+    allstar : path-like, optional
+        An allStar file of DR17 to take it from, instead of SkyServer.
+
+    Returns
+    -------
+    table : astropy.table.Table
+        As from `lab2.archive.columns.checked`.
+    record : dict
+        Where it came from: source, release, fields, rows, label tree, date, and the SQL.
+    new : bool
+        Whether `save` has still to be called.
+
+    Raises
+    ------
+    ValueError
+        If one is there, and is of other fields or from another source than asked for.
+    ArchiveError
+        If it cannot be had, or is not what it should be.
+    """
+    folder = paths.survey_folder(survey)
+    if not (folder / _NAME).is_file():
+        fields = list(dict.fromkeys(fields or FIELDS))
+        if allstar is None:
+            table, statements = skyserver.query(fields)
+            origin = {"source": base_url("LAB2_SKYSERVER_URL"), "sql": statements}
+        else:
+            table = allstar_file.read(allstar, fields)
+            origin = {"source": Path(allstar).name, "size": Path(allstar).stat().st_size}
+        return table, origin | _described(table), True
+    table = catalog.load(survey)
+    table = checked(table, set(table["FIELD"]), str(folder / _NAME))
+    record = _recorded(folder) or {"source": "put there by its user"} | _described(table)
+    advice = f"Choose another name with --survey, or move {folder / _NAME} away"
+    if fields and set(fields) != set(record["fields"]):
+        raise ValueError(f"survey {survey!r} has the fields {', '.join(record['fields'])}, not those. {advice}")
+    if allstar and record["source"] != Path(allstar).name:
+        raise ValueError(f"survey {survey!r} has a catalogue already, from {record['source']}. {advice}")
+    return table, record, False
+
+
+def save(folder, table, record):
+    """Write a catalogue and its record; the catalogue appears last, and whole."""
+    with paths.replacing(folder / _NAME) as part:
+        table.write(part, format="fits")
+        kept = {**record, "date": manifest.now(), "sha256": manifest.sha256(part)}
+        with paths.replacing(folder / _RECORD) as record_part:
+            record_part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+
+
+def _described(table):
+    return {
+        "release": RELEASE,
+        "fields": sorted(set(table["FIELD"].tolist())),
+        "rows": len(table),
+        "label_tree": label_tree(table),
+    }
+
+
+def _recorded(folder):
+    """The record of the catalogue that is there; None where it is of another one."""
+    path = folder / _RECORD
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record if record["sha256"] == manifest.sha256(folder / _NAME) else None

@@ -1,0 +1,142 @@
+"""The columns of the allStar catalogue that lab2 keeps, whichever way the catalogue came, and their check."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from lab2.archive.transfer import ArchiveError
+from lab2.labels import LABELS
+
+__all__ = ["COLUMNS", "PLAIN_NAME", "checked", "label_tree"]
+
+# The name of a field, a telescope, a star or a file: what can neither leave a folder nor a URL's path.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its name in allStar (in SQL the same in small letters), its SQL table, its type."""
+
+    name: str
+    table: str
+    kind: str
+    required: bool = True
+
+
+def _star(kind, *names, required=True):
+    return [Column(name, "apogeeStar", kind, required) for name in names]
+
+
+def _aspcap(kind, *names, required=True):
+    return [Column(name, "aspcapStar", kind, required) for name in names]
+
+
+_LABELS = [label.column for label in LABELS]
+_OTHERS = ["M_H", "ALPHA_M", *(f"{x}_FE" for x in ("C", "N", "O", "NA", "AL", "CA", "TI", "MN", "NI"))]
+
+# Names and types as in the allStar data model of DR17, and in the schema of its SQL tables. What is not required
+# the lab can do without: FILE is built where it is absent, the rest is for whoever looks further.
+COLUMNS = (
+    *_star("U", "FILE", required=False),
+    *_star("U", "APOGEE_ID", "APSTAR_ID", "TELESCOPE", "FIELD"),
+    *_star("f8", "RA", "DEC"),
+    *_star("f8", "GLON", "GLAT", required=False),
+    *_star("f4", "SNR"),
+    *_star("i4", "NVISITS"),
+    *_star("i8", "STARFLAG"),
+    *_star("i8", "ANDFLAG", "EXTRATARG", "LOCATION_ID", required=False),
+    *_star("f4", "VHELIO_AVG", "VSCATTER", "VERR", required=False),
+    *_aspcap("U", "ASPCAP_ID", required=False),
+    *_aspcap("i8", "ASPCAPFLAG"),
+    *_aspcap("f4", *_LABELS),
+    *_aspcap("f4", *(f"{name}_ERR" for name in _LABELS), required=False),
+    *_aspcap("f4", *(name + suffix for name in _OTHERS for suffix in ("", "_ERR")), required=False),
+)
+
+
+def checked(table, fields, source):
+    """A catalogue with the columns of `COLUMNS`, each of its type, or an error that says what is wrong.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        What came, its columns named in capitals.
+    fields : sequence of str
+        The fields that were asked for.
+    source : str
+        Where it came from, for the message.
+
+    Returns
+    -------
+    astropy.table.Table
+        Sorted by APOGEE_ID and falling S/N. A number that was not given is NaN; SDSS's own NULL, -9999, stays.
+
+    Raises
+    ------
+    ArchiveError
+        If a required column is missing or holds no such values, a field is missing or was not asked for, or a row
+        is there twice.
+    """
+    missing = [column.name for column in COLUMNS if column.required and column.name not in table.colnames]
+    if missing:
+        raise ArchiveError(f"{source} has no column {', '.join(missing)}; it has {', '.join(table.colnames)}")
+    result = Table()
+    for column in COLUMNS:
+        if column.name in table.colnames:
+            result[column.name] = _typed(table[column.name], column, source)
+    found = set(result["FIELD"])
+    if found != set(fields):
+        odd = "; ".join(
+            f"{what} {', '.join(sorted(names))}"
+            for what, names in (("nothing for", set(fields) - found), ("not asked for:", found - set(fields)))
+            if names
+        )
+        raise ArchiveError(f"{source}: {odd}. Fields are written as SDSS does, such as M15 or 060+00")
+    stars, times = np.unique(result["APSTAR_ID"], return_counts=True)
+    if (times > 1).any():
+        raise ArchiveError(f"{source} has {stars[times > 1][0]} {times.max()} times: rows were multiplied")
+    order = np.lexsort((-result["SNR"], result["APOGEE_ID"]))
+    return result[order]
+
+
+def label_tree(table):
+    """Which run of the pipeline the labels come from, as ASPCAP_ID says it: "synspec", "synspec_rev1", ...
+
+    SkyServer's tables hold the tree synspec, the files of the archive synspec_rev1 (SDSS DR17, "Ways to Access
+    APOGEE Data"), so that two catalogues of the same stars may differ.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+
+    Returns
+    -------
+    str
+        "unknown" where the table does not say.
+    """
+    if "ASPCAP_ID" not in table.colnames:
+        return "unknown"
+    parts = [str(name).split(".") for name in table["ASPCAP_ID"]]  # apogee.<telescope>.<tree>.dr17.<field>.<star>
+    trees = {part[2] for part in parts if len(part) > 3 and part[0] == "apogee"}
+    return ", ".join(sorted(trees)) or "unknown"
+
+
+def _typed(values, column, source):
+    """A column's values as its type; what a mask or an empty place hides is NaN, or an error where none may be."""
+    values = np.ma.asarray(values)
+    if column.kind == "U":
+        text = np.ma.filled(values.astype(str), "")
+        return np.char.strip(text)
+    if column.kind.startswith("f"):
+        if values.dtype.kind in "US":  # SQL's way to say nothing
+            values = np.ma.masked_where(np.isin(np.char.lower(values.astype(str)), ["null", ""]), values)
+        values = np.ma.where(np.ma.getmaskarray(values), "nan", values) if values.dtype.kind in "US" else values
+    elif np.ma.is_masked(values):
+        raise ArchiveError(f"{source}: {column.name} is empty in {np.ma.count_masked(values)} rows")
+    try:
+        numbers = values.astype(column.kind)
+    except ValueError as error:
+        raise ArchiveError(f"{source}: {column.name} holds no numbers ({error})") from error
+    return np.ma.filled(numbers, np.nan) if column.kind.startswith("f") else np.ma.getdata(numbers)

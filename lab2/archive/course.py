@@ -1,0 +1,71 @@
+"""The two files that the course hands out: its list of continuum pixels, and the mystery spectrum."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from lab2 import manifest, paths
+from lab2.archive.hosts import base_url
+from lab2.archive.transfer import ArchiveError, Download, RefusedError, fetch, session
+
+__all__ = ["course_file"]
+
+# Editions of the course's public repository that hold the files.
+FOLDERS = (
+    "course_materials_fa2025/main/labs/lab2_data",
+    "course_materials_sp2024/782128c1d818b7b5ddbdfdf461ecccef575aa614/labs/lab2_data",
+)
+LIMIT = 50_000_000  # bytes
+
+
+class _Known(NamedTuple):
+    name: str
+    sha256: str
+
+
+FILES = {
+    "continuum": _Known(
+        "cannon_continuum_apogee.npz", "5fe07f06360ec109b58f8d325c23ae8cd0ea68279aa62737cea59ed5f8bdc48f"
+    ),
+    "mystery": _Known("mystery_spec_wiped.fits", "ab9278a490042cbfea047447150dc84b8c77a77966fdb8d38778ecb9653a5d2c"),
+}
+
+
+def course_file(kind):
+    """A file of the course: the one that lies in data/, or else fetched to there.
+
+    Parameters
+    ----------
+    kind : str
+        "continuum" or "mystery".
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ArchiveError
+        If it is not there and cannot be fetched; the message says where to get it.
+    """
+    if (present := paths.course_file(kind)) is not None:
+        return present
+    known = FILES[kind]
+    path = paths.home() / "data" / known.name
+    problems = []
+    for folder in FOLDERS:
+        url = f"{base_url('LAB2_COURSE_URL')}/{folder}/{known.name}"
+        try:
+            fetch(session(), Download(url, path, lambda part: _check(part, known), 0, LIMIT))
+        except ArchiveError as error:
+            problems.append(str(error))
+        else:
+            return path
+    raise ArchiveError(
+        f"the course's {known.name} could not be fetched ({'; '.join(problems)}). "
+        f"Get it from the course's materials and put it into {Path('data')}/"
+    )
+
+
+def _check(part, known):
+    if (found := manifest.sha256(part)) != known.sha256:
+        raise RefusedError(f"a file {known.name} came that is not the course's: its SHA-256 is {found}")

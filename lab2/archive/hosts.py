@@ -1,0 +1,36 @@
+"""Where the archives are. A mirror, or a stand-in for tests, is named by an environment variable."""
+
+import os
+
+__all__ = ["base_url"]
+
+_HOSTS = {
+    "LAB2_SKYSERVER_URL": "https://skyserver.sdss.org",
+    "LAB2_SAS_URL": "https://data.sdss.org",
+    "LAB2_COURSE_URL": "https://raw.githubusercontent.com/ucb-datalab",
+    "LAB2_MIST_URL": "https://waps.cfa.harvard.edu/MIST",
+}
+
+
+def base_url(variable):
+    """The address that an archive's own begin with.
+
+    Parameters
+    ----------
+    variable : str
+        "LAB2_SKYSERVER_URL", "LAB2_SAS_URL" (the Science Archive Server), "LAB2_COURSE_URL" or "LAB2_MIST_URL".
+
+    Returns
+    -------
+    str
+        What the environment variable of that name says, or the archive's own address; without a slash at its end.
+
+    Raises
+    ------
+    ValueError
+        If it is no http or https address.
+    """
+    url = os.environ.get(variable) or _HOSTS[variable]
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"{variable} is {url!r}, where an address beginning with http:// or https:// is expected")
+    return url.rstrip("/")

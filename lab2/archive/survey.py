@@ -1,0 +1,261 @@
+"""A survey of SDSS DR17 on the disk: what it lacks, and how that is fetched."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from astropy.table import Table
+from tqdm import tqdm
+
+from lab2 import apstar, catalog, manifest, paths
+from lab2.archive import catalogue
+from lab2.archive.columns import PLAIN_NAME
+from lab2.archive.course import course_file
+from lab2.archive.hosts import base_url
+from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError, fetch_all
+
+__all__ = ["Plan", "fetch", "plan"]
+
+# SDSS DR17, data model of apStar: APOGEE_REDUX/dr17/stars/TELESCOPE/FIELD/FILE.
+STARS = "sas/dr17/apogee/spectro/redux/dr17/stars"
+# From two files of DR17, one of 2 rows (one visit) and one of 5 (three visits and two coadds) [bytes].
+HEADERS, ROW = 43_200, 501_120
+LIMIT = 200_000_000  # bytes: 400 visits, where a star has a hundred at the most
+# So large a share of the spectra may be missing without anybody's asking.
+TOLERATED = 0.05
+
+
+@dataclass
+class Plan:
+    """What has to be fetched for a survey to be complete.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        The survey's folder.
+    table : astropy.table.Table
+        Its catalogue.
+    record : dict
+        Where the catalogue came from.
+    new : bool
+        Whether the catalogue is not in the folder yet.
+    present : int
+        Spectra that are there.
+    downloads : list of Download
+        Spectra to fetch.
+    damaged : dict of pathlib.Path to str
+        Files that are there and are not what they should be, and why; they are fetched again.
+    refused : dict of str to str
+        Spectra that will not be fetched, and why.
+    """
+
+    folder: Path
+    table: Table
+    record: dict
+    new: bool
+    present: int = 0
+    downloads: list = field(default_factory=list)
+    damaged: dict = field(default_factory=dict)
+    refused: dict = field(default_factory=dict)
+
+    @property
+    def size(self):
+        """About how much has to be fetched [bytes]."""
+        return sum(download.expected for download in self.downloads)
+
+    @property
+    def free(self):
+        """Room on the disk [bytes]."""
+        there = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
+        return shutil.disk_usage(there).free
+
+
+def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
+    """See what a survey lacks. The catalogue is asked for if it is not there; nothing is written.
+
+    Parameters
+    ----------
+    survey : str
+        The survey's name; it lies in data/<survey>.
+    fields : sequence of str, optional
+        Fields of APOGEE; by default those of the catalogue that is there, or else the lab's four.
+    limit : int, optional
+        So many spectra, spread over the catalogue; by default those of all giants that the cuts of problem 1 keep.
+    allstar : path-like, optional
+        An allStar file of DR17 to take the catalogue from, instead of SkyServer.
+    verify : bool
+        Read every spectrum that is there, and compare it with the manifest.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        If the survey is a simulated one, its catalogue is another than asked for, or `limit` is below 1.
+    ArchiveError
+        If the catalogue cannot be had.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; give the number of spectra to fetch, at least 1")
+    folder, recorded = paths.survey_folder(survey), {}
+    if (folder / "manifest.json").is_file():
+        about = paths.manifest(survey)
+        if about["simulated"]:
+            raise ValueError(f"survey {survey!r} is a simulated one; choose another name for real data with --survey")
+        recorded = about["files"]
+    result = Plan(folder, *catalogue.obtain(survey, fields, allstar))
+    giants, _ = catalog.select_giants(result.table)
+    giants = giants[_spread(giants, limit)]
+    files = catalog.spectrum_paths(giants, survey)
+    for row, path in tqdm(list(zip(giants, files, strict=True)), desc="looking", unit="file", delay=1):
+        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID", "FILE") if name in row.colnames]
+        if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
+            result.refused[path.name] = f"the catalogue calls it {names}, which are no plain names"
+            continue
+        download = _download(row, path)
+        if path.is_file():
+            problem = _damage(download, recorded.get(path.relative_to(folder).as_posix()), verify)
+            if not problem:
+                result.present += 1
+                continue
+            result.damaged[path] = problem
+        result.downloads.append(download)
+    return result
+
+
+def fetch(plan):
+    """Fetch what a plan names, and write the survey's manifest.
+
+    What has arrived stays, whatever happens: after an interruption, plan and fetch again.
+    A file that was damaged is set aside as .damaged-<name>.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Returns
+    -------
+    manifest : dict
+        The survey's manifest; `missing` has the spectra that could not be fetched, and why.
+    notes : list of str
+        What else did not succeed.
+
+    Raises
+    ------
+    ArchiveError
+        If the disk has no room, another process fetches this survey, the archive is down, or more than 5 % of the
+        spectra could not be fetched.
+    """
+    if plan.size > 0.95 * plan.free:
+        raise ArchiveError(
+            f"about {plan.size / 1e9:.1f} GB are to be fetched into {plan.folder}, where {plan.free / 1e9:.1f} GB are "
+            "free; make room, or fetch fewer spectra with --limit"
+        )
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(plan.folder):
+        if plan.new:
+            catalogue.save(plan.folder, plan.table, plan.record)
+        for path in plan.damaged:
+            os.replace(path, path.with_name(f".damaged-{path.name}"))
+        failed = fetch_all(plan.downloads, "spectra") if plan.downloads else {}
+        missing = {path.relative_to(plan.folder).as_posix(): reason for path, reason in failed.items()} | plan.refused
+        wanted = plan.present + len(plan.downloads) + len(plan.refused)
+        if len(missing) > TOLERATED * wanted:
+            some = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
+            raise ArchiveError(
+                f"{len(missing)} of {wanted} spectra could not be fetched ({some}). What has arrived is kept. Run the "
+                f"same command again, or go on without them: python -m lab2 survey --survey {plan.folder.name}"
+            )
+        notes = _course_files(plan.folder)
+        return _manifest(plan, missing), notes
+
+
+def _download(row, path):
+    visits = int(row["NVISITS"])
+    parts = [str(row["TELESCOPE"]), path.parent.name, path.name]
+    return Download(
+        url="/".join([base_url("LAB2_SAS_URL"), STARS, *(quote(part, safe="+") for part in parts)]),
+        path=path,
+        check=partial(_check, star=str(row["APOGEE_ID"])),
+        expected=HEADERS + ROW * (visits + 2 if visits > 1 else 2),
+        limit=LIMIT,
+    )
+
+
+def _spread(giants, limit):
+    """Indices of `limit` giants, evenly over the catalogue, the lab's example among them."""
+    if limit is None or limit >= len(giants):
+        return np.arange(len(giants))
+    chosen = np.linspace(0, len(giants) - 1, limit).round().astype(int)
+    example = np.flatnonzero(giants["APOGEE_ID"] == catalog.example_star(giants))
+    chosen[np.argmin(np.abs(chosen - example))] = example[0]
+    return chosen
+
+
+def _check(path, star):
+    """See that a file is a whole spectrum, and of that star."""
+    try:
+        found = str(apstar.read(path).star.values[0])
+    except apstar.SpectrumError as error:
+        raise TransientError(str(error)) from error
+    if found != star:
+        raise RefusedError(f"the file is of the star {found}, not {star}")
+
+
+def _damage(download, record, verify):
+    """What is wrong with a file that is there, "" for nothing; one that the manifest knows is read only to verify."""
+    if record and download.path.stat().st_size != record["size"]:
+        return f"has {download.path.stat().st_size} bytes, by the manifest {record['size']}"
+    if record and verify and manifest.sha256(download.path) != record["sha256"]:
+        return "has another SHA-256 than in the manifest"
+    if verify or not record:
+        try:
+            download.check(download.path)
+        except ArchiveError as error:
+            return str(error)
+    return ""
+
+
+def _course_files(folder):
+    """Have the course's files; say what could not be had."""
+    notes = []
+    for kind in ("continuum", "mystery"):
+        try:
+            path = course_file(kind)
+        except ArchiveError as error:
+            notes.append(str(error))
+        else:
+            if kind == "mystery" and not (folder / "mystery.fits").exists():
+                with paths.replacing(folder / "mystery.fits") as part:
+                    shutil.copyfile(path, part)
+    return notes
+
+
+def _manifest(plan, missing):
+    """The survey's manifest, written unless it says all that already."""
+    about = {"simulated": False, "release": plan.record["release"], "label_tree": plan.record["label_tree"]}
+    about["missing"] = missing
+    if (plan.folder / "manifest.json").is_file() and not plan.downloads:
+        there = paths.manifest(plan.folder.name)
+        if there | about == there and "mystery.fits" in there["files"]:
+            return there
+    return manifest.write(plan.folder, **about)
+
+
+@contextlib.contextmanager
+def _alone(folder):
+    """Have the folder for this process alone: two that continued the same part would spoil it."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ArchiveError(f"another process is fetching into {folder}; wait for it to end") from error
+        yield

@@ -1,0 +1,390 @@
+"""Files from a web server to the disk: resumed, retried, checked, and put in place whole or not at all.
+
+requests carries the bytes and tenacity the retries. pooch and parfive, which fetch lists of files, begin a broken
+file anew; here a broken transfer goes on where it stopped, also after the process was killed.
+"""
+
+import contextlib
+import email.utils
+import glob
+import hashlib
+import importlib.metadata
+import os
+import re
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import tenacity
+from tqdm import tqdm
+
+__all__ = [
+    "ArchiveError",
+    "Download",
+    "RefusedError",
+    "TransientError",
+    "fetch",
+    "fetch_all",
+    "retrying",
+    "session",
+]
+
+CONNECTIONS = 4  # at a time: a browser opens six to one server
+TIMEOUT = (10, 30)  # s, to connect and between two pieces of an answer
+ATTEMPTS = 6
+LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
+# Files in a row that failed after all their attempts: the server is down, and is left in peace.
+FAILURES_IN_A_ROW = 8
+_CHUNK = 1 << 16
+
+
+class ArchiveError(RuntimeError):
+    """What the archive did instead of what it was asked for, and what to do."""
+
+
+class RefusedError(ArchiveError):
+    """An answer that will not change: asking again is of no use."""
+
+
+class TransientError(ArchiveError):
+    """A failure that may pass; `retry_after` is how long the server asks to wait [s]."""
+
+    def __init__(self, message, retry_after=0.0):
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class _ChangedError(TransientError):
+    """What came belongs to another file than the part that is here."""
+
+
+class _StoppedError(ArchiveError):
+    """Somebody else failed, or the user has interrupted."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file to fetch.
+
+    Attributes
+    ----------
+    url : str
+    path : pathlib.Path
+        Where it goes.
+    check : callable
+        Given the path of what arrived, raises `TransientError` or `RefusedError` where that is not the file.
+    expected : int
+        About how large it is [bytes], for the progress bar.
+    limit : int
+        Larger than this it cannot be [bytes].
+    """
+
+    url: str
+    path: Path
+    check: callable
+    expected: int
+    limit: int
+
+
+class _Session(requests.Session):
+    """A session that follows a redirect only within the scheme that was asked for."""
+
+    def get_redirect_target(self, response):
+        target = super().get_redirect_target(response)
+        if target is not None:
+            scheme, asked = (urlsplit(url).scheme for url in (urljoin(response.url, target), response.url))
+            if scheme != asked:
+                raise RefusedError(f"{response.url} redirects from {asked} to {scheme}, which is refused: {target}")
+        return target
+
+
+def session():
+    """A session of requests that says who is asking, and that no redirect leads to another scheme.
+
+    Returns
+    -------
+    requests.Session
+    """
+    http = _Session()
+    http.max_redirects = 5
+    # identity: sizes and ranges are those of the file itself
+    http.headers.update({"User-Agent": f"lab2/{importlib.metadata.version('lab2')}", "Accept-Encoding": "identity"})
+    return http
+
+
+def retrying(attempts=ATTEMPTS, stop=None):
+    """How a `TransientError` is tried again: up to `attempts` times, waiting longer each time, with jitter.
+
+    Parameters
+    ----------
+    attempts : int
+    stop : threading.Event, optional
+        Ends the waiting.
+
+    Returns
+    -------
+    tenacity.Retrying
+        To be called with a function and its arguments.
+    """
+    grow = tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
+
+    def wait(state):
+        return max(grow(state), min(state.outcome.exception().retry_after, LONGEST_WAIT))
+
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(attempts),
+        wait=wait,
+        retry=tenacity.retry_if_exception_type(TransientError),
+        sleep=tenacity.sleep_using_event(stop or threading.Event()),
+        reraise=True,
+    )
+
+
+def fetch(http, download, progress=lambda done, total: None, stop=None):
+    """Fetch one file, from where an earlier attempt stopped.
+
+    What has arrived lies beside the file's place under a hidden name, which carries a fingerprint of the server's
+    file (its ETag, date and size, RFC 9110, sections 8.8 and 14): a part is only continued with more of the same.
+
+    Parameters
+    ----------
+    http : requests.Session
+    download : Download
+    progress : callable
+        Called with the bytes of the file that have arrived, and with its size or None.
+    stop : threading.Event, optional
+        Stops the transfer.
+
+    Raises
+    ------
+    RefusedError
+        If the file is not there, is too large, or is another.
+    TransientError
+        If the last attempt failed too.
+    """
+    stop = stop or threading.Event()
+    download.path.parent.mkdir(parents=True, exist_ok=True)
+    retrying(stop=stop)(_attempt, http, download, progress, stop)
+
+
+def fetch_all(downloads, description):
+    """Fetch files side by side, with one progress bar over all of them.
+
+    Interrupted, by the user or by a kill, it can be called again and goes on.
+
+    Parameters
+    ----------
+    downloads : sequence of Download
+    description : str
+        What the progress bar says.
+
+    Returns
+    -------
+    dict of pathlib.Path to str
+        The files that could not be fetched, and why.
+
+    Raises
+    ------
+    ArchiveError
+        If many files in a row could not be fetched: the server is down.
+    """
+    failed, in_a_row = {}, 0
+    stop, local = threading.Event(), threading.local()
+
+    def start():
+        local.http = session()
+
+    with (
+        _Bar(downloads, description) as bar,
+        ThreadPoolExecutor(CONNECTIONS, initializer=start) as pool,
+        _stopping(stop, pool),
+    ):
+        jobs = {pool.submit(lambda d: fetch(local.http, d, bar.reporter(d), stop), d): d for d in downloads}
+        for job in as_completed(jobs):
+            path, error = jobs[job].path, job.exception()
+            if error is None:
+                in_a_row = 0
+            elif isinstance(error, ArchiveError):
+                failed[path] = str(error)
+                in_a_row += isinstance(error, TransientError)
+            else:
+                raise error
+            bar.finished(jobs[job], error)
+            if in_a_row >= FAILURES_IN_A_ROW:
+                raise ArchiveError(
+                    f"the archive does not serve: {in_a_row} files in a row failed, the last one: {error}. "
+                    "What has arrived is kept; run the same command again later, and it goes on from there"
+                )
+    return failed
+
+
+@contextlib.contextmanager
+def _stopping(stop, pool):
+    """Leave the block at once when anything goes wrong in it: no file is begun, and those begun stop."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+class _Bar:
+    """The progress of all files: bytes, rate, time left, and how many files are done and failed."""
+
+    def __init__(self, downloads, description):
+        self._lock = threading.Lock()
+        self._expected = {d.path: d.expected for d in downloads}
+        self._done = dict.fromkeys(self._expected, 0)
+        self._files, self._failed = 0, 0
+        self._bar = tqdm(total=sum(self._expected.values()), desc=description, unit="B", unit_scale=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._bar.close()
+
+    def reporter(self, download):
+        """What `fetch` calls with the state of one file."""
+
+        def report(done, total):
+            with self._lock:
+                self._set_size(download.path, total)
+                self._bar.update(done - self._done[download.path])
+                self._done[download.path] = done
+
+        return report
+
+    def finished(self, download, error):
+        """Count a file; what a failed one would have had is not waited for."""
+        with self._lock:
+            if error is not None:
+                self._failed += 1
+                self._set_size(download.path, self._done[download.path])
+            self._files += 1
+            failed = f", {self._failed} failed" if self._failed else ""
+            self._bar.set_postfix_str(f"{self._files}/{len(self._expected)} files{failed}", refresh=False)
+
+    def _set_size(self, path, size):
+        if size is not None:
+            self._bar.total += size - self._expected[path]
+            self._expected[path] = size
+
+
+class _Offer(NamedTuple):
+    """What a response offers: bytes of a file from `start` on; `total` is the file's size, or None."""
+
+    start: int
+    total: int | None
+    fingerprint: str
+
+
+def _attempt(http, download, progress, stop):
+    """Fetch what is missing, check all of it, and put it in place."""
+    if stop.is_set():
+        raise _StoppedError("stopped")
+    path, part = download.path, _part_of(download.path)
+    # one byte more than needed: a part that lacks nothing is then answered like any other
+    start = max(part.stat().st_size - 1, 0) if part else 0
+    try:
+        ask = {"Range": f"bytes={start}-"} if start else {}
+        with http.get(download.url, headers=ask, stream=True, timeout=TIMEOUT) as response:
+            _accept(response)
+            offer = _offer(response)
+            _bound(download, offer.total or 0)
+            wanted = path.with_name(f".{path.name}.{offer.fingerprint}.part")
+            if offer.start and (part, start) != (wanted, offer.start):
+                raise _ChangedError(f"{download.url}: the server's file is not the one whose first part came")
+            if part and part != wanted:
+                part.unlink()
+            _receive(response, wanted, offer, download, progress, stop)
+    except _ChangedError:
+        part.unlink(missing_ok=True)
+        raise
+    except requests.TooManyRedirects as error:
+        raise RefusedError(f"{download.url}: {error}") from error
+    except requests.RequestException as error:
+        raise TransientError(f"{download.url}: {_cause(error)}") from error
+    try:
+        download.check(wanted)
+    except ArchiveError:
+        wanted.unlink()  # whole, and wrong: there is nothing to go on from
+        raise
+    os.replace(wanted, path)
+
+
+def _receive(response, part, offer, download, progress, stop):
+    """Write the response's bytes to the part, and see that all of them came."""
+    size = offer.start
+    with part.open("r+b" if size else "wb") as file:
+        file.seek(size)
+        for chunk in response.iter_content(_CHUNK):
+            if stop.is_set():
+                raise _StoppedError("stopped")
+            size += len(chunk)
+            _bound(download, size)
+            file.write(chunk)
+            progress(size, offer.total)
+    if offer.total is not None and size != offer.total:
+        raise TransientError(f"{download.url}: {size} of {offer.total} bytes came")
+
+
+def _part_of(path):
+    """What an earlier attempt left, or None."""
+    return next(path.parent.glob(f".{glob.escape(path.name)}.*.part"), None)
+
+
+def _accept(response):
+    """A response that holds a file, or an error."""
+    code = response.status_code
+    if code == requests.codes.too_many_requests or code >= 500:
+        raise TransientError(f"{response.url}: the server answered {code}", _retry_after(response))
+    if code == requests.codes.requested_range_not_satisfiable:
+        raise _ChangedError(f"{response.url}: the server's file is shorter than the part that came")
+    if code not in (requests.codes.ok, requests.codes.partial_content):
+        raise RefusedError(f"{response.url}: the server answered {code} {response.reason}")
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise TransientError(f"{response.url}: a web page came in the place of the file")
+
+
+def _offer(response):
+    """Where the response's bytes belong."""
+    headers = response.headers
+    if response.status_code == requests.codes.partial_content:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", ""))
+        if found is None:
+            raise TransientError(f"{response.url}: part of a file, without saying which")
+        start, total = int(found[1]), int(found[2])
+    else:
+        length = headers.get("Content-Length", "")
+        start, total = 0, int(length) if length.isdecimal() else None
+    identity = f"{headers.get('ETag')} {headers.get('Last-Modified')} {total}"
+    return _Offer(start, total, hashlib.sha256(identity.encode()).hexdigest()[:8])
+
+
+def _bound(download, size):
+    if size > download.limit:
+        raise RefusedError(f"{download.url}: larger than {download.limit / 1e6:.0f} MB, which no such file is")
+
+
+def _retry_after(response):
+    """The seconds that a server asks to wait, 0 where it does not."""
+    text = response.headers.get("Retry-After", "")
+    if text.isdecimal():
+        return float(text)
+    with contextlib.suppress(ValueError):
+        date = email.utils.parsedate_to_datetime(text)
+        return (date - email.utils.localtime()).total_seconds()
+    return 0.0
+
+
+def _cause(error):
+    """What lies at the bottom of an exception of requests, in one line."""
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {TIMEOUT[1]} s"
+    return str(error).split("\n")[0] or type(error).__name__

@@ -1,0 +1,251 @@
+"""A stand-in for SDSS's archives on loopback: SkyServer's SQL search, the Science Archive Server, the course's
+repository and MIST's web form. It speaks their protocols, and fails in their ways when it is asked to.
+
+The tables apogeeStar and aspcapStar are made from an allStar catalogue, and SQLite answers the SQL. Files are those
+of a folder, served with ranges, ETag and Last-Modified.
+"""
+
+import hashlib
+import io
+import random
+import re
+import sqlite3
+import threading
+import time
+import zipfile
+from dataclasses import dataclass
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from astropy.table import Table
+
+from lab2.archive.columns import COLUMNS
+
+PAGE = b"<!DOCTYPE html><html><head><title>SkyServer</title></head><body>\n<h1>Error</h1>, sorry\n</body></html>"
+STARS = "/sas/dr17/apogee/spectro/redux/dr17/stars/"
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The share of requests for files that go wrong, by kind."""
+
+    drop: float = 0.0  # the connection ends in the middle of the body
+    busy: float = 0.0  # 503
+    page: float = 0.0  # a web page with the status 200
+    stall: float = 0.0  # the body stops, the connection stays
+
+    def draw(self, rng):
+        """One of the kinds, or ""."""
+        shares = {"drop": self.drop, "busy": self.busy, "page": self.page, "stall": self.stall}
+        kinds = [*shares, ""]
+        return rng.choices(kinds, [*shares.values(), 1 - sum(shares.values())])[0]
+
+
+class ArchiveServer:
+    """The stand-in; a context manager.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table, optional
+        Rows of an allStar catalogue.
+    stars : pathlib.Path, optional
+        Folder with <field>/<file> of the spectra, whatever their telescope.
+    course : pathlib.Path, optional
+        Folder with the course's files.
+    faults : Faults
+    seed : int
+        Of the faults.
+
+    Attributes
+    ----------
+    url : str
+    sql : str
+        How SQL is answered: "ok", or one of the ways to fail.
+    lost : set of str
+        Names of files that are not there.
+    requests : list of tuple
+        Path, first byte asked for, status, bytes sent; of every request for a file.
+    statements : list of str
+        The SQL that was asked.
+    forms : list of dict
+        What was posted to MIST's form.
+    isochrone : str
+        The file that MIST's form answers with.
+    redirect : str
+        Where requests for spectra are sent instead.
+    """
+
+    def __init__(self, catalog=None, stars=None, course=None, faults=Faults(), seed=1):
+        self.stars, self.course, self.faults = stars, course, faults
+        self.sql, self.redirect, self.isochrone = "ok", None, ""
+        self.lost, self.changed = set(), set()
+        self.requests, self.statements, self.forms = [], [], []
+        self.stalled = threading.Event()  # set at the end, so that stalled answers end too
+        self._rng, self._lock = random.Random(seed), threading.Lock()
+        self._rows = None if catalog is None else Table(catalog)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"archive": self}))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception):
+        self.stalled.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def environment(self):
+        """The variables that send lab2 here."""
+        kinds = {"SKYSERVER": "", "SAS": "", "COURSE": "/course", "MIST": "/MIST"}
+        return {f"LAB2_{kind}_URL": self.url + folder for kind, folder in kinds.items()}
+
+    def draw(self):
+        with self._lock:
+            return self.faults.draw(self._rng), self._rng.random()
+
+    def answer(self, statement):
+        """The CSV of an SQL statement, as SkyServer writes it."""
+        database = sqlite3.connect(":memory:")
+        for table in ("apogeeStar", "aspcapStar"):
+            columns = [c.name for c in COLUMNS if c.table == table and c.name in self._rows.colnames]
+            columns += [name for name in ["APSTAR_ID"] if name not in columns]
+            names = ", ".join(f"[{name.lower()}]" for name in columns)
+            database.execute(f"create table {table} ({names})")
+            marks = ", ".join("?" for _ in columns)
+            values = zip(*(self._rows[name].tolist() for name in columns), strict=True)
+            database.executemany(f"insert into {table} values ({marks})", values)
+        top = re.search(r"\bTOP (\d+)\b", statement)
+        statement = re.sub(r"\bTOP \d+\b", "", statement) + (f" LIMIT {top[1]}" if top else "")
+        cursor = database.execute(statement)
+        lines = [",".join(name[0] for name in cursor.description), *(",".join(map(str, row)) for row in cursor)]
+        database.close()
+        return "#Table1\n" + "".join(line + "\n" for line in lines)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    archive: ArchiveServer
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_POST(self):
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.archive.forms.append({key: value[0] for key, value in parse_qs(text, keep_blank_values=True).items()})
+        if not self.archive.isochrone:
+            return self._send(200, b"<html><body>The [Fe/H] must be within -4 and 0.5.</body></html>", "text/html")
+        return self._send(
+            200, b'<html><body><a href="tmp/MIST_iso_1.iso.zip">Click here</a></body></html>', "text/html"
+        )
+
+    def do_GET(self):
+        url = urlsplit(self.path)
+        path = unquote(url.path)
+        if path == "/dr17/en/tools/search/x_results.aspx":
+            self._sql(parse_qs(url.query))
+        elif path == "/MIST/tmp/MIST_iso_1.iso.zip":
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w") as archive:
+                archive.writestr("MIST_iso_1.iso", self.archive.isochrone)
+            self._send(200, packed.getvalue(), "application/zip")
+        elif path.startswith("/course/") and self.archive.course:
+            self._file(path, self.archive.course / path.rsplit("/", 1)[1])
+        elif path.startswith(STARS) and self.archive.redirect:
+            self._send(302, b"", "text/html", Location=self.archive.redirect)
+        elif path.startswith(STARS) and self.archive.stars:
+            _, field, name = path.removeprefix(STARS).split("/")
+            self._file(path, self.archive.stars / field / name)
+        else:
+            self._send(404, b"not here", "text/plain")
+
+    def _sql(self, query):
+        (statement,), archive = query["cmd"], self.archive
+        archive.statements.append(statement.strip())
+        assert query["format"] == ["csv"]
+        how = archive.sql
+        if how == "500":
+            return self._send(500, PAGE, "text/html")
+        if how == "page":
+            return self._send(200, PAGE, "text/html")
+        if how == "stall":
+            archive.stalled.wait(20)
+            return self._send(200, b"", "text/plain")
+        if how == "refused":
+            return self._send(200, b'<html><body>{"error_message": "Invalid column name"}</body></html>', "text/html")
+        if how == "words":
+            return self._send(200, b"#Table1\nSQL returned an error. \nInvalid object name 'x'.\n", "text/plain")
+        text = archive.answer(statement)
+        if how == "empty" and "COUNT" not in statement:
+            text = "".join(text.splitlines(keepends=True)[:2])
+        if how == "truncated" and "COUNT" not in statement and "TOP" not in statement:
+            text = "".join(text.splitlines(keepends=True)[:-1])
+        return self._send(200, text.encode(), "text/plain")
+
+    def _file(self, path, file):
+        archive = self.archive
+        if not file.is_file() or file.name in archive.lost:
+            archive.requests.append((path, 0, 404, 0))
+            return self._send(404, b"not here", "text/plain")
+        fault, where = archive.draw()
+        body = file.read_bytes()
+        if file.name in archive.changed:  # another edition, of the same size
+            body = body[::-1]
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        if fault == "busy":
+            archive.requests.append((path, start, 503, 0))
+            return self._send(503, b"busy", "text/plain", **{"Retry-After": "0"})
+        if fault == "page":
+            archive.requests.append((path, start, 200, 0))
+            return self._send(200, PAGE, "text/html")
+        if start >= len(body):
+            archive.requests.append((path, start, 416, 0))
+            return self._send(416, b"", "text/plain", **{"Content-Range": f"bytes */{len(body)}"})
+        part = body[start:]
+        sent = int(where * len(part)) if fault in ("drop", "stall") else len(part)
+        headers = {
+            "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"',
+            "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True),
+            "Accept-Ranges": "bytes",
+        }
+        if asked:
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        self._begin(206 if asked else 200, len(part), "application/fits", headers)
+        done = 0
+        try:
+            while done < sent:
+                done += self.wfile.write(part[done : done + 65536])
+            self.wfile.flush()
+            if fault == "stall":
+                archive.stalled.wait(60)
+        except OSError:
+            self.close_connection = True  # the client was killed
+        finally:
+            archive.requests.append((path, start, 206 if asked else 200, done))
+        if fault:
+            self.close_connection = True
+        return None
+
+    def _send(self, status, body, kind, **headers):
+        self._begin(status, len(body), kind, headers)
+        self.wfile.write(body)
+
+    def _begin(self, status, length, kind, headers):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+def wait_for(condition, seconds=30):
+    """Wait until a condition holds; whether it does."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
