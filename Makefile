@@ -20,8 +20,8 @@ EXECUTED  := $(NOTEBOOKS:%=$(B)/%)
 # The executed notebook of a number: $(call nb,04)
 nb = $(filter $(B)/$(1)_%,$(EXECUTED))
 
-PDF_CODE := lab2/report/checkpoints.py lab2/report/typst.py lab2/report/typeset.py lab2/report/template.typ
-RUN_CODE := $(filter-out lab2/__main__.py lab2/simulate/% $(PDF_CODE),$(wildcard lab2/*.py lab2/*/*.py)) \
+PDF_CODE := lab2/report/checkpoints.py lab2/report/credits.py lab2/report/typst.py lab2/report/typeset.py lab2/report/template.typ
+RUN_CODE := $(filter-out lab2/__main__.py lab2/simulate/% lab2/archive/% $(PDF_CODE),$(wildcard lab2/*.py lab2/*/*.py)) \
             $(wildcard lab2/*.mplstyle lab2/*/*.mplstyle lab2/tables/*)
 
 ifneq ($(findstring /,$(NAME))$(word 2,$(NAME)),)
@@ -54,11 +54,14 @@ setup: .venv/.installed  ## Install everything into .venv
 	$(PY) -m pip install --quiet --no-deps -e .
 	@touch $@
 
-survey: $(MANIFEST)  ## Make the simulated survey, or check the files of another
+survey: $(MANIFEST)  ## Make the simulated survey, fetch dr17, or check the files of another
 
 ifeq ($(SURVEY),simulated)
 $(MANIFEST): $(wildcard lab2/simulate/*.py lab2/tables/*) lab2/apstar.py data/.n_stars | .venv/.installed
 	$(PY) -m lab2 simulate --survey $(SURVEY) $(if $(N_STARS),--n-stars $(N_STARS))
+else ifeq ($(SURVEY),dr17)
+$(MANIFEST): | .venv/.installed
+	$(PY) -m lab2 fetch --survey $(SURVEY)
 else
 $(MANIFEST): | .venv/.installed
 	$(PY) -m lab2 survey --survey $(SURVEY)

@@ -15,6 +15,7 @@ __all__ = [
     "attach",
     "example_star",
     "flag_words",
+    "label_tree",
     "load",
     "select_giants",
     "spectrum_paths",
@@ -191,6 +192,28 @@ def with_spectra(catalog, survey):
         raise FileNotFoundError(f"survey {survey!r} has no spectrum of these {len(catalog)} stars in {folder}/apStar")
     absent = (path.relative_to(folder).as_posix() for path, here in zip(files, there, strict=True) if not here)
     return catalog[there], [missing.get(name, "not fetched") for name in absent]
+
+
+def label_tree(catalog):
+    """Which run of the pipeline the labels come from, as ASPCAP_ID says it: "synspec", "synspec_rev1", ...
+
+    SkyServer's tables hold the tree synspec, the files of the archive synspec_rev1 (SDSS DR17, "Ways to Access
+    APOGEE Data"), so that two catalogues of the same stars may differ.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+
+    Returns
+    -------
+    str
+        "unknown" where the table does not say.
+    """
+    if "ASPCAP_ID" not in catalog.colnames:
+        return "unknown"
+    parts = [str(name).split(".") for name in catalog["ASPCAP_ID"]]  # apogee.<telescope>.<tree>.dr17.<field>.<star>
+    trees = {part[2] for part in parts if len(part) > 3 and part[0] == "apogee"}
+    return ", ".join(sorted(trees)) or "unknown"
 
 
 def example_star(catalog) -> str:

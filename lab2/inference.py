@@ -310,5 +310,8 @@ def _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels):
             "flag": ("star", flag),
         },
         coords=star,
-        attrs={"flags": [f"{bit}: {name}" for name, bit in FLAGS.items()]},
+        attrs={
+            "flags": [f"{bit}: {name}" for name, bit in FLAGS.items()],
+            "label_tree": model.dataset.attrs.get("label_tree", "unknown"),
+        },
     )

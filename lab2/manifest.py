@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lab2 import paths
+from lab2 import catalog, paths
 
 __all__ = ["check", "files", "now", "sha256", "write"]
 
@@ -107,7 +107,7 @@ def check(survey):
         if not any(folder.glob(pattern)):
             raise FileNotFoundError(f"survey {survey!r} lacks {what}: there is no {folder / pattern}")
     if not (folder / "manifest.json").is_file():
-        return write(folder, simulated=False), True
+        return write(folder, simulated=False, label_tree=catalog.label_tree(catalog.load(survey))), True
     found, expected = files(folder), paths.manifest(survey)["files"]
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
     problems += [f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())]

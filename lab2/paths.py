@@ -98,8 +98,9 @@ def manifest(survey):
     Returns
     -------
     dict
-        With the keys "survey", "simulated" (bool) and "files" (relative path to size and sha256), and for a
-        simulated survey its seed, number of stars and versions.
+        With the keys "survey", "simulated" (bool), "label_tree" and "files" (relative path to size and sha256);
+        for a simulated survey its seed and number of stars; for a fetched one "catalogue" (where it came from) and
+        "missing" (spectra that could not be fetched, and why).
 
     Raises
     ------
@@ -189,10 +190,10 @@ def _checked(survey):
 
 
 def _never_made(survey, folder):
-    simulate = "run: python -m lab2 simulate"
+    advice = "run: python -m lab2 simulate"
     if survey != "simulated":
-        simulate += (
-            f" --survey {survey}; or put SDSS's allStar.fits and apStar/<field>/*.fits there "
+        advice = (
+            f"run: python -m lab2 fetch --survey {survey}; or put allStar.fits and apStar/<field>/*.fits of SDSS there "
             f"and run: python -m lab2 survey --survey {survey}"
         )
-    return f"survey {survey!r} was never made: there is no folder {folder}; {simulate}"
+    return f"survey {survey!r} was never made: there is no folder {folder}; {advice}"

@@ -153,6 +153,7 @@ def sample(
         "chi2": float(fit.chi2),
         "n_pixels": int(fit.n_pixels),
         "fit_flag": int(fit.flag),
+        "label_tree": model.dataset.attrs.get("label_tree", "unknown"),
         "nuisance": int(nuisance),
         "versions": ", ".join(f"{name} {metadata.version(name)}" for name in ("lab2", "pymc", "nutpie")),
     }

@@ -65,31 +65,37 @@ class ArchiveServer:
     lost : set of str
         Names of files that are not there.
     requests : list of tuple
-        Path, first byte asked for, status, bytes sent; of every request for a file.
+        Path, first byte asked for, status, bytes sent (if the client stayed); of every request for a file.
     statements : list of str
         The SQL that was asked.
     forms : list of dict
         What was posted to MIST's form.
-    isochrone : str
-        The file that MIST's form answers with.
+    isochrone, link : str
+        The file that MIST's form answers with, and where it says that it is.
     redirect : str
         Where requests for spectra are sent instead.
+    ranges : bool
+        Whether parts of files are served.
+    pace : float
+        Seconds that the server rests after each 64 KiB of a file.
+    agents : set of str
+        Who has asked for files, by the header User-Agent.
     """
 
     def __init__(self, catalog=None, stars=None, course=None, faults=Faults(), seed=1):
         self.stars, self.course, self.faults = stars, course, faults
-        self.sql, self.redirect, self.isochrone = "ok", None, ""
-        self.lost, self.changed = set(), set()
+        self.sql, self.redirect, self.isochrone, self.link = "ok", None, "", ""
+        self.lost, self.changed, self.agents = set(), set(), set()
+        self.ranges, self.pace, self._failures = True, 0.0, None
         self.requests, self.statements, self.forms = [], [], []
         self.stalled = threading.Event()  # set at the end, so that stalled answers end too
         self._rng, self._lock = random.Random(seed), threading.Lock()
-        self._rows = None if catalog is None else Table(catalog)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"archive": self}))
-        self._server.daemon_threads = True
+        self._rows = None if catalog is None else Table(catalog, copy=True)
+        self._server = _Server(("127.0.0.1", 0), type("Bound", (_Handler,), {"archive": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self):
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *exception):
@@ -103,7 +109,24 @@ class ArchiveServer:
         kinds = {"SKYSERVER": "", "SAS": "", "COURSE": "/course", "MIST": "/MIST"}
         return {f"LAB2_{kind}_URL": self.url + folder for kind, folder in kinds.items()}
 
+    def hide(self, column):
+        """Have tables without a column."""
+        self._rows.remove_column(column)
+
+    def recover_after(self, n):
+        """Answer SQL well again after `n` failures."""
+        self._failures = n
+
+    def how(self):
+        """How the next statement is answered."""
+        if self._failures == 0:
+            self.sql = "ok"
+        if self._failures is not None:
+            self._failures -= 1
+        return self.sql
+
     def draw(self):
+        """What goes wrong with the next request for a file, and after what share of it."""
         with self._lock:
             return self.faults.draw(self._rng), self._rng.random()
 
@@ -126,6 +149,13 @@ class ArchiveServer:
         return "#Table1\n" + "".join(line + "\n" for line in lines)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, address):
+        """Say nothing: clients that leave are a part of the play. What they were denied they will tell."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     archive: ArchiveServer
@@ -136,11 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.archive.forms.append({key: value[0] for key, value in parse_qs(text, keep_blank_values=True).items()})
-        if not self.archive.isochrone:
+        if not (self.archive.isochrone or self.archive.link):
             return self._send(200, b"<html><body>The [Fe/H] must be within -4 and 0.5.</body></html>", "text/html")
-        return self._send(
-            200, b'<html><body><a href="tmp/MIST_iso_1.iso.zip">Click here</a></body></html>', "text/html"
-        )
+        link = self.archive.link or "tmp/MIST_iso_1.iso.zip"
+        return self._send(200, f'<html><body><a href="{link}">Click here</a></body></html>'.encode(), "text/html")
 
     def do_GET(self):
         url = urlsplit(self.path)
@@ -166,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         (statement,), archive = query["cmd"], self.archive
         archive.statements.append(statement.strip())
         assert query["format"] == ["csv"]
-        how = archive.sql
+        how = archive.how()
         if how == "500":
             return self._send(500, PAGE, "text/html")
         if how == "page":
@@ -194,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = file.read_bytes()
         if file.name in archive.changed:  # another edition, of the same size
             body = body[::-1]
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        archive.agents.add(self.headers["User-Agent"])
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if archive.ranges else None
         start = int(asked[1]) if asked else 0
         if fault == "busy":
             archive.requests.append((path, start, 503, 0))
@@ -214,18 +244,18 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        archive.requests.append((path, start, 206 if asked else 200, sent))
         self._begin(206 if asked else 200, len(part), "application/fits", headers)
         done = 0
         try:
             while done < sent:
-                done += self.wfile.write(part[done : done + 65536])
+                done += self.wfile.write(part[done : min(done + 65536, sent)])
+                time.sleep(archive.pace)
             self.wfile.flush()
             if fault == "stall":
                 archive.stalled.wait(60)
         except OSError:
             self.close_connection = True  # the client was killed
-        finally:
-            archive.requests.append((path, start, 206 if asked else 200, done))
         if fault:
             self.close_connection = True
         return None
@@ -241,11 +271,3 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-
-
-def wait_for(condition, seconds=30):
-    """Wait until a condition holds; whether it does."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.02)
-    return condition()

@@ -30,6 +30,22 @@ def tiny_survey(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture
+def archive(home, tiny_survey, monkeypatch):
+    """A stand-in for SDSS's archives that serves the small survey, and lab2 sent there, in a hurry."""
+    from archive_server import ArchiveServer
+    from astropy.table import Table
+
+    from lab2.archive import skyserver, transfer
+
+    monkeypatch.setattr(skyserver, "PAUSE", 0.0)
+    monkeypatch.setattr(transfer, "BACKOFF", 0.001)
+    with ArchiveServer(Table.read(tiny_survey / "allStar.fits"), tiny_survey / "apStar") as server:
+        for variable, url in server.environment.items():
+            monkeypatch.setenv(variable, url)
+        yield server
+
+
 @pytest.fixture(scope="session")
 def real_spectra():
     """Two real apStar files of DR17: a giant with three visits and a dwarf with one.

@@ -6,7 +6,7 @@ from pathlib import Path
 from lab2 import catalog, manifest, paths
 from lab2.archive import allstar as allstar_file
 from lab2.archive import skyserver
-from lab2.archive.columns import checked, label_tree
+from lab2.archive.columns import PLAIN_NAME, checked
 from lab2.archive.hosts import base_url
 
 __all__ = ["FIELDS", "RELEASE", "obtain", "save"]
@@ -39,13 +39,15 @@ def obtain(survey, fields=None, allstar=None):
     Raises
     ------
     ValueError
-        If one is there, and is of other fields or from another source than asked for.
+        If a field's name cannot be one, or a catalogue is there, of other fields or from another source than asked for.
     ArchiveError
         If it cannot be had, or is not what it should be.
     """
     folder = paths.survey_folder(survey)
     if not (folder / _NAME).is_file():
         fields = list(dict.fromkeys(fields or FIELDS))
+        if odd := [name for name in fields if not PLAIN_NAME.fullmatch(name)]:
+            raise ValueError(f"no field of APOGEE is called {odd[0]!r}; such are M15, N6791, 060+00")
         if allstar is None:
             table, statements = skyserver.query(fields)
             origin = {"source": base_url("LAB2_SKYSERVER_URL"), "sql": statements}
@@ -65,12 +67,13 @@ def obtain(survey, fields=None, allstar=None):
 
 
 def save(folder, table, record):
-    """Write a catalogue and its record; the catalogue appears last, and whole."""
+    """Write a catalogue and its record; the catalogue appears last, and whole. Returns the record as kept."""
     with paths.replacing(folder / _NAME) as part:
         table.write(part, format="fits")
         kept = {**record, "date": manifest.now(), "sha256": manifest.sha256(part)}
         with paths.replacing(folder / _RECORD) as record_part:
             record_part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    return kept
 
 
 def _described(table):
@@ -78,7 +81,7 @@ def _described(table):
         "release": RELEASE,
         "fields": sorted(set(table["FIELD"].tolist())),
         "rows": len(table),
-        "label_tree": label_tree(table),
+        "label_tree": catalog.label_tree(table),
     }
 
 

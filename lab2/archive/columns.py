@@ -9,7 +9,7 @@ from astropy.table import Table
 from lab2.archive.transfer import ArchiveError
 from lab2.labels import LABELS
 
-__all__ = ["COLUMNS", "PLAIN_NAME", "checked", "label_tree"]
+__all__ = ["COLUMNS", "PLAIN_NAME", "checked"]
 
 # The name of a field, a telescope, a star or a file: what can neither leave a folder nor a URL's path.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
@@ -99,28 +99,6 @@ def checked(table, fields, source):
         raise ArchiveError(f"{source} has {stars[times > 1][0]} {times.max()} times: rows were multiplied")
     order = np.lexsort((-result["SNR"], result["APOGEE_ID"]))
     return result[order]
-
-
-def label_tree(table):
-    """Which run of the pipeline the labels come from, as ASPCAP_ID says it: "synspec", "synspec_rev1", ...
-
-    SkyServer's tables hold the tree synspec, the files of the archive synspec_rev1 (SDSS DR17, "Ways to Access
-    APOGEE Data"), so that two catalogues of the same stars may differ.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-
-    Returns
-    -------
-    str
-        "unknown" where the table does not say.
-    """
-    if "ASPCAP_ID" not in table.colnames:
-        return "unknown"
-    parts = [str(name).split(".") for name in table["ASPCAP_ID"]]  # apogee.<telescope>.<tree>.dr17.<field>.<star>
-    trees = {part[2] for part in parts if len(part) > 3 and part[0] == "apogee"}
-    return ", ".join(sorted(trees)) or "unknown"
 
 
 def _typed(values, column, source):

@@ -55,7 +55,8 @@ def course_file(kind):
     for folder in FOLDERS:
         url = f"{base_url('LAB2_COURSE_URL')}/{folder}/{known.name}"
         try:
-            fetch(session(), Download(url, path, lambda part: _check(part, known), 0, LIMIT))
+            with session() as http:
+                fetch(http, Download(url, path, lambda part: _check(part, known), 0, LIMIT))
         except ArchiveError as error:
             problems.append(str(error))
         else:

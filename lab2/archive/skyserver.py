@@ -116,8 +116,8 @@ def _ask(statement, expected, n_rows=1):
 
 
 def _ask_once(statement, expected, n_rows):
-    time.sleep(PAUSE)
     url = base_url("LAB2_SKYSERVER_URL")
+    time.sleep(PAUSE)
     advice = "Try again later, or give a catalogue that you have: --allstar PATH"
     try:
         with conf.set_temp("skyserver_baseurl", url):
@@ -132,11 +132,12 @@ def _ask_once(statement, expected, n_rows):
     except (InconsistentTableError, ValueError) as error:
         raise TransientError(f"SkyServer ({url}) sent something that is no table. {advice}") from error
     answer = Table(names=expected) if answer is None else answer
-    answer.rename_columns(answer.colnames, [name.upper() for name in answer.colnames])
-    if not set(expected) <= set(answer.colnames):
+    names = [name.upper() for name in answer.colnames]
+    if not set(expected) <= set(names):
         # its errors come as text, which reads like a table of one column
         said = _text(" ".join([*answer.colnames, *(str(value) for row in answer for value in row)]))
-        raise ArchiveError(f"SkyServer answered with words in the place of rows: {said}. The query: {statement}")
+        raise ArchiveError(f"SkyServer answered with words in the place of rows: {said} The query: {statement}")
+    answer.rename_columns(answer.colnames, names)
     if len(answer) != n_rows:
         raise TransientError(f"SkyServer sent {len(answer)} of {n_rows} rows. {advice}")
     return answer

@@ -114,20 +114,7 @@ def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
     result = Plan(folder, *catalogue.obtain(survey, fields, allstar))
     giants, _ = catalog.select_giants(result.table)
     giants = giants[_spread(giants, limit)]
-    files = catalog.spectrum_paths(giants, survey)
-    for row, path in tqdm(list(zip(giants, files, strict=True)), desc="looking", unit="file", delay=1):
-        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID", "FILE") if name in row.colnames]
-        if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
-            result.refused[path.name] = f"the catalogue calls it {names}, which are no plain names"
-            continue
-        download = _download(row, path)
-        if path.is_file():
-            problem = _damage(download, recorded.get(path.relative_to(folder).as_posix()), verify)
-            if not problem:
-                result.present += 1
-                continue
-            result.damaged[path] = problem
-        result.downloads.append(download)
+    _look(result, giants, catalog.spectrum_paths(giants, survey), recorded, verify)
     return result
 
 
@@ -162,7 +149,7 @@ def fetch(plan):
     plan.folder.mkdir(parents=True, exist_ok=True)
     with _alone(plan.folder):
         if plan.new:
-            catalogue.save(plan.folder, plan.table, plan.record)
+            plan.record = catalogue.save(plan.folder, plan.table, plan.record)
         for path in plan.damaged:
             os.replace(path, path.with_name(f".damaged-{path.name}"))
         failed = fetch_all(plan.downloads, "spectra") if plan.downloads else {}
@@ -176,6 +163,23 @@ def fetch(plan):
             )
         notes = _course_files(plan.folder)
         return _manifest(plan, missing), notes
+
+
+def _look(plan, stars, files, recorded, verify):
+    """See which spectra are there, and put the others into the plan."""
+    for row, path in tqdm(list(zip(stars, files, strict=True)), desc="looking", unit="file", delay=1):
+        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID", "FILE") if name in row.colnames]
+        if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
+            plan.refused[path.name] = f"the catalogue calls it {names}, which are no plain names"
+            continue
+        download = _download(row, path)
+        if path.is_file():
+            problem = _damage(download, recorded.get(path.relative_to(plan.folder).as_posix()), verify)
+            if not problem:
+                plan.present += 1
+                continue
+            plan.damaged[path] = problem
+        plan.downloads.append(download)
 
 
 def _download(row, path):
@@ -241,8 +245,12 @@ def _course_files(folder):
 
 def _manifest(plan, missing):
     """The survey's manifest, written unless it says all that already."""
-    about = {"simulated": False, "release": plan.record["release"], "label_tree": plan.record["label_tree"]}
-    about["missing"] = missing
+    about = {
+        "simulated": False,
+        "label_tree": plan.record["label_tree"],
+        "catalogue": plan.record,
+        "missing": missing,
+    }
     if (plan.folder / "manifest.json").is_file() and not plan.downloads:
         there = paths.manifest(plan.folder.name)
         if there | about == there and "mystery.fits" in there["files"]:

@@ -36,6 +36,7 @@ __all__ = [
 CONNECTIONS = 4  # at a time: a browser opens six to one server
 TIMEOUT = (10, 30)  # s, to connect and between two pieces of an answer
 ATTEMPTS = 6
+BACKOFF = 1.0  # s, about the longest wait after the first attempt; it doubles with each further one
 LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
 # Files in a row that failed after all their attempts: the server is down, and is left in peace.
 FAILURES_IN_A_ROW = 8
@@ -98,6 +99,7 @@ class _Session(requests.Session):
         if target is not None:
             scheme, asked = (urlsplit(url).scheme for url in (urljoin(response.url, target), response.url))
             if scheme != asked:
+                response.close()
                 raise RefusedError(f"{response.url} redirects from {asked} to {scheme}, which is refused: {target}")
         return target
 
@@ -130,7 +132,7 @@ def retrying(attempts=ATTEMPTS, stop=None):
     tenacity.Retrying
         To be called with a function and its arguments.
     """
-    grow = tenacity.wait_random_exponential(multiplier=1, max=LONGEST_WAIT)
+    grow = tenacity.wait_random_exponential(multiplier=BACKOFF, max=LONGEST_WAIT)
 
     def wait(state):
         return max(grow(state), min(state.outcome.exception().retry_after, LONGEST_WAIT))
@@ -196,9 +198,10 @@ def fetch_all(downloads, description):
     stop, local = threading.Event(), threading.local()
 
     def start():
-        local.http = session()
+        local.http = sessions.enter_context(session())  # requests does not share one between threads
 
     with (
+        contextlib.ExitStack() as sessions,
         _Bar(downloads, description) as bar,
         ThreadPoolExecutor(CONNECTIONS, initializer=start) as pool,
         _stopping(stop, pool),

@@ -5,6 +5,7 @@ import re
 import nbformat
 
 from lab2 import paths
+from lab2.report.credits import credits_for
 from lab2.report.run import executed, find
 
 __all__ = ["CHECKPOINTS", "checkpoint", "checkpoint_path", "report"]
@@ -14,13 +15,6 @@ CHECKPOINTS = {1: "lab2_cp1", 2: "lab2_cp2", 3: "lab1_cp3"}
 
 _NAME = re.compile(r"[^\W_][\w.'-]*")  # letters of any alphabet, digits and . ' - _
 _COURSE = "Astro 128, Lab 2"
-_ACKNOWLEDGEMENT = """## Acknowledgement
-
-{what} the Sloan Digital Sky Survey IV, Data Release 17 (APOGEE-2). Work that
-uses these data carries the survey's official acknowledgement, and cites the papers of the instrument, the
-telescopes and the pipelines: the wording and the list are at
-<https://www.sdss4.org/collaboration/citing-sdss/>.
-"""
 
 
 def checkpoint_path(number, survey, name="Firstname_Lastname"):
@@ -116,10 +110,7 @@ def report(survey="simulated"):
         commit, dirty = (notebook.metadata["lab2"][key] for key in ("commit", "dirty"))
     if commit:
         notes.append(f"Made by lab2 at commit {commit[:10]}" + (", with changes since" if dirty else ""))
-    what = "The spectra and the catalogue are those of"
-    if paths.manifest(survey)["simulated"]:
-        what = "The spectra that are named as real come from"
-    thanks = nbformat.v4.new_markdown_cell(_ACKNOWLEDGEMENT.format(what=what))
+    thanks = nbformat.v4.new_markdown_cell(credits_for(paths.manifest(survey)))
     cells.append(_named(thanks, "acknowledgement", 1))
     path = paths.build_folder(survey) / "report.pdf"
     return _write(path, survey, cells, f"{_COURSE}: Modeling Stellar Spectra", notes, contents=True)
@@ -150,7 +141,10 @@ def _named(cell, stem, index):
 
 
 def _described(survey):
-    kind = "a simulated survey, made by lab2; not observations" if paths.manifest(survey)["simulated"] else "observed"
+    about = paths.manifest(survey)
+    kind = "a simulated survey, made by lab2; not observations"
+    if not about["simulated"]:
+        kind = f"observed; labels of the pipeline's run {about.get('label_tree', 'unknown')}"
     return f"Survey: {survey} ({kind})"
 
 

@@ -48,7 +48,9 @@ class Page:
         self.notebook = notebook
         self.survey = survey
         self.seed = seed
-        self.simulated = paths.manifest(survey)["simulated"]
+        about = paths.manifest(survey)
+        self.simulated = about["simulated"]
+        self.label_tree = about.get("label_tree", "unknown")
         self._inputs = {}
         self._commit, self._dirty = provenance.commit()
         self.input(paths.survey_folder(survey) / "manifest.json")
@@ -66,7 +68,10 @@ class Page:
                 f"> This run shows the survey **{self.survey}**: *simulated* spectra and catalogue, with the "
                 f"layout of SDSS DR17's files. Nothing in it was observed. Seed {self.seed}."
             )
-        return f"> This run shows the survey **{self.survey}**: observed spectra. Seed {self.seed}."
+        return (
+            f"> This run shows the survey **{self.survey}**: observed spectra, and labels of the pipeline's run "
+            f"*{self.label_tree}*. Seed {self.seed}."
+        )
 
     def input(self, path):
         """Record a file as one that this notebook reads.
@@ -268,6 +273,7 @@ class Page:
             "caption": caption,
             "survey": self.survey,
             "simulated": self.simulated,
+            "label_tree": self.label_tree,
             "seed": self.seed,
             "commit": self._commit,
             "dirty": self._dirty,

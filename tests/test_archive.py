@@ -1,0 +1,429 @@
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from archive_server import Faults
+from astropy.io import fits
+from astropy.table import Table
+
+from lab2 import apstar, catalog, manifest, paths
+from lab2 import archive as sdss
+from lab2.__main__ import main
+from lab2.archive import course, survey, transfer
+from lab2.archive.transfer import ArchiveError
+
+
+@pytest.fixture
+def folder(home):
+    return home / "data" / "dr17"
+
+
+def fetch(**given):
+    return sdss.fetch(sdss.plan(**given))
+
+
+def spectra(folder):
+    """Every spectrum under a final name: field and name to its contents."""
+    return {
+        path.relative_to(folder / "apStar").as_posix(): path.read_bytes() for path in folder.glob("apStar/*/*.fits")
+    }
+
+
+def parts(folder):
+    return [path for path in folder.rglob(".*") if path.is_file() and path.name != ".lock"]
+
+
+def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey, monkeypatch):
+    monkeypatch.setattr(transfer, "TIMEOUT", (1, 0.3))
+    archive.faults = Faults(drop=0.1, busy=0.1, page=0.05, stall=0.02)
+    about, notes = fetch()
+    assert spectra(folder) == spectra(tiny_survey)
+    assert parts(folder) == []
+    assert about["missing"] == {}
+    assert about["simulated"] is False
+    assert about["label_tree"] == "synspec"
+    assert len(notes) == 2, "the course's files are not on this server"
+    assert len(archive.requests) > 160, "not much went wrong"
+    found, new = manifest.check("dr17")
+    assert not new
+    assert found["files"] == manifest.files(folder)
+
+
+def test_nothing_is_fetched_twice(archive, folder):
+    about, _ = fetch()
+    archive.requests.clear()
+    archive.statements.clear()
+    assert fetch()[0] == about
+    assert archive.statements == []
+    assert [request for request in archive.requests if request[2] == 200] == []
+
+
+@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGINT])
+def test_killed_at_any_moment_it_goes_on(archive, folder, tiny_survey, death):
+    archive.pace = 0.004
+    expected, rng = spectra(tiny_survey), random.Random(int(death))
+    quick = (
+        "from lab2.archive import skyserver; skyserver.PAUSE = 0; from lab2.__main__ import main; exit(main(['fetch']))"
+    )
+    whole, killed = {}, 0
+    while killed < 4:
+        archive.requests.clear()
+        client = subprocess.Popen([sys.executable, "-c", quick], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        wait_until(lambda: archive.requests)
+        time.sleep(rng.uniform(0, 0.6))
+        client.send_signal(death)
+        _, said = client.communicate(timeout=60)
+        assert client.returncode in ({-signal.SIGKILL} if death == signal.SIGKILL else {130}), said[-500:]
+        if death == signal.SIGINT:
+            assert b"the same command goes on from here" in said
+            assert b"Traceback" not in said
+        killed += 1
+        fetched_again = {
+            request[0].rsplit("/", 2)[-2] + "/" + request[0].rsplit("/", 1)[1] for request in archive.requests
+        }
+        assert not fetched_again & whole.keys()
+        before, whole = whole, spectra(folder)
+        assert before.items() <= whole.items()
+        assert whole.items() <= expected.items(), "something half under a final name"
+    assert len(whole) < len(expected), "it was too quick to be killed"
+    archive.pace = 0
+    archive.requests.clear()
+    fetch()
+    assert spectra(folder) == expected
+    assert parts(folder) == []
+    assert max(Counter(request[0] for request in archive.requests if "stars" in request[0]).values()) == 1
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_plan_writes_nothing(archive, folder, capsys):
+    assert main(["fetch", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "0 are here; 150 to fetch, about 0." in said
+    assert "label tree synspec" in said
+    assert not folder.exists()
+    assert archive.requests == []
+
+
+def test_sizes_are_those_of_dr17(real_spectra):
+    sizes = {"dwarf": 2, "giant": 5}  # rows
+    for kind, rows in sizes.items():
+        assert real_spectra[kind].stat().st_size == survey.HEADERS + survey.ROW * rows
+
+
+def test_some_spectra_are_spread_over_all(archive, folder):
+    fetch(limit=12)
+    here = spectra(folder)
+    assert len(here) == 12
+    assert len({name.split("/")[0] for name in here}) == 4
+    assert f"M15/apStar-dr17-{catalog.EXAMPLE}.fits" in here
+    giants, _ = catalog.select_giants(catalog.load("dr17"))
+    present, reasons = catalog.with_spectra(giants, "dr17")
+    assert len(present) == 12
+    assert reasons == ["not fetched"] * 138
+    about, _ = fetch()
+    assert len(spectra(folder)) == 150
+    assert about["missing"] == {}
+
+
+def test_a_few_missing_spectra_are_told_and_done_without(archive, folder, capsys):
+    lost = [name.split("/")[1] for name in sorted(spectra(archive.stars.parent))[:3]]
+    archive.lost = set(lost)
+    assert main(["fetch"]) == 0
+    said = capsys.readouterr().out
+    for name in lost:
+        assert f"{name}: " in said
+    assert "the server answered 404" in said
+    assert "147 spectra" in said
+    assert "3 are missing, and the lab runs without them" in said
+    giants, _ = catalog.select_giants(catalog.load("dr17"))
+    present, reasons = catalog.with_spectra(giants, "dr17")
+    assert len(present) == 147
+    assert all("404" in reason for reason in reasons)
+    archive.lost = set()
+    about, _ = fetch()
+    assert about["missing"] == {}
+    assert len(spectra(folder)) == 150
+
+
+def test_many_missing_spectra_are_an_error_and_what_came_is_kept(archive, folder, capsys):
+    archive.lost = {name.split("/")[1] for name in sorted(spectra(archive.stars.parent))[:9]}
+    assert main(["fetch"]) == 1
+    said = capsys.readouterr().err
+    assert "9 of 150 spectra could not be fetched" in said
+    assert "python -m lab2 survey --survey dr17" in said
+    assert len(spectra(folder)) == 141
+    assert not (folder / "manifest.json").exists()
+    assert main(["survey", "--survey", "dr17"]) == 0
+
+
+def test_another_star_s_spectrum_is_refused(archive, folder, tmp_path, tiny_survey):
+    archive.stars = tmp_path / "served"
+    shutil.copytree(tiny_survey / "apStar", archive.stars)
+    one, other = sorted(archive.stars.glob("N6791/*.fits"))[:2]
+    shutil.copyfile(one, other)
+    about, _ = fetch()
+    ((name, reason),) = about["missing"].items()
+    assert name == f"apStar/N6791/{other.name}"
+    assert reason.startswith("the file is of the star")
+
+
+def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, tiny_survey, monkeypatch):
+    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    archive.stars = tmp_path / "served"
+    shutil.copytree(tiny_survey / "apStar", archive.stars)
+    cut, page, other = sorted(archive.stars.glob("N6791/*.fits"))[:3]
+    cut.write_bytes(cut.read_bytes()[:-5000])  # whole by its length, cut by its header
+    page.write_bytes(b"<html>")
+    fits.PrimaryHDU(np.zeros(3)).writeto(other, overwrite=True)
+    about, _ = fetch()
+    assert {name.split("/")[-1] for name in about["missing"]} == {cut.name, page.name, other.name}
+    assert len(spectra(folder)) == 147
+    assert parts(folder) == []
+
+
+def test_damaged_files_are_found_set_aside_and_fetched_again(archive, folder, capsys):
+    fetch()
+    flipped, cut, lost = sorted(folder.glob("apStar/N6791/*.fits"))[:3]
+    right = flipped.read_bytes()
+    wrong = bytearray(right)
+    wrong[20_000] ^= 1  # in the flux: still a spectrum
+    flipped.write_bytes(wrong)
+    cut.write_bytes(cut.read_bytes()[:-1])
+    lost.unlink()
+    quick = sdss.plan()
+    assert set(quick.damaged) == {cut}, "a look at the sizes only"
+    assert main(["fetch", "--verify"]) == 0
+    said = capsys.readouterr().out
+    assert f"to be fetched again: {flipped}: has another SHA-256 than in the manifest" in said
+    assert flipped.read_bytes() == right
+    assert (flipped.parent / f".damaged-{flipped.name}").read_bytes() == wrong
+    assert manifest.check("dr17")[1] is False
+
+
+def test_a_file_of_unknown_origin_is_read(archive, folder):
+    fetch()
+    (folder / "manifest.json").unlink()
+    bad = sorted(folder.glob("apStar/M15/*.fits"))[0]
+    bad.write_bytes(b"SIMPLE  =")
+    assert list(sdss.plan().damaged) == [bad]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("FILE", "../../../../escape.fits"),
+        ("FILE", "/tmp/escape.fits"),
+        ("FILE", "a\0b.fits"),
+        ("FILE", "x" * 400 + ".fits"),
+        ("FILE", ".hidden.fits"),
+        ("TELESCOPE", "../.."),
+        ("TELESCOPE", "apo25m?x="),
+        ("APOGEE_ID", "../../escape"),
+    ],
+)
+def test_no_name_leads_out_of_the_folder(archive, home, folder, column, value):
+    plan = sdss.plan()
+    row = int(np.flatnonzero(plan.table["APOGEE_ID"] == catalog.EXAMPLE)[0])
+    values = plan.table[column].tolist()
+    values[row] = value
+    plan.table[column] = values
+    folder.mkdir(parents=True)
+    # FITS drops what follows a NUL, so the table is given as it would come
+    bad = survey.Plan(folder, plan.table, plan.record, new=False)
+    giants, _ = catalog.select_giants(plan.table)
+    survey._look(bad, giants, catalog.spectrum_paths(giants, "dr17"), {}, verify=False)
+    assert len(bad.refused) == 1
+    assert "no plain names" in next(iter(bad.refused.values()))
+    assert len(bad.downloads) == len(giants) - 1
+    inside = folder.resolve() / "apStar"
+    assert all(inside in download.path.resolve().parents for download in bad.downloads)
+
+
+def test_a_field_with_an_odd_name_is_refused(archive):
+    with pytest.raises(ValueError, match=r"no field of APOGEE is called '\.\./M15'"):
+        sdss.plan(fields=["../M15"])
+    assert archive.statements == []
+
+
+def test_southern_files_have_their_own_prefix(archive, folder):
+    plan = sdss.plan()
+    table = plan.table[:1]
+    del table["FILE"]
+    table["TELESCOPE"] = ["lco25m"]
+    (path,) = catalog.spectrum_paths(table, "dr17")
+    download = survey._download(table[0], path)
+    star, field = table["APOGEE_ID"][0], table["FIELD"][0]
+    expected = f"/sas/dr17/apogee/spectro/redux/dr17/stars/lco25m/{field}/asStar-dr17-{star}.fits"
+    assert download.url == archive.url + expected
+
+
+def test_a_second_process_has_to_wait(archive, folder):
+    plan = sdss.plan()
+    folder.mkdir(parents=True)
+    with survey._alone(folder), pytest.raises(ArchiveError, match="another process is fetching"):
+        sdss.fetch(plan)
+    assert archive.requests == []
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(archive, folder, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**12, 10**12, 10**6))
+    with pytest.raises(ArchiveError, match=r"0\.2 GB are to be fetched .* 0\.0 GB are\s+free; make room"):
+        fetch()
+    assert archive.requests == []
+
+
+def test_a_simulated_survey_is_left_alone(archive, home, tiny_survey):
+    (home / "data").mkdir()
+    (home / "data" / "simulated").symlink_to(tiny_survey)
+    with pytest.raises(ValueError, match="'simulated' is a simulated one; choose another name"):
+        sdss.plan("simulated")
+
+
+def test_a_catalogue_that_is_there_is_kept(archive, folder):
+    fetch(limit=4, fields=["M15"])
+    plan = sdss.plan(limit=4)
+    assert plan.record["fields"] == ["M15"]
+    assert plan.record["sql"][0].endswith("WHERE s.field = 'M15'")
+    assert plan.record["sha256"] == manifest.sha256(folder / "allStar.fits")
+    assert plan.present == 4
+    with pytest.raises(ValueError, match=r"has the fields M15, not those.*Choose another name"):
+        sdss.plan(fields=["N6791"])
+    with pytest.raises(ValueError, match="has a catalogue already, from http"):
+        sdss.plan(allstar="allStar-dr17.fits")
+    Table.read(folder / "allStar.fits")[:-1].write(folder / "allStar.fits", overwrite=True)
+    assert sdss.plan().record["source"] == "put there by its user"
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_is_a_number_of_spectra(archive, limit):
+    with pytest.raises(ValueError, match=f"limit is {limit}; give the number"):
+        sdss.plan(limit=limit)
+
+
+@pytest.fixture
+def allstar(tiny_survey, tmp_path):
+    """A file like SDSS's own: all columns, other fields, vectors, among many rows."""
+    table = Table.read(tiny_survey / "allStar.fits")
+    table["FPARAM"] = np.ones((len(table), 9), "f4")
+    table["ASPCAP_ID"] = [str(name).replace("synspec", "synspec_rev1") for name in table["ASPCAP_ID"]]
+    table["J_ERR"] = np.float32(0.1)
+    path = tmp_path / "allStar-dr17-synspec_rev1.fits"
+    table.write(path)
+    return path
+
+
+def test_the_catalogue_can_come_from_allstar(archive, folder, allstar, tiny_survey):
+    plan = sdss.plan(allstar=allstar)
+    assert archive.statements == []
+    assert plan.record["source"] == allstar.name
+    assert plan.record["label_tree"] == "synspec_rev1"
+    assert "FPARAM" not in plan.table.colnames
+    by_sql = sdss.plan().table
+    for name in set(by_sql.colnames) - {"ASPCAP_ID"}:
+        if by_sql[name].dtype.kind == "f":
+            np.testing.assert_allclose(plan.table[name], by_sql[name], rtol=2e-7)
+        else:
+            assert plan.table[name].tolist() == by_sql[name].tolist()
+    sdss.fetch(plan)
+    assert spectra(folder) == spectra(tiny_survey)
+    assert sdss.plan(allstar=allstar).present == 150
+
+
+def test_only_the_fields_rows_of_allstar_are_read(tmp_path, allstar):
+    import tracemalloc
+
+    from lab2.archive import allstar as module
+
+    table = Table.read(allstar)
+    many = Table(np.resize(table.as_array(), 40_000))
+    many["FIELD"] = np.where(np.arange(len(many)) < len(table), many["FIELD"], "elsewhere")
+    many["PAD"] = np.zeros((len(many), 400), "f4")
+    path = tmp_path / "large.fits"
+    many.write(path)
+    del many
+    tracemalloc.start()
+    read = module.read(path, sdss.FIELDS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 100 < len(read) <= len(table)
+    assert peak < 0.2 * path.stat().st_size
+
+
+def test_other_files_are_no_allstar(tmp_path, allstar, real_spectra):
+    from lab2.archive import allstar as module
+
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing"):
+        module.read(tmp_path / "nothing.fits", ["M15"])
+    (tmp_path / "text.fits").write_text("not FITS")
+    with pytest.raises(ArchiveError, match=r"text\.fits is not a whole FITS file"):
+        module.read(tmp_path / "text.fits", ["M15"])
+    with pytest.raises(ArchiveError, match=r"is not a whole FITS file with a table in HDU 1|has no column FIELD"):
+        module.read(real_spectra["giant"], ["M15"])
+    table = Table.read(allstar)
+    table["FILE"] = [str(name).replace("-dr17-", "-r12-") for name in table["FILE"]]
+    table.write(tmp_path / "allStar-r12.fits")
+    with pytest.raises(ArchiveError, match="of another data release: its files are called apStar-r12-"):
+        module.read(tmp_path / "allStar-r12.fits", sdss.FIELDS)
+
+
+def test_the_course_s_files_are_fetched_by_their_checksum(archive, home, folder, tmp_path, monkeypatch):
+    archive.course = tmp_path / "course"
+    archive.course.mkdir()
+    for kind, known in list(course.FILES.items()):
+        path = archive.course / known.name
+        path.write_bytes(kind.encode() * 1000)
+        monkeypatch.setitem(course.FILES, kind, known._replace(sha256=manifest.sha256(path)))
+    _, notes = fetch(limit=2)
+    assert notes == []
+    assert paths.course_file("continuum").read_bytes() == b"continuum" * 1000
+    assert (folder / "mystery.fits").read_bytes() == b"mystery" * 1000
+    (archive.course / "mystery_spec_wiped.fits").write_bytes(b"another")
+    (home / "data" / "mystery_spec_wiped.fits").unlink()
+    with pytest.raises(ArchiveError, match=r"that is not the course's: its SHA-256.*put it into data/"):
+        course.course_file("mystery")
+    assert paths.course_file("mystery") is None
+
+
+def test_a_course_file_that_is_there_is_not_asked_for(archive, home):
+    (home / "data").mkdir()
+    mine = home / "data" / "continuum_wavelengths.npz"
+    mine.write_bytes(b"of another year")
+    assert course.course_file("continuum") == mine
+    assert archive.requests == []
+
+
+def test_the_real_course_files_are_the_known_ones(real_data):
+    for known in course.FILES.values():
+        assert manifest.sha256(real_data / "course" / known.name) == known.sha256
+
+
+def test_real_dr17_files_pass_the_check_and_come_byte_for_byte(archive, home, folder, real_spectra, tmp_path):
+    archive.stars = tmp_path / "served"
+    stars = apstar.read_many(real_spectra.values(), progress=False)
+    rows = Table({"APOGEE_ID": stars.star.values, "FIELD": stars.field.values, "NVISITS": stars.n_visits.values})
+    rows["TELESCOPE"] = "apo25m"
+    for field, path in zip(rows["FIELD"], real_spectra.values(), strict=True):
+        (archive.stars / field).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, archive.stars / field)
+    plan = survey.Plan(folder, rows, {"label_tree": "synspec", "fields": ["served"]}, new=False)
+    files = catalog.spectrum_paths(rows, "dr17")
+    survey._look(plan, rows, files, {}, verify=True)
+    assert len(plan.downloads) == 2
+    failed = transfer.fetch_all(plan.downloads, "real")
+    assert failed == {}
+    assert [path.read_bytes() for path in files] == [path.read_bytes() for path in real_spectra.values()]
+    assert [d.expected for d in plan.downloads] == [path.stat().st_size for path in files]
+    assert os.path.commonpath(files) == str(folder / "apStar")

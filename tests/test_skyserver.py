@@ -1,0 +1,165 @@
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+from astropy.table import Table, vstack
+from astroquery.sdss import SDSSClass
+
+from lab2 import archive
+from lab2.archive import columns, skyserver
+from lab2.archive.transfer import ArchiveError, TransientError
+
+FIELDS = list(archive.FIELDS)
+
+
+def test_the_answer_is_the_catalogue(archive, tiny_survey):
+    table, statements = skyserver.query(FIELDS)
+    expected = whole(tiny_survey)
+    expected = expected[np.isin(expected["FIELD"], FIELDS)]  # not second rows in a field beside
+    expected = expected[np.lexsort((-expected["SNR"], expected["APOGEE_ID"]))]
+    assert len(table) == len(expected)
+    assert len(statements) == len(FIELDS)
+    for column in columns.COLUMNS:
+        came, sent = table[column.name], expected[column.name]
+        if column.kind == "U":
+            assert came.tolist() == sent.tolist(), column.name
+        else:
+            assert came.dtype == np.dtype(column.kind)
+            np.testing.assert_allclose(came, sent, rtol=2e-7, err_msg=column.name)
+    assert (table["TEFF"] == -9999).any(), "SDSS's own NULL stays in the catalogue"
+
+
+def test_each_field_is_counted_first(archive):
+    skyserver.query(["M15"])
+    tables = "FROM apogeeStar AS s JOIN aspcapStar AS a ON a.apstar_id = s.apstar_id WHERE s.field = 'M15'"
+    *_, count, rows = archive.statements
+    assert count == f"SELECT COUNT(*) AS n {tables}"
+    assert rows.startswith("SELECT s.[file], s.apogee_id, ")
+    assert rows.endswith(tables)
+
+
+def test_the_query_is_what_astroquery_sends_and_what_the_web_server_takes():
+    statement = skyserver.sql("K2_C4_168-21")
+    payload = SDSSClass().query_sql(statement, get_query_payload=True, data_release=17)
+    assert payload == {"cmd": " " + statement, "format": "csv", "searchtool": "SQL"}
+    assert len(urlencode(payload)) < 2048
+    assert "--" not in statement  # where astroquery would cut it off
+    with pytest.raises(ValueError, match="more than the 1500 that SkyServer takes"):
+        skyserver.sql("x" * 1500)
+
+
+def test_a_quote_stays_inside_the_field_s_name():
+    assert skyserver.sql("a' OR '1'='1").endswith("WHERE s.field = 'a'' OR ''1''=''1'")
+
+
+def test_tables_without_the_file_s_name_will_do(archive):
+    archive.hide("FILE")
+    table, (statement,) = skyserver.query(["M15"])
+    assert "FILE" not in table.colnames
+    assert "file" not in statement
+
+
+def test_tables_without_a_label_will_not(archive):
+    archive.hide("MG_FE")
+    with pytest.raises(ArchiveError, match=r"lack aspcapStar\.mg_fe: is this its release 17"):
+        skyserver.query(["M15"])
+
+
+def test_an_unknown_field_is_named(archive):
+    with pytest.raises(ArchiveError, match="no star in the field 'M16'"):
+        skyserver.query(["M15", "M16"])
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "message"),
+    [
+        ("500", TransientError, r"gave no answer: 500.*Try again later, or give a catalogue.*--allstar"),
+        ("page", TransientError, r"sent something that is no table.*Try again later"),
+        ("refused", ArchiveError, r"refused the query: .*Invalid column name.*The query: SELECT"),
+        ("words", ArchiveError, r"words in the place of rows: .*SQL returned an error.*Invalid object name 'x'"),
+        ("empty", TransientError, r"sent 0 of \d+ rows.*Try again later"),
+        ("truncated", TransientError, r"sent \d+ of \d+ rows"),
+        ("stall", TransientError, r"did not answer within 0.2 s.*Try again later"),
+    ],
+)
+def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, message):
+    monkeypatch.setattr(skyserver, "TIMEOUT", 0.2)
+    archive.sql = how
+    with pytest.raises(kind, match=message) as raised:
+        skyserver.query(["M15"])
+    assert type(raised.value) is kind
+    assert "<" not in str(raised.value)
+    asked = len(archive.statements)
+    expected = {"truncated": 3}.get(how, 0) + (skyserver.ATTEMPTS if kind is TransientError else 1)
+    assert asked == expected
+
+
+def test_a_failure_that_passes_is_not_told(archive):
+    archive.sql = "500"
+    archive.recover_after(2)
+    table, _ = skyserver.query(["M15"])
+    assert set(table["FIELD"]) == {"M15"}
+
+
+def test_nobody_there(monkeypatch, archive):
+    monkeypatch.setenv("LAB2_SKYSERVER_URL", "http://127.0.0.1:9")  # the discard port
+    with pytest.raises(TransientError, match=r"SkyServer \(http://127.0.0.1:9\) gave no answer: "):
+        skyserver.query(["M15"])
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "skyserver.sdss.org", "file:///tmp"])
+def test_the_archive_s_address_is_one_of_the_web(monkeypatch, url):
+    monkeypatch.setenv("LAB2_SKYSERVER_URL", url)
+    with pytest.raises(ValueError, match=r"LAB2_SKYSERVER_URL is .*http:// or https://"):
+        skyserver.query(["M15"])
+
+
+@pytest.fixture
+def table(tiny_survey):
+    table = whole(tiny_survey)
+    return table[table["FIELD"] == "M15"]
+
+
+def whole(survey):
+    table = Table.read(survey / "allStar.fits")
+    table.convert_bytestring_to_unicode()
+    return table
+
+
+def test_rows_that_were_multiplied_are_found(table):
+    columns.checked(table, ["M15"], "it")
+    with pytest.raises(ArchiveError, match=r"it has apogee\S+ 2 times: rows were multiplied"):
+        columns.checked(vstack([table, table[:1]]), ["M15"], "it")
+
+
+def test_fields_are_those_that_were_asked_for(table):
+    with pytest.raises(ArchiveError, match=r"it: nothing for N6791"):
+        columns.checked(table, ["M15", "N6791"], "it")
+    with pytest.raises(ArchiveError, match=r"it: nothing for N6791; not asked for: M15"):
+        columns.checked(table, ["N6791"], "it")
+
+
+@pytest.mark.parametrize("name", ["TEFF", "SNR", "STARFLAG"])
+def test_words_in_the_place_of_numbers_are_found(table, name):
+    table[name] = ["what?", *map(str, table[name][1:])]
+    with pytest.raises(ArchiveError, match=rf"it: {name} holds no numbers \(.*what\?"):
+        columns.checked(table, ["M15"], "it")
+
+
+@pytest.mark.parametrize("nothing", ["null", "NULL", ""])
+def test_sql_s_null_is_not_a_number(table, nothing):
+    numbers = np.array(table["MG_FE"])
+    table["MG_FE"] = [nothing, *map(str, numbers[1:])]
+    checked = columns.checked(table, ["M15"], "it")
+    star = checked["APSTAR_ID"] == table["APSTAR_ID"][0]
+    assert np.isnan(checked["MG_FE"][star]).all()
+    assert np.isfinite(checked["MG_FE"][~star]).all()
+
+
+def test_an_empty_place_is_not_a_number_but_a_flag_must_be_there(table):
+    masked = Table(table, masked=True)
+    masked["LOGG"].mask[3] = True
+    assert np.isnan(columns.checked(masked, ["M15"], "it")["LOGG"]).sum() == 1
+    masked["STARFLAG"].mask[2:4] = True
+    with pytest.raises(ArchiveError, match="it: STARFLAG is empty in 2 rows"):
+        columns.checked(masked, ["M15"], "it")

@@ -1,0 +1,280 @@
+import datetime
+import email.utils
+import itertools
+import threading
+import time
+
+import pytest
+import requests
+from archive_server import STARS, Faults
+
+from lab2.archive import transfer
+from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError
+
+BLOCK = 1 << 16
+
+
+@pytest.fixture
+def source(archive, tmp_path):
+    """A file of 400 kB on the server."""
+    archive.stars = tmp_path / "served"
+    path = archive.stars / "F" / "a.fits"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(range(256)) * 1600)
+    return path
+
+
+@pytest.fixture
+def http():
+    with transfer.session() as session:
+        yield session
+
+
+def download(archive, folder, name="a.fits", **other):
+    given = {"check": lambda path: None, "expected": 400_000, "limit": 1_000_000} | other
+    return Download(url=f"{archive.url}{STARS}apo25m/F/{name}", path=folder / "here" / name, **given)
+
+
+def parts(one):
+    return [path for path in one.path.parent.iterdir() if path != one.path]
+
+
+def test_a_file_comes_whole_and_leaves_nothing_beside_it(archive, source, http, tmp_path):
+    one = download(archive, tmp_path)
+    told = []
+    transfer.fetch(http, one, lambda done, total: told.append((done, total)))
+    assert one.path.read_bytes() == source.read_bytes()
+    assert parts(one) == []
+    assert told[-1] == (409_600, 409_600)
+    assert told == sorted(told)
+    assert archive.agents == {http.headers["User-Agent"]}
+    assert http.headers["User-Agent"].startswith("lab2/")
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(archive, source, http, tmp_path):
+    archive.faults = Faults(drop=0.4)
+    for number in range(8):
+        one = download(archive, tmp_path / str(number))
+        transfer.fetch(http, one)
+        assert one.path.read_bytes() == source.read_bytes()
+    broken = [request for request in archive.requests if request[1] > 0]
+    assert len(broken) >= 3
+    sent = sum(request[3] for request in archive.requests)
+    # what a broken answer had under way is lost, no more
+    assert sent <= 8 * 409_600 + BLOCK * len(archive.requests)
+    assert sent < 0.9 * 409_600 * len(archive.requests)
+
+
+def test_an_earlier_process_s_part_is_used(archive, source, http, tmp_path, monkeypatch):
+    one = download(archive, tmp_path)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    archive.faults = Faults(drop=1.0)
+    one.path.parent.mkdir()
+    while not any(part.stat().st_size > BLOCK for part in parts(one)):
+        with pytest.raises(TransientError, match="broken"):
+            transfer.retrying(1)(transfer._attempt, http, one, lambda done, total: None, threading.Event())
+    begun = parts(one)[0].stat().st_size
+    archive.faults = Faults()
+    archive.requests.clear()
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()
+    assert archive.requests[0][1:] == (begun - 1, 206, 409_600 - begun + 1)
+
+
+def test_a_part_that_lacks_nothing_is_not_fetched_again(archive, source, http, tmp_path):
+    one = download(archive, tmp_path, check=fail_once())
+    with pytest.raises(KeyboardInterrupt):
+        transfer.fetch(http, one)  # interrupted between the last byte and the renaming
+    assert not one.path.exists()
+    archive.requests.clear()
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()
+    assert [request[3] for request in archive.requests] == [1]
+
+
+def fail_once():
+    calls = []
+
+    def check(path):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    return check
+
+
+def test_a_part_is_never_joined_to_another_file(archive, source, http, tmp_path):
+    one = download(archive, tmp_path)
+    archive.faults = Faults(drop=1.0)
+    with pytest.raises(TransientError):
+        transfer.fetch(http, one)
+    archive.faults = Faults()
+    archive.changed.add("a.fits")  # as long, another date would do
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()[::-1]
+    assert parts(one) == []
+
+
+def test_a_part_longer_than_the_file_is_dropped(archive, source, http, tmp_path):
+    one = download(archive, tmp_path)
+    one.path.parent.mkdir()
+    (one.path.parent / ".a.fits.00000000.part").write_bytes(b"x" * 500_000)
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()
+    assert parts(one) == []
+
+
+def test_a_server_without_ranges_will_do(archive, source, http, tmp_path):
+    archive.ranges = False
+    archive.faults = Faults(drop=0.5)
+    for number in range(4):
+        one = download(archive, tmp_path / str(number))
+        transfer.fetch(http, one)
+        assert one.path.read_bytes() == source.read_bytes()
+    assert len(archive.requests) > 4
+
+
+def test_a_stalled_answer_is_given_up_and_resumed(archive, source, http, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "TIMEOUT", (1, 0.2))
+    archive.faults = Faults(stall=0.4)
+    for number in range(4):
+        one = download(archive, tmp_path / str(number))
+        transfer.fetch(http, one)
+        assert one.path.read_bytes() == source.read_bytes()
+    assert any(request[1] > 0 for request in archive.requests)
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [(Faults(busy=1.0), "answered 503"), (Faults(page=1.0), "a web page came in the place of the file")],
+)
+def test_what_never_passes_is_tried_six_times(archive, source, http, tmp_path, faults, message):
+    archive.faults = faults
+    one = download(archive, tmp_path)
+    with pytest.raises(TransientError, match=message):
+        transfer.fetch(http, one)
+    assert len(archive.requests) == transfer.ATTEMPTS == 6
+    assert not one.path.exists()
+
+
+def test_a_file_that_is_not_there_is_asked_for_once(archive, source, http, tmp_path):
+    with pytest.raises(RefusedError, match=r"b\.fits: the server answered 404"):
+        transfer.fetch(http, download(archive, tmp_path, name="b.fits"))
+    assert len(archive.requests) == 1
+
+
+def test_sizes_are_bounded(archive, source, http, tmp_path):
+    one = download(archive, tmp_path, limit=409_599)
+    with pytest.raises(RefusedError, match="larger than 0 MB"):
+        transfer.fetch(http, one)
+    assert parts(one) == []
+    transfer.fetch(http, download(archive, tmp_path, limit=409_600))
+
+
+def test_an_endless_answer_is_cut_off(http, tmp_path, monkeypatch):
+    class Endless:
+        status_code, headers, url = 200, {}, "http://x/"
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda self, *exception: None  # noqa: E731
+
+        def iter_content(self, size):
+            while True:
+                yield b"x" * size
+
+    monkeypatch.setattr(http, "get", lambda *given, **also: Endless())
+    one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
+    with pytest.raises(RefusedError, match="larger than 1 MB"):
+        transfer.fetch(http, one)
+    assert not one.path.exists()
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1/a.fits", "ftp://127.0.0.1/a.fits", "file:///etc/passwd"])
+def test_no_redirect_leads_to_another_scheme(archive, source, http, tmp_path, target):
+    archive.redirect = target
+    with pytest.raises(RefusedError, match=r"redirects from http to \w+, which is refused"):
+        transfer.fetch(http, download(archive, tmp_path))
+
+
+def test_a_redirect_within_the_scheme_is_followed_but_not_for_ever(archive, source, http, tmp_path):
+    archive.course = source.parent
+    archive.redirect = f"{archive.url}/course/a.fits"
+    one = download(archive, tmp_path)
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()
+    archive.redirect = f"{archive.url}{STARS}apo25m/F/a.fits"
+    with pytest.raises(RefusedError, match="xceeded 5 redirects"):
+        transfer.fetch(http, download(archive, tmp_path / "again"))
+
+
+def test_what_fails_its_check_is_fetched_again_from_the_start(archive, source, http, tmp_path):
+    seen = []
+
+    def check(path):
+        seen.append(path.read_bytes())
+        if len(seen) == 1:
+            raise TransientError("not this")
+
+    transfer.fetch(http, download(archive, tmp_path, check=check))
+    assert seen == [source.read_bytes()] * 2
+    assert [request[1] for request in archive.requests] == [0, 0]
+
+
+def test_many_files_come_side_by_side_and_failures_are_told(archive, source, tmp_path):
+    for number in range(20):
+        (source.parent / f"{number}.fits").write_bytes(source.read_bytes())
+    archive.lost = {"3.fits", "17.fits"}
+    wanted = [download(archive, tmp_path, name=f"{number}.fits") for number in range(20)]
+    failed = transfer.fetch_all(wanted, "files")
+    assert {path.name for path in failed} == archive.lost
+    assert all("404" in reason for reason in failed.values())
+    here = {path.name for path in (tmp_path / "here").iterdir()}
+    assert here == {f"{number}.fits" for number in range(20)} - archive.lost
+
+
+def test_a_server_that_is_down_is_left_in_peace(archive, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    archive.faults = Faults(busy=1.0)
+    wanted = [download(archive, tmp_path, name=f"{number}.fits") for number in range(200)]
+    for one in wanted:
+        (source.parent / one.path.name).write_bytes(b"x")
+    with pytest.raises(ArchiveError, match=r"8 files in a row failed.*run the same command again"):
+        transfer.fetch_all(wanted, "files")
+    asked = {request[0] for request in archive.requests}
+    assert len(asked) <= transfer.FAILURES_IN_A_ROW + 2 * transfer.CONNECTIONS
+
+
+def test_an_error_of_the_disk_stops_everything(archive, source, tmp_path):
+    (tmp_path / "here").write_text("a file in the place of the folder")
+    with pytest.raises(OSError, match="here"):
+        transfer.fetch_all([download(archive, tmp_path)], "files")
+
+
+def test_the_server_says_how_long_to_wait():
+    response = requests.Response()
+    response.headers["Retry-After"] = "7"
+    assert transfer._retry_after(response) == 7
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=100)
+    response.headers["Retry-After"] = email.utils.format_datetime(soon, usegmt=True)
+    assert 90 < transfer._retry_after(response) <= 100
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-3"])
+def test_nonsense_is_no_time_to_wait(text):
+    response = requests.Response()
+    response.headers["Retry-After"] = text
+    assert transfer._retry_after(response) == 0
+
+
+def test_waiting_grows_and_obeys_the_server_within_reason(monkeypatch):
+    monkeypatch.setattr(transfer, "LONGEST_WAIT", 0.3)
+    calls = []
+
+    def fail():
+        calls.append(time.monotonic())
+        raise TransientError("busy", retry_after=1000.0)
+
+    with pytest.raises(TransientError):
+        transfer.retrying(3)(fail)
+    gaps = [b - a for a, b in itertools.pairwise(calls)]
+    assert len(gaps) == 2
+    assert all(0.29 < gap < 2 for gap in gaps)
