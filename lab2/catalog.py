@@ -87,11 +87,16 @@ def load(survey) -> QTable:
     ------
     FileNotFoundError
         If the survey, or its catalogue, is not there.
+    ValueError
+        If the catalogue cannot be read.
     """
     path = paths.survey_folder(survey, must_exist=True) / "allStar.fits"
     if not path.is_file():
         raise FileNotFoundError(f"survey {survey!r} has no catalogue: expected {path}")
-    table = QTable.read(path, hdu=1)
+    try:
+        table = QTable.read(path, format="fits", hdu=1)
+    except (OSError, ValueError, IndexError) as error:
+        raise ValueError(f"{path} is no whole FITS file with a table in HDU 1 ({error}); fetch it again") from error
     table.convert_bytestring_to_unicode()
     return table
 

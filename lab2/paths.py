@@ -112,7 +112,8 @@ def manifest(survey):
     path = survey_folder(survey, must_exist=True) / "manifest.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"survey {survey!r} has no manifest.json in {path.parent}; run: python -m lab2 survey --survey {survey}"
+            f"survey {survey!r} has no manifest.json in {path.parent}; to fetch what is missing, run: "
+            f"python -m lab2 fetch --survey {survey}; if all files are there: python -m lab2 survey --survey {survey}"
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ from astropy.table import Table
 from lab2 import apstar, catalog, manifest, paths
 from lab2 import archive as sdss
 from lab2.__main__ import main
-from lab2.archive import course, survey, transfer
+from lab2.archive import course, parallel, survey, transfer
 from lab2.archive.transfer import ArchiveError
 
 
@@ -422,7 +422,7 @@ def test_real_dr17_files_pass_the_check_and_come_byte_for_byte(archive, home, fo
     files = catalog.spectrum_paths(rows, "dr17")
     survey._look(plan, rows, files, {}, verify=True)
     assert len(plan.downloads) == 2
-    failed = transfer.fetch_all(plan.downloads, "real")
+    failed = parallel.fetch_all(plan.downloads, "real")
     assert failed == {}
     assert [path.read_bytes() for path in files] == [path.read_bytes() for path in real_spectra.values()]
     assert [d.expected for d in plan.downloads] == [path.stat().st_size for path in files]

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 
-from lab2 import LABELS, catalog, from_arrays
+from lab2 import LABELS, catalog, from_arrays, manifest
 
 NULL = -9999.0
 # name, SNR, TEFF, LOGG, FE_H, MG_FE, SI_FE, and why it goes ("" stays)
@@ -96,7 +97,7 @@ def test_catalogue_without_a_label():
 
 def test_survey_that_was_never_made(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"'nowhere' was never made.*python -m lab2 simulate"):
+    with pytest.raises(FileNotFoundError, match=r"'nowhere' was never made.*python -m lab2 fetch --survey nowhere"):
         catalog.load("nowhere")
 
 
@@ -104,6 +105,15 @@ def test_survey_without_catalogue(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
     (tmp_path / "data" / "half").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"'half' has no catalogue: expected .*allStar.fits"):
+        catalog.load("half")
+
+
+@pytest.mark.parametrize("content", [b"", b"no FITS file", fits.PrimaryHDU().header.tostring().encode()])
+def test_a_catalogue_that_cannot_be_read(tmp_path, monkeypatch, content):
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
+    (tmp_path / "data" / "half").mkdir(parents=True)
+    (tmp_path / "data" / "half" / "allStar.fits").write_bytes(content)
+    with pytest.raises(ValueError, match=r"allStar\.fits is no whole FITS file with a table in HDU 1"):
         catalog.load("half")
 
 
@@ -158,6 +168,42 @@ def test_paths_never_lead_out_of_the_folder(folder, field, file):
 
 
 # --- flags and joins ----------------------------------------------------------------------------------------
+
+
+def test_rows_are_split_by_whether_their_spectra_are_there(folder):
+    made = table()
+    for path in catalog.spectrum_paths(made[:3], "tiny"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    reason = {"apStar/M67/apStar-dr17-4.fits": "the server answered 404"}
+    manifest.write(folder.parent, simulated=False, missing=reason)
+    present, reasons = catalog.with_spectra(made[:6], "tiny")
+    assert present["FILE"].tolist() == made["FILE"][:3].tolist()
+    assert reasons == ["not fetched", "the server answered 404", "not fetched"]
+    with pytest.raises(FileNotFoundError, match="has no spectrum of these 2 stars"):
+        catalog.with_spectra(made[4:6], "tiny")
+
+
+def test_the_example_is_that_of_the_checkpoint_or_else_the_first():
+    made = table()
+    assert catalog.example_star(made) == "giant"
+    made["APOGEE_ID"] = made["APOGEE_ID"].astype("U18")
+    made["APOGEE_ID"][5] = "2M21235315+1244123"
+    assert catalog.example_star(made) == "2M21235315+1244123"
+
+
+@pytest.mark.parametrize(
+    ("names", "tree"),
+    [
+        (["apogee.apo25m.synspec.dr17.M15.2M1"], "synspec"),
+        (["apogee.apo25m.synspec_rev1.dr17.M15.2M1", "apogee.lco25m.synspec_rev1.dr17.060+00.2M2"], "synspec_rev1"),
+        (["apogee.apo25m.synspec.dr17.M15.2M1", "apogee.apo25m.turbo20.dr17.M15.2M2"], "synspec, turbo20"),
+        (["what", ""], "unknown"),
+    ],
+)
+def test_the_run_of_the_pipeline_is_in_the_name_of_the_labels(names, tree):
+    assert catalog.label_tree(Table({"ASPCAP_ID": names})) == tree
+    assert catalog.label_tree(Table({"other": names})) == "unknown"
 
 
 def test_flag_words():

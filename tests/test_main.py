@@ -84,7 +84,7 @@ def test_a_failed_notebook_is_exit_status_1(home, monkeypatch, capsys):
 def test_a_survey_of_ones_own(home, capsys):
     folder = home / "data" / "mine"
     (folder / "apStar" / "M15").mkdir(parents=True)
-    (folder / "allStar.fits").write_bytes(b"x" * 2_000_000)
+    QTable({"ASPCAP_ID": ["a.b.synspec.d"] * 150_000}).write(folder / "allStar.fits")
     (folder / "apStar" / "M15" / "apStar-1.fits").write_bytes(b"x")
     assert main(["survey", "--survey", "mine"]) == 0
     assert capsys.readouterr().out == "survey 'mine' (observed): 1 spectra, 2 MB; manifest.json written\n"

@@ -2,8 +2,10 @@
 
 import nbformat
 import pytest
+import xarray as xr
 from test_typst import text_of
 
+from lab2 import archive as sdss
 from lab2 import paths
 from lab2.report.checkpoints import CHECKPOINTS, checkpoint, report
 from lab2.report.run import NotebookError, find, run
@@ -70,3 +72,21 @@ def test_the_report_holds_every_figure_and_table(outcomes):
     numbered = [kind for kind in ("Figure", "Table") for n in range(1, shown + 1) if f"{kind} {n}." in text]
     assert len(numbered) == shown > 0
     assert "import " not in text
+
+
+def test_a_fetched_survey_runs_without_the_spectra_that_are_missing(archive):
+    archive.lost = {path.name for path in sorted(archive.stars.glob("N6791/*.fits"))[:2]}
+    sdss.fetch(sdss.plan())
+    run(["01", "02", "03"], "dr17", progress=False)
+    text = " ".join("\n".join(text_of(checkpoint(1, "dr17").read_bytes())).split())
+    assert "Survey: dr17 (observed; labels of the pipeline's run synspec)" in text
+    assert "imulated" not in text
+    first = nbformat.read(paths.build_folder("dr17") / "01_training_set.ipynb", as_version=4)
+    outputs = [o.get("data", {}) for cell in first.cells for o in cell.get("outputs", ())]
+    said = [data.get("text/markdown", "") for data in outputs]
+    assert any("**2 of them have no spectrum in this survey**" in passage and "404" in passage for passage in said)
+    spectra = xr.open_dataset(paths.build_folder("dr17") / "03_spectra.nc", engine="h5netcdf")
+    assert spectra.sizes["star"] == 148
+    assert (spectra.ivar.sum("wavelength") > 0).all()
+    assert spectra.attrs["label_tree"] == "synspec"
+    spectra.close()

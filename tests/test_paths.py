@@ -1,6 +1,8 @@
+import hashlib
 import json
 
 import pytest
+from astropy.table import Table
 
 from lab2 import manifest, paths
 
@@ -58,7 +60,7 @@ def test_replacing_leaves_all_or_nothing(tmp_path):
 def own_survey(home):
     folder = home / "data" / "dr17"
     (folder / "apStar" / "M15").mkdir(parents=True)
-    (folder / "allStar.fits").write_bytes(b"catalogue")
+    Table({"ASPCAP_ID": ["apogee.apo25m.synspec_rev1.dr17.M15.2M1"]}).write(folder / "allStar.fits")
     (folder / "apStar" / "M15" / "apStar-dr17-2M1.fits").write_bytes(b"spectrum")
     return folder
 
@@ -67,9 +69,10 @@ def test_files_of_ones_own_become_a_survey(own_survey):
     written, new = manifest.check("dr17")
     assert new
     assert written["simulated"] is False
-    assert written["files"]["allStar.fits"] == {
-        "size": 9,
-        "sha256": "d2504e52b8b07484a2b690e7ffaedeabe91320c09012844d0f7c81c2ec72e882",
+    assert written["label_tree"] == "synspec_rev1"
+    assert written["files"]["apStar/M15/apStar-dr17-2M1.fits"] == {
+        "size": 8,
+        "sha256": hashlib.sha256(b"spectrum").hexdigest(),
     }
     assert set(written["files"]) == {"allStar.fits", "apStar/M15/apStar-dr17-2M1.fits"}
     again, new = manifest.check("dr17")

@@ -8,7 +8,7 @@ import pytest
 import requests
 from archive_server import STARS, Faults
 
-from lab2.archive import transfer
+from lab2.archive import parallel, transfer
 from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError
 
 BLOCK = 1 << 16
@@ -224,7 +224,7 @@ def test_many_files_come_side_by_side_and_failures_are_told(archive, source, tmp
         (source.parent / f"{number}.fits").write_bytes(source.read_bytes())
     archive.lost = {"3.fits", "17.fits"}
     wanted = [download(archive, tmp_path, name=f"{number}.fits") for number in range(20)]
-    failed = transfer.fetch_all(wanted, "files")
+    failed = parallel.fetch_all(wanted, "files")
     assert {path.name for path in failed} == archive.lost
     assert all("404" in reason for reason in failed.values())
     here = {path.name for path in (tmp_path / "here").iterdir()}
@@ -238,15 +238,15 @@ def test_a_server_that_is_down_is_left_in_peace(archive, source, tmp_path, monke
     for one in wanted:
         (source.parent / one.path.name).write_bytes(b"x")
     with pytest.raises(ArchiveError, match=r"8 files in a row failed.*run the same command again"):
-        transfer.fetch_all(wanted, "files")
+        parallel.fetch_all(wanted, "files")
     asked = {request[0] for request in archive.requests}
-    assert len(asked) <= transfer.FAILURES_IN_A_ROW + 2 * transfer.CONNECTIONS
+    assert len(asked) <= parallel.FAILURES_IN_A_ROW + 2 * parallel.CONNECTIONS
 
 
 def test_an_error_of_the_disk_stops_everything(archive, source, tmp_path):
     (tmp_path / "here").write_text("a file in the place of the folder")
     with pytest.raises(OSError, match="here"):
-        transfer.fetch_all([download(archive, tmp_path)], "files")
+        parallel.fetch_all([download(archive, tmp_path)], "files")
 
 
 def test_the_server_says_how_long_to_wait():

@@ -102,19 +102,20 @@ def checked(table, fields, source):
 
 
 def _typed(values, column, source):
-    """A column's values as its type; what a mask or an empty place hides is NaN, or an error where none may be."""
+    """A column's values as its type; an empty place is "" or NaN, and an error in a column of whole numbers."""
     values = np.ma.asarray(values)
     if column.kind == "U":
-        text = np.ma.filled(values.astype(str), "")
-        return np.char.strip(text)
-    if column.kind.startswith("f"):
-        if values.dtype.kind in "US":  # SQL's way to say nothing
-            values = np.ma.masked_where(np.isin(np.char.lower(values.astype(str)), ["null", ""]), values)
-        values = np.ma.where(np.ma.getmaskarray(values), "nan", values) if values.dtype.kind in "US" else values
-    elif np.ma.is_masked(values):
-        raise ArchiveError(f"{source}: {column.name} is empty in {np.ma.count_masked(values)} rows")
+        return np.char.strip(np.ma.filled(values.astype(str), ""))
+    if values.dtype.kind in "US":
+        # numbers that came as text: SQL's way to say nothing is among them, or something that is no number
+        values = np.ma.filled(values.astype(str), "")
+        values = np.ma.masked_where(np.isin(np.char.lower(values), ["null", ""]), values)
+    empty = np.ma.getmaskarray(values)
+    if column.kind.startswith("i") and empty.any():
+        raise ArchiveError(f"{source}: {column.name} is empty in {empty.sum()} rows")
+    result = np.full(len(values), np.nan if column.kind.startswith("f") else 0, dtype=column.kind)
     try:
-        numbers = values.astype(column.kind)
+        result[~empty] = values.data[~empty].astype(column.kind)
     except ValueError as error:
         raise ArchiveError(f"{source}: {column.name} holds no numbers ({error})") from error
-    return np.ma.filled(numbers, np.nan) if column.kind.startswith("f") else np.ma.getdata(numbers)
+    return result

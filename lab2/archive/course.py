@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from lab2 import manifest, paths
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import ArchiveError, Download, RefusedError, fetch, session
+from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError, fetch, session
 
 __all__ = ["course_file"]
 
@@ -57,8 +57,11 @@ def course_file(kind):
         try:
             with session() as http:
                 fetch(http, Download(url, path, lambda part: _check(part, known), 0, LIMIT))
-        except ArchiveError as error:
+        except RefusedError as error:
             problems.append(str(error))
+        except TransientError as error:  # the other editions are on the same server
+            problems.append(str(error))
+            break
         else:
             return path
     raise ArchiveError(

@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from lab2 import manifest, paths
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import TIMEOUT, ArchiveError, RefusedError, TransientError, retrying, session
+from lab2.archive.transfer import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying, session
 
 __all__ = ["isochrone"]
 
@@ -93,10 +93,7 @@ def _ask(age_gyr, feh):
 def _body(response):
     """All of a response, within the limit."""
     with response:
-        if response.status_code >= 500:
-            raise TransientError(f"{response.url}: the server answered {response.status_code}")
-        if response.status_code != requests.codes.ok:
-            raise RefusedError(f"{response.url}: the server answered {response.status_code} {response.reason}")
+        accept(response)
         body = b""
         for chunk in response.iter_content(1 << 16):
             body += chunk

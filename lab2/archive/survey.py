@@ -18,7 +18,8 @@ from lab2.archive import catalogue
 from lab2.archive.columns import PLAIN_NAME
 from lab2.archive.course import course_file
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError, fetch_all
+from lab2.archive.parallel import fetch_all
+from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError
 
 __all__ = ["Plan", "fetch", "plan"]
 
@@ -168,8 +169,10 @@ def fetch(plan):
 def _look(plan, stars, files, recorded, verify):
     """See which spectra are there, and put the others into the plan."""
     for row, path in tqdm(list(zip(stars, files, strict=True)), desc="looking", unit="file", delay=1):
-        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID", "FILE") if name in row.colnames]
-        if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
+        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
+        given = str(row["FILE"]).strip() if "FILE" in row.colnames else ""
+        names.append(given or path.name)
+        if not all(PLAIN_NAME.fullmatch(name) for name in names):
             plan.refused[path.name] = f"the catalogue calls it {names}, which are no plain names"
             continue
         download = _download(row, path)

@@ -12,7 +12,6 @@ import importlib.metadata
 import os
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,26 +19,23 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
-from tqdm import tqdm
 
 __all__ = [
     "ArchiveError",
     "Download",
     "RefusedError",
+    "StoppedError",
     "TransientError",
+    "accept",
     "fetch",
-    "fetch_all",
     "retrying",
     "session",
 ]
 
-CONNECTIONS = 4  # at a time: a browser opens six to one server
 TIMEOUT = (10, 30)  # s, to connect and between two pieces of an answer
 ATTEMPTS = 6
 BACKOFF = 1.0  # s, about the longest wait after the first attempt; it doubles with each further one
 LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
-# Files in a row that failed after all their attempts: the server is down, and is left in peace.
-FAILURES_IN_A_ROW = 8
 _CHUNK = 1 << 16
 
 
@@ -63,7 +59,7 @@ class _ChangedError(TransientError):
     """What came belongs to another file than the part that is here."""
 
 
-class _StoppedError(ArchiveError):
+class StoppedError(ArchiveError):
     """Somebody else failed, or the user has interrupted."""
 
 
@@ -146,6 +142,29 @@ def retrying(attempts=ATTEMPTS, stop=None):
     )
 
 
+def accept(response):
+    """See that a response holds what was asked for.
+
+    Parameters
+    ----------
+    response : requests.Response
+
+    Raises
+    ------
+    TransientError
+        If the server is busy or broken.
+    RefusedError
+        If it will not serve this.
+    """
+    code = response.status_code
+    if code == requests.codes.too_many_requests or code >= 500:
+        raise TransientError(f"{response.url}: the server answered {code}", _retry_after(response))
+    if code == requests.codes.requested_range_not_satisfiable:
+        raise _ChangedError(f"{response.url}: the server's file is shorter than the part that came")
+    if code not in (requests.codes.ok, requests.codes.partial_content):
+        raise RefusedError(f"{response.url}: the server answered {code} {response.reason}")
+
+
 def fetch(http, download, progress=lambda done, total: None, stop=None):
     """Fetch one file, from where an earlier attempt stopped.
 
@@ -173,112 +192,6 @@ def fetch(http, download, progress=lambda done, total: None, stop=None):
     retrying(stop=stop)(_attempt, http, download, progress, stop)
 
 
-def fetch_all(downloads, description):
-    """Fetch files side by side, with one progress bar over all of them.
-
-    Interrupted, by the user or by a kill, it can be called again and goes on.
-
-    Parameters
-    ----------
-    downloads : sequence of Download
-    description : str
-        What the progress bar says.
-
-    Returns
-    -------
-    dict of pathlib.Path to str
-        The files that could not be fetched, and why.
-
-    Raises
-    ------
-    ArchiveError
-        If many files in a row could not be fetched: the server is down.
-    """
-    failed, in_a_row = {}, 0
-    stop, local = threading.Event(), threading.local()
-
-    def start():
-        local.http = sessions.enter_context(session())  # requests does not share one between threads
-
-    with (
-        contextlib.ExitStack() as sessions,
-        _Bar(downloads, description) as bar,
-        ThreadPoolExecutor(CONNECTIONS, initializer=start) as pool,
-        _stopping(stop, pool),
-    ):
-        jobs = {pool.submit(lambda d: fetch(local.http, d, bar.reporter(d), stop), d): d for d in downloads}
-        for job in as_completed(jobs):
-            path, error = jobs[job].path, job.exception()
-            if error is None:
-                in_a_row = 0
-            elif isinstance(error, ArchiveError):
-                failed[path] = str(error)
-                in_a_row += isinstance(error, TransientError)
-            else:
-                raise error
-            bar.finished(jobs[job], error)
-            if in_a_row >= FAILURES_IN_A_ROW:
-                raise ArchiveError(
-                    f"the archive does not serve: {in_a_row} files in a row failed, the last one: {error}. "
-                    "What has arrived is kept; run the same command again later, and it goes on from there"
-                )
-    return failed
-
-
-@contextlib.contextmanager
-def _stopping(stop, pool):
-    """Leave the block at once when anything goes wrong in it: no file is begun, and those begun stop."""
-    try:
-        yield
-    except BaseException:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-
-
-class _Bar:
-    """The progress of all files: bytes, rate, time left, and how many files are done and failed."""
-
-    def __init__(self, downloads, description):
-        self._lock = threading.Lock()
-        self._expected = {d.path: d.expected for d in downloads}
-        self._done = dict.fromkeys(self._expected, 0)
-        self._files, self._failed = 0, 0
-        self._bar = tqdm(total=sum(self._expected.values()), desc=description, unit="B", unit_scale=True)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._bar.close()
-
-    def reporter(self, download):
-        """What `fetch` calls with the state of one file."""
-
-        def report(done, total):
-            with self._lock:
-                self._set_size(download.path, total)
-                self._bar.update(done - self._done[download.path])
-                self._done[download.path] = done
-
-        return report
-
-    def finished(self, download, error):
-        """Count a file; what a failed one would have had is not waited for."""
-        with self._lock:
-            if error is not None:
-                self._failed += 1
-                self._set_size(download.path, self._done[download.path])
-            self._files += 1
-            failed = f", {self._failed} failed" if self._failed else ""
-            self._bar.set_postfix_str(f"{self._files}/{len(self._expected)} files{failed}", refresh=False)
-
-    def _set_size(self, path, size):
-        if size is not None:
-            self._bar.total += size - self._expected[path]
-            self._expected[path] = size
-
-
 class _Offer(NamedTuple):
     """What a response offers: bytes of a file from `start` on; `total` is the file's size, or None."""
 
@@ -290,14 +203,16 @@ class _Offer(NamedTuple):
 def _attempt(http, download, progress, stop):
     """Fetch what is missing, check all of it, and put it in place."""
     if stop.is_set():
-        raise _StoppedError("stopped")
+        raise StoppedError("stopped")
     path, part = download.path, _part_of(download.path)
     # one byte more than needed: a part that lacks nothing is then answered like any other
     start = max(part.stat().st_size - 1, 0) if part else 0
     try:
         ask = {"Range": f"bytes={start}-"} if start else {}
         with http.get(download.url, headers=ask, stream=True, timeout=TIMEOUT) as response:
-            _accept(response)
+            accept(response)
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise TransientError(f"{response.url}: a web page came in the place of the file")
             offer = _offer(response)
             _bound(download, offer.total or 0)
             wanted = path.with_name(f".{path.name}.{offer.fingerprint}.part")
@@ -307,7 +222,8 @@ def _attempt(http, download, progress, stop):
                 part.unlink()
             _receive(response, wanted, offer, download, progress, stop)
     except _ChangedError:
-        part.unlink(missing_ok=True)
+        if part:
+            part.unlink()
         raise
     except requests.TooManyRedirects as error:
         raise RefusedError(f"{download.url}: {error}") from error
@@ -328,7 +244,7 @@ def _receive(response, part, offer, download, progress, stop):
         file.seek(size)
         for chunk in response.iter_content(_CHUNK):
             if stop.is_set():
-                raise _StoppedError("stopped")
+                raise StoppedError("stopped")
             size += len(chunk)
             _bound(download, size)
             file.write(chunk)
@@ -340,19 +256,6 @@ def _receive(response, part, offer, download, progress, stop):
 def _part_of(path):
     """What an earlier attempt left, or None."""
     return next(path.parent.glob(f".{glob.escape(path.name)}.*.part"), None)
-
-
-def _accept(response):
-    """A response that holds a file, or an error."""
-    code = response.status_code
-    if code == requests.codes.too_many_requests or code >= 500:
-        raise TransientError(f"{response.url}: the server answered {code}", _retry_after(response))
-    if code == requests.codes.requested_range_not_satisfiable:
-        raise _ChangedError(f"{response.url}: the server's file is shorter than the part that came")
-    if code not in (requests.codes.ok, requests.codes.partial_content):
-        raise RefusedError(f"{response.url}: the server answered {code} {response.reason}")
-    if response.headers.get("Content-Type", "").startswith("text/html"):
-        raise TransientError(f"{response.url}: a web page came in the place of the file")
 
 
 def _offer(response):
