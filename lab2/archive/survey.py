@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import threading
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,8 @@ HEADERS, ROW = 43_200, 501_120
 LIMIT = 200_000_000  # bytes: 400 visits, where a star has a hundred at the most
 # So large a share of the spectra may be missing without anybody's asking.
 TOLERATED = 0.05
+# Downloads are checked in threads, but reading turns astropy's warnings into errors, for all threads at once.
+_READING = threading.Lock()
 
 
 @dataclass
@@ -210,7 +213,8 @@ def _spread(giants, limit):
 def _check(path, star):
     """See that a file is a whole spectrum, and of that star."""
     try:
-        found = str(apstar.read(path).star.values[0])
+        with _READING:
+            found = str(apstar.read(path).star.values[0])
     except apstar.SpectrumError as error:
         raise TransientError(str(error)) from error
     if found != star:
