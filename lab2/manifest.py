@@ -24,13 +24,16 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def files(folder):
+def files(folder, known=None):
     """Size and SHA-256 of every file of a survey.
 
     Parameters
     ----------
     folder : path-like
         The survey's folder.
+    known : dict, optional
+        What an earlier manifest said of files that nobody has changed since. They are not read again: what has become
+        of them is for `check` to find, and must not be written down as right.
 
     Returns
     -------
@@ -38,21 +41,24 @@ def files(folder):
         Relative path to {"size", "sha256"}; without the manifest itself and without hidden files.
     """
     folder = Path(folder)
+    known = known or {}
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     return {
-        path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": sha256(path)}
+        name: known.get(name) or {"size": path.stat().st_size, "sha256": sha256(path)}
         for path in tqdm(found, desc="manifest", unit="file", delay=1)
-        if path != folder / "manifest.json"
+        if (name := path.relative_to(folder).as_posix()) != "manifest.json"
     }
 
 
-def write(folder, **about):
+def write(folder, known=None, **about):
     """Write a survey's manifest.json.
 
     Parameters
     ----------
     folder : path-like
         The survey's folder, all its files in place.
+    known : dict, optional
+        As for `files`.
     **about
         What else the manifest says, such as simulated=True and seed=1.
 
@@ -67,7 +73,7 @@ def write(folder, **about):
         **about,
         "created": now(),
         "versions": {name: importlib.metadata.version(name) for name in ("lab2", "numpy", "astropy")},
-        "files": files(folder),
+        "files": files(folder, known),
     }
     with paths.replacing(folder / "manifest.json") as part:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -213,6 +214,20 @@ def test_damaged_files_are_found_set_aside_and_fetched_again(archive, folder, ca
     assert manifest.check("dr17")[1] is False
 
 
+def test_damage_is_never_written_down_as_right(archive, folder):
+    fetch()
+    flipped, lost = sorted(folder.glob("apStar/N6791/*.fits"))[:2]
+    wrong = bytearray(flipped.read_bytes())
+    wrong[20_000] ^= 1
+    flipped.write_bytes(wrong)
+    lost.unlink()
+    fetch()  # fetches the lost one, and writes the manifest anew
+    with pytest.raises(ValueError, match=f"apStar/N6791/{re.escape(flipped.name)} has changed"):
+        manifest.check("dr17")
+    fetch(verify=True)
+    assert manifest.check("dr17")[1] is False
+
+
 def test_a_file_of_unknown_origin_is_read(archive, folder):
     fetch()
     (folder / "manifest.json").unlink()
@@ -244,7 +259,7 @@ def test_no_name_leads_out_of_the_folder(archive, home, folder, column, value):
     # FITS drops what follows a NUL, so the table is given as it would come
     bad = survey.Plan(folder, plan.table, plan.record, new=False)
     giants, _ = catalog.select_giants(plan.table)
-    survey._look(bad, giants, catalog.spectrum_paths(giants, "dr17"), {}, verify=False)
+    survey._look(bad, giants, catalog.spectrum_paths(giants, "dr17"), verify=False)
     assert len(bad.refused) == 1
     assert "no plain names" in next(iter(bad.refused.values()))
     assert len(bad.downloads) == len(giants) - 1
@@ -420,7 +435,7 @@ def test_real_dr17_files_pass_the_check_and_come_byte_for_byte(archive, home, fo
         shutil.copy(path, archive.stars / field)
     plan = survey.Plan(folder, rows, {"label_tree": "synspec", "fields": ["served"]}, new=False)
     files = catalog.spectrum_paths(rows, "dr17")
-    survey._look(plan, rows, files, {}, verify=True)
+    survey._look(plan, rows, files, verify=True)
     assert len(plan.downloads) == 2
     failed = parallel.fetch_all(plan.downloads, "real")
     assert failed == {}

@@ -178,7 +178,7 @@ def test_an_endless_answer_is_cut_off(http, tmp_path, monkeypatch):
         __exit__ = lambda self, *exception: None  # noqa: E731
 
         def iter_content(self, size):
-            while True:
+            for _ in range(1000):  # it would not end, were the test not to
                 yield b"x" * size
 
     monkeypatch.setattr(http, "get", lambda *given, **also: Endless())

@@ -52,7 +52,7 @@ def query(fields):
 
     References
     ----------
-    SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); sdss/sqlLoader, apogeeTables.sql
+    SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); sciserver/sqlloader, schema/sql/ApogeeTables.sql
     (their columns); astroquery.sdss, `SDSSClass.query_sql`.
     """
     columns = _columns()

@@ -49,6 +49,8 @@ class Plan:
         Where the catalogue came from.
     new : bool
         Whether the catalogue is not in the folder yet.
+    recorded : dict
+        Files that the manifest knows, with size and SHA-256.
     present : int
         Spectra that are there.
     downloads : list of Download
@@ -63,6 +65,7 @@ class Plan:
     table: Table
     record: dict
     new: bool
+    recorded: dict = field(default_factory=dict)
     present: int = 0
     downloads: list = field(default_factory=list)
     damaged: dict = field(default_factory=dict)
@@ -115,10 +118,10 @@ def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
         if about["simulated"]:
             raise ValueError(f"survey {survey!r} is a simulated one; choose another name for real data with --survey")
         recorded = about["files"]
-    result = Plan(folder, *catalogue.obtain(survey, fields, allstar))
+    result = Plan(folder, *catalogue.obtain(survey, fields, allstar), recorded)
     giants, _ = catalog.select_giants(result.table)
     giants = giants[_spread(giants, limit)]
-    _look(result, giants, catalog.spectrum_paths(giants, survey), recorded, verify)
+    _look(result, giants, catalog.spectrum_paths(giants, survey), verify)
     return result
 
 
@@ -169,7 +172,7 @@ def fetch(plan):
         return _manifest(plan, missing), notes
 
 
-def _look(plan, stars, files, recorded, verify):
+def _look(plan, stars, files, verify):
     """See which spectra are there, and put the others into the plan."""
     for row, path in tqdm(list(zip(stars, files, strict=True)), desc="looking", unit="file", delay=1):
         names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
@@ -180,7 +183,7 @@ def _look(plan, stars, files, recorded, verify):
             continue
         download = _download(row, path)
         if path.is_file():
-            problem = _damage(download, recorded.get(path.relative_to(plan.folder).as_posix()), verify)
+            problem = _damage(download, plan.recorded.get(path.relative_to(plan.folder).as_posix()), verify)
             if not problem:
                 plan.present += 1
                 continue
@@ -262,7 +265,9 @@ def _manifest(plan, missing):
         there = paths.manifest(plan.folder.name)
         if there | about == there and "mystery.fits" in there["files"]:
             return there
-    return manifest.write(plan.folder, **about)
+    fetched = {download.path.relative_to(plan.folder).as_posix() for download in plan.downloads}
+    known = {name: record for name, record in plan.recorded.items() if name not in fetched}
+    return manifest.write(plan.folder, known, **about)
 
 
 @contextlib.contextmanager
