@@ -52,8 +52,8 @@ def query(fields):
 
     References
     ----------
-    SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); sciserver/sqlloader, schema/sql/ApogeeTables.sql
-    (their columns); astroquery.sdss, `SDSSClass.query_sql`.
+    SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); schema/sql/ApogeeTables.sql of
+    sciserver/sqlloader (their columns); astroquery.sdss, `SDSSClass.query_sql`.
     """
     columns = _columns()
     parts, statements = [], []
