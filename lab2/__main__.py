@@ -44,8 +44,11 @@ def fetch(chosen):
     from lab2 import archive
 
     plan = archive.plan(chosen.survey, chosen.fields, chosen.limit, chosen.allstar, chosen.verify)
-    of = f"{plan.record['rows']} stars and fields of {', '.join(plan.record['fields'])}"
-    print(f"survey {chosen.survey!r}: {of}, label tree {plan.record['label_tree']}, from {plan.record['source']}")
+    record = plan.record
+    print(
+        f"survey {chosen.survey!r}: fields {', '.join(record['fields'])}; {record['rows']} rows in the catalogue, label"
+    )
+    print(f"tree {record['label_tree']}, from {record['source']}")
     size = f"about {plan.size / 1e9:.2f} GB ({plan.free / 1e9:.0f} GB are free)"
     print(f"spectra: {plan.present} are here; {len(plan.downloads)} to fetch, {size}")
     for path, reason in plan.damaged.items():

@@ -113,7 +113,8 @@ def test_a_plan_writes_nothing(archive, folder, capsys):
     assert main(["fetch", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "0 are here; 150 to fetch, about 0." in said
-    assert "label tree synspec" in said
+    assert "fields 060+00, K2_C4_168-21, M15, N6791; " in said
+    assert "tree synspec, from http://127.0.0.1" in said
     assert not folder.exists()
     assert archive.requests == []
 
