@@ -112,6 +112,7 @@ def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypat
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "old.txt").write_text("old")
+    (folder / "manifest.json").write_text('{"simulated": true}')
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -124,6 +125,17 @@ def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypat
     make_survey(folder, n_stars=20, progress=False)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
     assert not (folder / "old.txt").exists()
+
+
+@pytest.mark.parametrize("about", [None, '{"simulated": false, "files": {}}'])
+def test_what_was_not_simulated_is_not_replaced(tmp_path, about):
+    folder = tmp_path / "dr17"
+    (folder / "apStar" / "M15").mkdir(parents=True)
+    if about:
+        (folder / "manifest.json").write_text(about)
+    with pytest.raises(ValueError, match="files that are no simulated survey, and would be replaced"):
+        make_survey(folder, n_stars=20, progress=False)
+    assert (folder / "apStar" / "M15").is_dir()
 
 
 @pytest.mark.parametrize(("options", "error"), [

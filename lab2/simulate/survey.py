@@ -1,5 +1,6 @@
 """Write a simulated survey: the folder that SDSS would give for the four fields."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -54,13 +55,15 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
     Raises
     ------
     ValueError
-        If `seed` is negative or `n_stars` below 20.
+        If `seed` is negative or `n_stars` below 20, or the folder is there and holds something else than a simulated
+        survey.
     TypeError
         If either is no integer.
     """
     _check("seed", seed, 0)
     _check("n_stars", n_stars, SMALLEST)
     folder = Path(folder)
+    _check_replaceable(folder)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -90,6 +93,15 @@ def _check(name, value, least):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} = {value} is too small; give at least {least}")
+
+
+def _check_replaceable(folder):
+    """See that making a survey here loses nothing that cannot be made again."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    about = folder / "manifest.json"
+    if not about.is_file() or json.loads(about.read_text(encoding="utf-8")).get("simulated") is not True:
+        raise ValueError(f"{folder} holds files that are no simulated survey, and would be replaced; give another name")
 
 
 def _spectra(stars):
