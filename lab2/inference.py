@@ -224,7 +224,7 @@ class _PixelSums:
     def __call__(self, block):
         flux, ivar = block.flux.values, block.ivar.values
         n_stars, n_pixels = flux.shape
-        summed = np.zeros((n_stars, len(self.products)))
+        summed, products = np.zeros((2, len(self.products), n_stars))
         linear = np.zeros((n_stars, self.theta.shape[1]))
         constant, seen = np.zeros(n_stars), np.zeros(n_stars, dtype=np.int64)
         weight, weighted = np.empty((2, n_stars, _CHUNK))
@@ -233,8 +233,9 @@ class _PixelSums:
             kernels.star_weights(ivar, flux, self.s2, self.flux_zero, start, stop, weight, weighted, constant, seen)
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
-            summed += weight[:, : stop - start] @ self.products[:, start:stop].T
+            summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)
             linear += weighted[:, : stop - start] @ self.theta[start:stop]
+        summed = np.ascontiguousarray(summed.T)
         summed[:, self.place[0]] -= 2.0 * linear
         summed[:, self.place[0, 0]] += constant
         return summed, seen
@@ -273,9 +274,7 @@ def _results(model, spectra, x, chi2, fisher, n_minima, delta, n_pixels):
     n_labels = x.shape[1]
     scale = model.label_scale.values
     no_data = n_pixels <= n_labels
-    # where the spectrum does not change with some combination of labels there is no error to be given
-    determined = np.linalg.matrix_rank(fisher, hermitian=True) == n_labels
-    lost = ~no_data & ~(np.isfinite(chi2) & determined)
+    lost = ~no_data & (n_minima == 0)
     good = ~no_data & ~lost
     labels = np.full(x.shape, np.nan)
     covariance = np.full((*x.shape, n_labels), np.nan)

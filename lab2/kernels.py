@@ -30,14 +30,16 @@ def take_pixels(flux, ivar, flux_out, ivar_out):
     flux, ivar (n_stars, n_pixels) of any kind; flux_out, ivar_out (n_pixels, n_stars) in double precision.
     """
     n_stars, n_pixels = flux.shape
-    wrong = 0
     for first in range(0, n_stars, _TILE):
         for p in range(n_pixels):
             for n in range(first, min(first + _TILE, n_stars)):
-                iv = np.float64(ivar[n, p])
-                f = np.float64(flux[n, p]) - 1.0 if iv > 0.0 else 0.0
-                wrong += not (iv >= 0.0 and np.isfinite(iv) and np.isfinite(f))
-                flux_out[p, n], ivar_out[p, n] = f, iv
+                flux_out[p, n], ivar_out[p, n] = flux[n, p], ivar[n, p]
+    wrong = 0  # told along the rows, where the compiler can vectorise
+    for p in range(n_pixels):
+        f, iv = flux_out[p], ivar_out[p]
+        for n in range(n_stars):
+            f[n] = f[n] - 1.0 if iv[n] > 0.0 else 0.0
+            wrong += not (iv[n] >= 0.0 and np.isfinite(iv[n]) and np.isfinite(f[n]))
     return wrong == 0
 
 

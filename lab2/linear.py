@@ -1,7 +1,7 @@
 """Small symmetric positive systems, compiled: one at a time, and many of them side by side.
 
-Side by side the systems are the innermost axis, 32 at a time: every operation of Cholesky's algorithm is then the same
-on 32 neighbours in memory, which a processor does in a few instructions, and the loops over rows and columns cost
+Side by side the systems are the innermost axis, 64 at a time: every operation of Cholesky's algorithm is then the same
+on 64 neighbours in memory, which a processor does in a few instructions, and the loops over rows and columns cost
 little. Twins in the tests solve one system after the other.
 """
 
@@ -12,7 +12,7 @@ from lab2.kernels import OPTIONS
 
 __all__ = ["LANES", "backward", "cholesky", "factors", "forward", "solve_normal", "squared_norm_solved"]
 
-LANES = 32  # 21 x 21 matrices for as many pixels, half of each used, lie in the second cache
+LANES = 64  # 21 x 21 matrices for as many pixels, half of each used, lie in the second cache
 _SINGULAR = 1e-13  # a pivot this small against its diagonal element has vanished
 
 
