@@ -171,19 +171,38 @@ def test_sizes_are_bounded(archive, source, http, tmp_path):
     transfer.fetch(http, download(archive, tmp_path, limit=409_600))
 
 
+class Answer:
+    """An answer that no server of the standard library would give."""
+
+    status_code, url = 200, "http://x/"
+
+    def __init__(self, chunks, **headers):
+        self.chunks, self.headers = chunks, headers
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def iter_content(self, size):
+        return iter(self.chunks)
+
+
 def test_an_endless_answer_is_cut_off(http, tmp_path, monkeypatch):
-    class Endless:
-        status_code, headers, url = 200, {}, "http://x/"
-        __enter__ = lambda self: self  # noqa: E731
-        __exit__ = lambda self, *exception: None  # noqa: E731
-
-        def iter_content(self, size):
-            for _ in range(1000):  # it would not end, were the test not to
-                yield b"x" * size
-
-    monkeypatch.setattr(http, "get", lambda *given, **also: Endless())
+    chunks = (b"x" * BLOCK for _ in range(1000))  # it would not end, were the test not to
+    monkeypatch.setattr(http, "get", lambda *given, **also: Answer(chunks))
     one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
     with pytest.raises(RefusedError, match="larger than 1 MB"):
+        transfer.fetch(http, one)
+    assert not one.path.exists()
+
+
+def test_an_answer_shorter_than_it_says_is_not_believed(http, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "BACKOFF", 0.001)
+    monkeypatch.setattr(http, "get", lambda *given, **also: Answer([b"12345"], **{"Content-Length": "10"}))
+    one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
+    with pytest.raises(TransientError, match="5 of 10 bytes came"):
         transfer.fetch(http, one)
     assert not one.path.exists()
 
