@@ -21,7 +21,7 @@ EXECUTED  := $(NOTEBOOKS:%=$(B)/%)
 nb = $(filter $(B)/$(1)_%,$(EXECUTED))
 
 PDF_CODE := lab2/report/checkpoints.py lab2/report/credits.py lab2/report/typst.py lab2/report/typeset.py lab2/report/template.typ
-RUN_CODE := $(filter-out lab2/__main__.py lab2/simulate/% lab2/archive/% $(PDF_CODE),$(wildcard lab2/*.py lab2/*/*.py)) \
+RUN_CODE := $(filter-out lab2/__main__.py lab2/simulate/% $(PDF_CODE),$(wildcard lab2/*.py lab2/*/*.py)) \
             $(wildcard lab2/*.mplstyle lab2/*/*.mplstyle lab2/tables/*)
 
 ifneq ($(findstring /,$(NAME))$(word 2,$(NAME)),)
