@@ -5,6 +5,7 @@ The tables apogeeStar and aspcapStar are made from an allStar catalogue, and SQL
 of a folder, served with ranges, ETag and Last-Modified.
 """
 
+import gzip
 import hashlib
 import io
 import random
@@ -62,8 +63,8 @@ class ArchiveServer:
     url : str
     sql : str
         How SQL is answered: "ok", or one of the ways to fail.
-    lost : set of str
-        Names of files that are not there.
+    lost, busy, changed : set of str
+        Names of files that are not there, that are answered with 503, that have changed since.
     requests : list of tuple
         Path, first byte asked for, status, bytes sent (if the client stayed); of every request for a file.
     statements : list of str
@@ -85,7 +86,7 @@ class ArchiveServer:
     def __init__(self, catalog=None, stars=None, course=None, faults=Faults(), seed=1):
         self.stars, self.course, self.faults = stars, course, faults
         self.sql, self.redirect, self.isochrone, self.link = "ok", None, "", ""
-        self.lost, self.changed, self.agents = set(), set(), set()
+        self.lost, self.busy, self.changed, self.agents = set(), set(), set(), set()
         self.ranges, self.pace, self._failures = True, 0.0, None
         self.requests, self.statements, self.forms = [], [], []
         self.stalled = threading.Event()  # set at the end, so that stalled answers end too
@@ -226,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         archive.agents.add(self.headers["User-Agent"])
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if archive.ranges else None
         start = int(asked[1]) if asked else 0
-        if fault == "busy":
+        if fault == "busy" or file.name in archive.busy:
             archive.requests.append((path, start, 503, 0))
             return self._send(503, b"busy", "text/plain", **{"Retry-After": "0"})
         if fault == "page":
@@ -235,9 +236,12 @@ class _Handler(BaseHTTPRequestHandler):
         if start >= len(body):
             archive.requests.append((path, start, 416, 0))
             return self._send(416, b"", "text/plain", **{"Content-Range": f"bytes */{len(body)}"})
+        if "gzip" in self.headers.get("Accept-Encoding", ""):  # such a client has to unpack it, and count other bytes
+            body = gzip.compress(body)
         part = body[start:]
         sent = int(where * len(part)) if fault in ("drop", "stall") else len(part)
-        headers = {
+        headers = {"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
+        headers |= {
             "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"',
             "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True),
             "Accept-Ranges": "bytes",

@@ -262,6 +262,29 @@ def test_a_server_that_is_down_is_left_in_peace(archive, source, tmp_path, monke
     assert len(asked) <= parallel.FAILURES_IN_A_ROW + 2 * parallel.CONNECTIONS
 
 
+def test_failures_between_which_files_come_are_not_the_server_s(archive, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    names = [f"{number}.fits" for number in range(60)]
+    for name in names:
+        (source.parent / name).write_bytes(b"x")
+    archive.busy = set(names[::4])
+    failed = parallel.fetch_all([download(archive, tmp_path, name=name) for name in names], "files")
+    assert {path.name for path in failed} == archive.busy
+    assert len(failed) > parallel.FAILURES_IN_A_ROW
+
+
+def test_what_goes_wrong_with_one_file_stops_the_others(archive, source, tmp_path):
+    def check(path):
+        raise RuntimeError("no such thing was thought of")
+
+    archive.pace = 0.2  # the large file takes a second and more
+    (source.parent / "small.fits").write_bytes(b"x")
+    wanted = [download(archive, tmp_path), download(archive, tmp_path, name="small.fits", check=check)]
+    with pytest.raises(RuntimeError, match="thought of"):
+        parallel.fetch_all(wanted, "files")
+    assert not wanted[0].path.exists()
+
+
 def test_an_error_of_the_disk_stops_everything(archive, source, tmp_path):
     (tmp_path / "here").write_text("a file in the place of the folder")
     with pytest.raises(OSError, match="here"):

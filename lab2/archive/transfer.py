@@ -114,7 +114,7 @@ def session():
     return http
 
 
-def retrying(attempts=ATTEMPTS, stop=None):
+def retrying(attempts, stop=None):
     """How a `TransientError` is tried again: up to `attempts` times, waiting longer each time, with jitter.
 
     Parameters
@@ -189,7 +189,7 @@ def fetch(http, download, progress=lambda done, total: None, stop=None):
     """
     stop = stop or threading.Event()
     download.path.parent.mkdir(parents=True, exist_ok=True)
-    retrying(stop=stop)(_attempt, http, download, progress, stop)
+    retrying(ATTEMPTS, stop)(_attempt, http, download, progress, stop)
 
 
 class _Offer(NamedTuple):
