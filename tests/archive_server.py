@@ -77,6 +77,8 @@ class ArchiveServer:
         Where requests for spectra are sent instead.
     ranges : bool
         Whether parts of files are served.
+    cut : int
+        Every answer ends after so many bytes of a file.
     pace : float
         Seconds that the server rests after each 64 KiB of a file.
     agents : set of str
@@ -87,7 +89,7 @@ class ArchiveServer:
         self.stars, self.course, self.faults = stars, course, faults
         self.sql, self.redirect, self.isochrone, self.link = "ok", None, "", ""
         self.lost, self.busy, self.changed, self.agents = set(), set(), set(), set()
-        self.ranges, self.pace, self._failures = True, 0.0, None
+        self.ranges, self.cut, self.pace, self._failures = True, None, 0.0, None
         self.requests, self.statements, self.forms = [], [], []
         self.stalled = threading.Event()  # set at the end, so that stalled answers end too
         self._rng, self._lock = random.Random(seed), threading.Lock()
@@ -239,6 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
         if "gzip" in self.headers.get("Accept-Encoding", ""):  # such a client has to unpack it, and count other bytes
             body = gzip.compress(body)
         part = body[start:]
+        if archive.cut and len(part) > archive.cut:
+            fault, where = "drop", archive.cut / len(part)
         sent = int(where * len(part)) if fault in ("drop", "stall") else len(part)
         headers = {"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
         headers |= {

@@ -65,6 +65,15 @@ def test_a_broken_transfer_goes_on_where_it_stopped(archive, source, http, tmp_p
     assert sent < 0.9 * 409_600 * len(archive.requests)
 
 
+def test_a_line_that_breaks_often_is_used_to_the_end(archive, source, http, tmp_path):
+    source.write_bytes(bytes(range(256)) * 8000)  # 2 MB
+    archive.cut = 140_000
+    one = download(archive, tmp_path, limit=10_000_000)
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()
+    assert len(archive.requests) > 2 * transfer.ATTEMPTS
+
+
 def test_an_earlier_process_s_part_is_used(archive, source, http, tmp_path, monkeypatch):
     one = download(archive, tmp_path)
     monkeypatch.setattr(transfer, "ATTEMPTS", 1)

@@ -185,11 +185,18 @@ def fetch(http, download, progress=lambda done, total: None, stop=None):
     RefusedError
         If the file is not there, is too large, or is another.
     TransientError
-        If the last attempt failed too.
+        If `ATTEMPTS` in a row failed, and brought nothing more of the file.
     """
     stop = stop or threading.Event()
     download.path.parent.mkdir(parents=True, exist_ok=True)
-    retrying(ATTEMPTS, stop)(_attempt, http, download, progress, stop)
+    while True:
+        before = _arrived(download.path)
+        try:
+            return retrying(ATTEMPTS, stop)(_attempt, http, download, progress, stop)
+        except TransientError:
+            # a line that breaks again and again, and brings something each time, is used to the end
+            if _arrived(download.path) < before + _CHUNK:
+                raise
 
 
 class _Offer(NamedTuple):
@@ -206,7 +213,7 @@ def _attempt(http, download, progress, stop):
         raise StoppedError("stopped")
     path, part = download.path, _part_of(download.path)
     # one byte more than needed: a part that lacks nothing is then answered like any other
-    start = max(part.stat().st_size - 1, 0) if part else 0
+    start = max(_arrived(path) - 1, 0)
     try:
         ask = {"Range": f"bytes={start}-"} if start else {}
         with http.get(download.url, headers=ask, stream=True, timeout=TIMEOUT) as response:
@@ -256,6 +263,12 @@ def _receive(response, part, offer, download, progress, stop):
 def _part_of(path):
     """What an earlier attempt left, or None."""
     return next(path.parent.glob(f".{glob.escape(path.name)}.*.part"), None)
+
+
+def _arrived(path):
+    """How many bytes of a file lie in its part."""
+    part = _part_of(path)
+    return part.stat().st_size if part else 0
 
 
 def _offer(response):
