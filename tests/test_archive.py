@@ -61,7 +61,9 @@ def test_nothing_is_fetched_twice(archive, folder):
     about, _ = fetch()
     archive.requests.clear()
     archive.statements.clear()
+    written = (folder / "manifest.json").stat().st_mtime_ns
     assert fetch()[0] == about
+    assert (folder / "manifest.json").stat().st_mtime_ns == written, "make would run everything again"
     assert archive.statements == []
     assert [request for request in archive.requests if request[2] == 200] == []
 

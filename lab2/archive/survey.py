@@ -263,7 +263,8 @@ def _manifest(plan, missing):
     }
     if (plan.folder / "manifest.json").is_file() and not plan.downloads:
         there = paths.manifest(plan.folder.name)
-        if there | about == there and "mystery.fits" in there["files"]:
+        new_mystery = (plan.folder / "mystery.fits").is_file() and "mystery.fits" not in there["files"]
+        if there | about == there and not new_mystery:
             return there
     fetched = {download.path.relative_to(plan.folder).as_posix() for download in plan.downloads}
     known = {name: record for name, record in plan.recorded.items() if name not in fetched}
