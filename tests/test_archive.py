@@ -42,8 +42,9 @@ def parts(folder):
 
 
 def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUT", (1, 0.3))
-    archive.faults = Faults(drop=0.1, busy=0.1, page=0.05, stall=0.02)
+    monkeypatch.setattr(transfer, "TIMEOUT", (5, 1))
+    # an eighth of all answers: that one of 150 files fails six times in a row happens in one run of 2000
+    archive.faults = Faults(drop=0.05, busy=0.04, page=0.02, stall=0.015)
     about, notes = fetch()
     assert spectra(folder) == spectra(tiny_survey)
     assert parts(folder) == []
@@ -51,7 +52,7 @@ def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey
     assert about["simulated"] is False
     assert about["label_tree"] == "synspec"
     assert len(notes) == 2, "the course's files are not on this server"
-    assert len(archive.requests) > 160, "not much went wrong"
+    assert len(archive.requests) > 155, "not much went wrong"
     found, new = manifest.check("dr17")
     assert not new
     assert found["files"] == manifest.files(folder)
