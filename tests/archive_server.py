@@ -199,6 +199,8 @@ class _Handler(BaseHTTPRequestHandler):
         archive.statements.append(statement.strip())
         assert query["format"] == ["csv"]
         how = archive.how()
+        if how == "redirect":
+            return self._send(302, b"", "text/html", Location=archive.redirect)
         if how == "500":
             return self._send(500, PAGE, "text/html")
         if how == "page":

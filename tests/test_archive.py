@@ -168,6 +168,7 @@ def test_many_missing_spectra_are_an_error_and_what_came_is_kept(archive, folder
     assert main(["fetch"]) == 1
     said = capsys.readouterr().err
     assert "9 of 150 spectra could not be fetched" in said
+    assert said.count("missing: apStar/") == 9
     assert "python -m lab2 survey --survey dr17" in said
     assert len(spectra(folder)) == 141
     assert not (folder / "manifest.json").exists()
@@ -249,6 +250,8 @@ def test_a_file_of_unknown_origin_is_read(archive, folder):
         ("FILE", "x" * 400 + ".fits"),
         ("FILE", ".hidden.fits"),
         ("TELESCOPE", "../.."),
+        ("FIELD", "../.."),
+        ("FIELD", "/tmp"),
         ("TELESCOPE", "apo25m?x="),
         ("APOGEE_ID", "../../escape"),
     ],
@@ -361,6 +364,19 @@ def test_the_catalogue_can_come_from_allstar(archive, folder, allstar, tiny_surv
     assert sdss.plan(allstar=allstar).present == 150
 
 
+def test_a_lighter_allstar_will_do(archive, allstar, tmp_path):
+    table = Table.read(allstar)
+    table.remove_columns(["FILE", "APSTAR_ID", "FPARAM", "GLON", "NI_FE"])
+    table.write(tmp_path / "allStarLite.fits")
+    plan = sdss.plan(allstar=tmp_path / "allStarLite.fits")
+    assert len(plan.downloads) == 150
+    assert plan.downloads[0].url == sdss.plan(allstar=allstar).downloads[0].url
+    table["ASPCAP_ID"] = [str(name).replace("dr17", "r12") for name in table["ASPCAP_ID"]]
+    table.write(tmp_path / "allStarLite-r12.fits")
+    with pytest.raises(ArchiveError, match="of another data release: its ASPCAP_ID is apogee"):
+        sdss.plan(allstar=tmp_path / "allStarLite-r12.fits")
+
+
 def test_only_the_fields_rows_of_allstar_are_read(tmp_path, allstar):
     import tracemalloc
 
@@ -394,7 +410,7 @@ def test_other_files_are_no_allstar(tmp_path, allstar, real_spectra):
     table = Table.read(allstar)
     table["FILE"] = [str(name).replace("-dr17-", "-r12-") for name in table["FILE"]]
     table.write(tmp_path / "allStar-r12.fits")
-    with pytest.raises(ArchiveError, match="of another data release: its files are called apStar-r12-"):
+    with pytest.raises(ArchiveError, match="of another data release: its FILE is apStar-r12-"):
         module.read(tmp_path / "allStar-r12.fits", sdss.FIELDS)
 
 

@@ -7,7 +7,7 @@ from astroquery.sdss import SDSSClass
 
 from lab2 import archive
 from lab2.archive import columns, skyserver
-from lab2.archive.transfer import ArchiveError, TransientError
+from lab2.archive.transfer import ArchiveError, RefusedError, TransientError
 
 FIELDS = list(archive.FIELDS)
 
@@ -34,7 +34,7 @@ def test_each_field_is_counted_first(archive):
     tables = "FROM apogeeStar AS s JOIN aspcapStar AS a ON a.apstar_id = s.apstar_id WHERE s.field = 'M15'"
     *_, count, rows = archive.statements
     assert count == f"SELECT COUNT(*) AS n {tables}"
-    assert rows.startswith("SELECT s.[file], s.apogee_id, ")
+    assert rows.startswith("SELECT s.[file], s.apstar_id, s.apogee_id, ")
     assert rows.endswith(tables)
 
 
@@ -75,8 +75,12 @@ def test_an_unknown_field_is_named(archive):
     [
         ("500", TransientError, r"gave no answer: 500.*Try again later, or give a catalogue.*--allstar"),
         ("page", TransientError, r"sent something that is no table.*Try again later"),
-        ("refused", ArchiveError, r"refused the query: .*Invalid column name.*The query: SELECT"),
-        ("words", ArchiveError, r"words in the place of rows: .*SQL returned an error.*Invalid object name 'x'"),
+        ("refused", ArchiveError, r"refused SELECT .*Invalid column name.*Try again later, or give"),
+        (
+            "words",
+            ArchiveError,
+            r"answered SELECT .* words in the place of rows: .*SQL returned an error.*Invalid object name 'x'.*or give",
+        ),
         ("empty", TransientError, r"sent 0 of \d+ rows.*Try again later"),
         ("truncated", TransientError, r"sent \d+ of \d+ rows"),
         ("stall", TransientError, r"did not answer within 0.2 s.*Try again later"),
@@ -92,6 +96,13 @@ def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, messa
     asked = len(archive.statements)
     expected = {"truncated": 3}.get(how, 0) + (skyserver.ATTEMPTS if kind is TransientError else 1)
     assert asked == expected
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1/x", "ftp://127.0.0.1/x"])
+def test_no_redirect_leads_to_another_scheme(archive, target):
+    archive.sql, archive.redirect = "redirect", target
+    with pytest.raises(RefusedError, match=r"redirects from http to \w+, which is refused"):
+        skyserver.query(["M15"])
 
 
 def test_a_failure_that_passes_is_not_told(archive):
@@ -128,7 +139,9 @@ def whole(survey):
 
 def test_rows_that_were_multiplied_are_found(table):
     columns.checked(table, ["M15"], "it")
-    with pytest.raises(ArchiveError, match=r"it has apogee\S+ 2 times: rows were multiplied"):
+    with pytest.raises(
+        ArchiveError, match=r"it has the star 2M\S+ of apo25m, M15 2 times: rows were multiplied\. Ask again"
+    ):
         columns.checked(vstack([table, table[:1]]), ["M15"], "it")
 
 

@@ -45,9 +45,10 @@ def read(path, fields):
     except (OSError, IndexError, AttributeError, TypeError) as error:
         raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({error})") from error
     result = checked(table, fields, str(path))
-    if "FILE" in result.colnames and not any("-dr17-" in name for name in result["FILE"]):
+    telling = next((name for name in ("FILE", "ASPCAP_ID") if name in result.colnames), None)
+    if telling and not any("dr17" in name for name in result[telling]):
         raise ArchiveError(
-            f"{path} is of another data release: its files are called {result['FILE'][0]}; "
+            f"{path} is of another data release: its {telling} is {result[telling][0]}; "
             "give the allStar file of DR17, whose spectra will be fetched"
         )
     return result

@@ -1,6 +1,7 @@
 """The columns of the allStar catalogue that lab2 keeps, whichever way the catalogue came, and their check."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +40,8 @@ _OTHERS = ["M_H", "ALPHA_M", *(f"{x}_FE" for x in ("C", "N", "O", "NA", "AL", "C
 # Names and types as in the allStar data model of DR17, and in the schema of its SQL tables. What is not required
 # the lab can do without: FILE is built where it is absent, the rest is for whoever looks further.
 COLUMNS = (
-    *_star("U", "FILE", required=False),
-    *_star("U", "APOGEE_ID", "APSTAR_ID", "TELESCOPE", "FIELD"),
+    *_star("U", "FILE", "APSTAR_ID", required=False),
+    *_star("U", "APOGEE_ID", "TELESCOPE", "FIELD"),
     *_star("f8", "RA", "DEC"),
     *_star("f8", "GLON", "GLAT", required=False),
     *_star("f4", "SNR"),
@@ -94,9 +95,13 @@ def checked(table, fields, source):
             if names
         )
         raise ArchiveError(f"{source}: {odd}. Fields are written as SDSS does, such as M15 or 060+00")
-    stars, times = np.unique(result["APSTAR_ID"], return_counts=True)
-    if (times > 1).any():
-        raise ArchiveError(f"{source} has {stars[times > 1][0]} {times.max()} times: rows were multiplied")
+    keys = Counter(zip(result["TELESCOPE"], result["FIELD"], result["APOGEE_ID"], strict=True))
+    (key, times), *_ = keys.most_common(1)
+    if times > 1:
+        raise ArchiveError(
+            f"{source} has the star {key[2]} of {key[0]}, {key[1]} {times} times: rows were multiplied. Ask again, or "
+            "take the catalogue from another source (--allstar FILE)"
+        )
     order = np.lexsort((-result["SNR"], result["APOGEE_ID"]))
     return result[order]
 

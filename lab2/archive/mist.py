@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from lab2 import manifest, paths
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying, session
+from lab2.archive.transfer import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying, session, words
 
 __all__ = ["isochrone"]
 
@@ -79,8 +79,9 @@ def _ask(age_gyr, feh):
             page = _body(http.post(form, data=wanted, stream=True, timeout=TIMEOUT)).decode(errors="replace")
             link = BeautifulSoup(page, "html.parser").find("a", href=re.compile(r"\.zip$"))
             if link is None:
-                said = " ".join(BeautifulSoup(page, "html.parser").get_text(" ").split())[:300]
-                raise RefusedError(f"MIST's form ({form}) gave no isochrone of {age_gyr:g} Gyr and {feh:+g}: {said}")
+                raise RefusedError(
+                    f"MIST's form ({form}) gave no isochrone of {age_gyr:g} Gyr and {feh:+g}: {words(page)}"
+                )
             url = urljoin(form, link["href"])
             if urlsplit(url)[:2] != urlsplit(form)[:2]:
                 raise RefusedError(f"MIST's form ({form}) links to another server, which is not followed: {url}")

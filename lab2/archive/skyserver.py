@@ -1,6 +1,5 @@
 """A catalogue from SDSS's SkyServer, by SQL."""
 
-import re
 import time
 
 import requests
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from lab2.archive.columns import COLUMNS, checked
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import ArchiveError, TransientError, retrying
+from lab2.archive.transfer import ArchiveError, TransientError, retrying, session, words
 
 __all__ = ["query", "sql"]
 
@@ -118,31 +117,27 @@ def _ask(statement, expected, n_rows=1):
 def _ask_once(statement, expected, n_rows):
     url = base_url("LAB2_SKYSERVER_URL")
     time.sleep(PAUSE)
-    advice = "Try again later, or give a catalogue that you have: --allstar PATH"
+    advice = "Try again later, or give a catalogue that you have: --allstar FILE"
+    sdss = SDSSClass()
     try:
-        with conf.set_temp("skyserver_baseurl", url):
+        with session() as sdss._session, conf.set_temp("skyserver_baseurl", url):  # ours: it refuses some redirects
             # without the cache, which would keep an answer that is an error for a week
-            answer = SDSSClass().query_sql(statement, timeout=TIMEOUT, cache=False, data_release=RELEASE)
+            answer = sdss.query_sql(statement, timeout=TIMEOUT, cache=False, data_release=RELEASE)
     except RemoteServiceError as error:
-        raise ArchiveError(f"SkyServer refused the query: {_text(str(error))}. The query: {statement}") from error
+        raise ArchiveError(f"SkyServer refused {statement}: {words(str(error))} {advice}") from error
     except (QueryTimeoutError, requests.Timeout) as error:
         raise TransientError(f"SkyServer ({url}) did not answer within {TIMEOUT} s. {advice}") from error
     except requests.RequestException as error:
-        raise TransientError(f"SkyServer ({url}) gave no answer: {_text(str(error))}. {advice}") from error
+        raise TransientError(f"SkyServer ({url}) gave no answer: {words(str(error))}. {advice}") from error
     except (InconsistentTableError, ValueError) as error:
         raise TransientError(f"SkyServer ({url}) sent something that is no table. {advice}") from error
     answer = Table(names=expected) if answer is None else answer
     names = [name.upper() for name in answer.colnames]
     if not set(expected) <= set(names):
         # its errors come as text, which reads like a table of one column
-        said = _text(" ".join([*answer.colnames, *(str(value) for row in answer for value in row)]))
-        raise ArchiveError(f"SkyServer answered with words in the place of rows: {said} The query: {statement}")
+        said = words(" ".join([*answer.colnames, *(str(value) for row in answer for value in row)]))
+        raise ArchiveError(f"SkyServer answered {statement} with words in the place of rows: {said} {advice}")
     answer.rename_columns(answer.colnames, names)
     if len(answer) != n_rows:
         raise TransientError(f"SkyServer sent {len(answer)} of {n_rows} rows. {advice}")
     return answer
-
-
-def _text(page):
-    """What a page says, in one line."""
-    return " ".join(re.sub(r"<[^>]*>", " ", page).split())[:300]

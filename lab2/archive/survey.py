@@ -163,10 +163,10 @@ def fetch(plan):
         missing = {path.relative_to(plan.folder).as_posix(): reason for path, reason in failed.items()} | plan.refused
         wanted = plan.present + len(plan.downloads) + len(plan.refused)
         if len(missing) > TOLERATED * wanted:
-            some = "; ".join(f"{name}: {reason}" for name, reason in list(missing.items())[:3])
             raise ArchiveError(
-                f"{len(missing)} of {wanted} spectra could not be fetched ({some}). What has arrived is kept. Run the "
-                f"same command again, or go on without them: python -m lab2 survey --survey {plan.folder.name}"
+                "\n".join(f"missing: {name}: {reason}" for name, reason in missing.items())
+                + f"\n{len(missing)} of {wanted} spectra could not be fetched. What has arrived is kept. Run the same "
+                f"command again, or go on without them: python -m lab2 survey --survey {plan.folder.name}"
             )
         notes = _course_files(plan.folder)
         return _manifest(plan, missing), notes

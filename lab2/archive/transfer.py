@@ -5,7 +5,6 @@ file anew; here a broken transfer goes on where it stopped, also after the proce
 """
 
 import contextlib
-import email.utils
 import glob
 import hashlib
 import importlib.metadata
@@ -19,6 +18,9 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import tenacity
+from bs4 import BeautifulSoup
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 __all__ = [
     "ArchiveError",
@@ -30,6 +32,7 @@ __all__ = [
     "fetch",
     "retrying",
     "session",
+    "words",
 ]
 
 TIMEOUT = (10, 30)  # s, to connect and between two pieces of an answer
@@ -140,6 +143,22 @@ def retrying(attempts, stop=None):
         sleep=tenacity.sleep_using_event(stop or threading.Event()),
         reraise=True,
     )
+
+
+def words(page):
+    """What a web page says, in one line.
+
+    Parameters
+    ----------
+    page : str
+        HTML, or plain text.
+
+    Returns
+    -------
+    str
+        At most 300 characters.
+    """
+    return " ".join(BeautifulSoup(page, "html.parser").get_text(" ").split())[:300]
 
 
 def accept(response):
@@ -293,12 +312,8 @@ def _bound(download, size):
 
 def _retry_after(response):
     """The seconds that a server asks to wait, 0 where it does not."""
-    text = response.headers.get("Retry-After", "")
-    if text.isdecimal():
-        return float(text)
-    with contextlib.suppress(ValueError):
-        date = email.utils.parsedate_to_datetime(text)
-        return (date - email.utils.localtime()).total_seconds()
+    with contextlib.suppress(InvalidHeader):
+        return float(Retry().parse_retry_after(response.headers.get("Retry-After", "0")))
     return 0.0
 
 

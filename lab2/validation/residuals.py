@@ -73,10 +73,8 @@ def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
 
     Parameters
     ----------
-    fits : xarray.Dataset
-        With ``labels`` (star, label).
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    fits, truth
+        As for `statistics`.
     against : dict of str to array_like, shape (n_stars,)
         Name to values, such as {"log10 S/N": ...}.
     seed, resamples : int
