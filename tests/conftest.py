@@ -36,10 +36,10 @@ def archive(home, tiny_survey, monkeypatch):
     from archive_server import ArchiveServer
     from astropy.table import Table
 
-    from lab2.archive import skyserver, transfer
+    from lab2.archive import skyserver, web
 
     monkeypatch.setattr(skyserver, "PAUSE", 0.0)
-    monkeypatch.setattr(transfer, "BACKOFF", 0.001)
+    monkeypatch.setattr(web, "BACKOFF", 0.001)
     with ArchiveServer(Table.read(tiny_survey / "allStar.fits"), tiny_survey / "apStar") as server:
         for variable, url in server.environment.items():
             monkeypatch.setenv(variable, url)

@@ -18,7 +18,7 @@ from lab2 import apstar, catalog, manifest, paths
 from lab2 import archive as sdss
 from lab2.__main__ import main
 from lab2.archive import course, parallel, survey, transfer
-from lab2.archive.transfer import ArchiveError
+from lab2.archive.web import ArchiveError
 
 
 @pytest.fixture

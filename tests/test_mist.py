@@ -5,7 +5,7 @@ from astropy.table import QTable
 
 from lab2 import isochrones
 from lab2.archive import mist
-from lab2.archive.transfer import ArchiveError, RefusedError, TransientError
+from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 RULE = "# " + "-" * 86
 

@@ -7,7 +7,7 @@ from astroquery.sdss import SDSSClass
 
 from lab2 import archive
 from lab2.archive import columns, skyserver
-from lab2.archive.transfer import ArchiveError, RefusedError, TransientError
+from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 FIELDS = list(archive.FIELDS)
 

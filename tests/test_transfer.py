@@ -8,8 +8,9 @@ import pytest
 import requests
 from archive_server import STARS, Faults
 
-from lab2.archive import parallel, transfer
-from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError
+from lab2.archive import parallel, transfer, web
+from lab2.archive.transfer import Download
+from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 BLOCK = 1 << 16
 
@@ -26,7 +27,7 @@ def source(archive, tmp_path):
 
 @pytest.fixture
 def http():
-    with transfer.session() as session:
+    with web.session() as session:
         yield session
 
 
@@ -81,7 +82,7 @@ def test_an_earlier_process_s_part_is_used(archive, source, http, tmp_path, monk
     one.path.parent.mkdir()
     while not any(part.stat().st_size > BLOCK for part in parts(one)):
         with pytest.raises(TransientError, match="broken"):
-            transfer.retrying(1)(transfer._attempt, http, one, lambda done, total: None, threading.Event())
+            web.retrying(1)(transfer._attempt, http, one, lambda done, total: None, threading.Event())
     begun = parts(one)[0].stat().st_size
     archive.faults = Faults()
     archive.requests.clear()
@@ -208,7 +209,7 @@ def test_an_endless_answer_is_cut_off(http, tmp_path, monkeypatch):
 
 
 def test_an_answer_shorter_than_it_says_is_not_believed(http, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "BACKOFF", 0.001)
+    monkeypatch.setattr(web, "BACKOFF", 0.001)
     monkeypatch.setattr(http, "get", lambda *given, **also: Answer([b"12345"], **{"Content-Length": "10"}))
     one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
     with pytest.raises(TransientError, match="5 of 10 bytes came"):
@@ -303,21 +304,21 @@ def test_an_error_of_the_disk_stops_everything(archive, source, tmp_path):
 def test_the_server_says_how_long_to_wait():
     response = requests.Response()
     response.headers["Retry-After"] = "7"
-    assert transfer._retry_after(response) == 7
+    assert web._retry_after(response) == 7
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=100)
     response.headers["Retry-After"] = email.utils.format_datetime(soon, usegmt=True)
-    assert 90 < transfer._retry_after(response) <= 100
+    assert 90 < web._retry_after(response) <= 100
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-3"])
 def test_nonsense_is_no_time_to_wait(text):
     response = requests.Response()
     response.headers["Retry-After"] = text
-    assert transfer._retry_after(response) == 0
+    assert web._retry_after(response) == 0
 
 
 def test_waiting_grows_and_obeys_the_server_within_reason(monkeypatch):
-    monkeypatch.setattr(transfer, "LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(web, "LONGEST_WAIT", 0.3)
     calls = []
 
     def fail():
@@ -325,7 +326,7 @@ def test_waiting_grows_and_obeys_the_server_within_reason(monkeypatch):
         raise TransientError("busy", retry_after=1000.0)
 
     with pytest.raises(TransientError):
-        transfer.retrying(3)(fail)
+        web.retrying(3)(fail)
     gaps = [b - a for a, b in itertools.pairwise(calls)]
     assert len(gaps) == 2
     assert all(0.29 < gap < 2 for gap in gaps)

@@ -10,6 +10,6 @@ Abdurro'uf et al. 2022, ApJS 259, 35 (DR17); SDSS DR17, "Ways to Access APOGEE D
 
 from lab2.archive.catalogue import FIELDS
 from lab2.archive.survey import Plan, fetch, plan
-from lab2.archive.transfer import ArchiveError
+from lab2.archive.web import ArchiveError
 
 __all__ = ["FIELDS", "ArchiveError", "Plan", "fetch", "plan"]

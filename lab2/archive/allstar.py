@@ -7,7 +7,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 from lab2.archive.columns import COLUMNS, checked
-from lab2.archive.transfer import ArchiveError
+from lab2.archive.web import ArchiveError
 
 __all__ = ["read"]
 

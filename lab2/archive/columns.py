@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from lab2.archive.transfer import ArchiveError
+from lab2.archive.web import ArchiveError
 from lab2.labels import LABELS
 
 __all__ = ["COLUMNS", "PLAIN_NAME", "checked"]

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from lab2 import manifest, paths
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError, fetch, session
+from lab2.archive.transfer import Download, fetch
+from lab2.archive.web import ArchiveError, RefusedError, TransientError, session
 
 __all__ = ["course_file"]
 

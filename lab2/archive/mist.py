@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from lab2 import manifest, paths
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying, session, words
+from lab2.archive.web import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying, session, words
 
 __all__ = ["isochrone"]
 

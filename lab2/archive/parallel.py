@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tqdm import tqdm
 
-from lab2.archive.transfer import ArchiveError, TransientError, fetch, session
+from lab2.archive.transfer import fetch
+from lab2.archive.web import ArchiveError, TransientError, session
 
 __all__ = ["fetch_all"]
 

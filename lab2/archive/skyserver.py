@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from lab2.archive.columns import COLUMNS, checked
 from lab2.archive.hosts import base_url
-from lab2.archive.transfer import ArchiveError, TransientError, retrying, session, words
+from lab2.archive.web import ArchiveError, TransientError, retrying, session, words
 
 __all__ = ["query", "sql"]
 

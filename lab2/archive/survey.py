@@ -20,7 +20,8 @@ from lab2.archive.columns import PLAIN_NAME
 from lab2.archive.course import course_file
 from lab2.archive.hosts import base_url
 from lab2.archive.parallel import fetch_all
-from lab2.archive.transfer import ArchiveError, Download, RefusedError, TransientError
+from lab2.archive.transfer import Download
+from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 __all__ = ["Plan", "fetch", "plan"]
 

@@ -4,58 +4,23 @@ requests carries the bytes and tenacity the retries. pooch and parfive, which fe
 file anew; here a broken transfer goes on where it stopped, also after the process was killed.
 """
 
-import contextlib
 import glob
 import hashlib
-import importlib.metadata
 import os
 import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urljoin, urlsplit
 
 import requests
-import tenacity
-from bs4 import BeautifulSoup
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
-__all__ = [
-    "ArchiveError",
-    "Download",
-    "RefusedError",
-    "StoppedError",
-    "TransientError",
-    "accept",
-    "fetch",
-    "retrying",
-    "session",
-    "words",
-]
+from lab2.archive.web import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying
 
-TIMEOUT = (10, 30)  # s, to connect and between two pieces of an answer
+__all__ = ["Download", "StoppedError", "fetch"]
+
 ATTEMPTS = 6
-BACKOFF = 1.0  # s, about the longest wait after the first attempt; it doubles with each further one
-LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
 _CHUNK = 1 << 16
-
-
-class ArchiveError(RuntimeError):
-    """What the archive did instead of what it was asked for, and what to do."""
-
-
-class RefusedError(ArchiveError):
-    """An answer that will not change: asking again is of no use."""
-
-
-class TransientError(ArchiveError):
-    """A failure that may pass; `retry_after` is how long the server asks to wait [s]."""
-
-    def __init__(self, message, retry_after=0.0):
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class _ChangedError(TransientError):
@@ -88,100 +53,6 @@ class Download:
     check: callable
     expected: int
     limit: int
-
-
-class _Session(requests.Session):
-    """A session that follows a redirect only within the scheme that was asked for."""
-
-    def get_redirect_target(self, response):
-        target = super().get_redirect_target(response)
-        if target is not None:
-            scheme, asked = (urlsplit(url).scheme for url in (urljoin(response.url, target), response.url))
-            if scheme != asked:
-                response.close()
-                raise RefusedError(f"{response.url} redirects from {asked} to {scheme}, which is refused: {target}")
-        return target
-
-
-def session():
-    """A session of requests that says who is asking, and that no redirect leads to another scheme.
-
-    Returns
-    -------
-    requests.Session
-    """
-    http = _Session()
-    http.max_redirects = 5
-    # identity: sizes and ranges are those of the file itself
-    http.headers.update({"User-Agent": f"lab2/{importlib.metadata.version('lab2')}", "Accept-Encoding": "identity"})
-    return http
-
-
-def retrying(attempts, stop=None):
-    """How a `TransientError` is tried again: up to `attempts` times, waiting longer each time, with jitter.
-
-    Parameters
-    ----------
-    attempts : int
-    stop : threading.Event, optional
-        Ends the waiting.
-
-    Returns
-    -------
-    tenacity.Retrying
-        To be called with a function and its arguments.
-    """
-    grow = tenacity.wait_random_exponential(multiplier=BACKOFF, max=LONGEST_WAIT)
-
-    def wait(state):
-        return max(grow(state), min(state.outcome.exception().retry_after, LONGEST_WAIT))
-
-    return tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(attempts),
-        wait=wait,
-        retry=tenacity.retry_if_exception_type(TransientError),
-        sleep=tenacity.sleep_using_event(stop or threading.Event()),
-        reraise=True,
-    )
-
-
-def words(page):
-    """What a web page says, in one line.
-
-    Parameters
-    ----------
-    page : str
-        HTML, or plain text.
-
-    Returns
-    -------
-    str
-        At most 300 characters.
-    """
-    return " ".join(BeautifulSoup(page, "html.parser").get_text(" ").split())[:300]
-
-
-def accept(response):
-    """See that a response holds what was asked for.
-
-    Parameters
-    ----------
-    response : requests.Response
-
-    Raises
-    ------
-    TransientError
-        If the server is busy or broken.
-    RefusedError
-        If it will not serve this.
-    """
-    code = response.status_code
-    if code == requests.codes.too_many_requests or code >= 500:
-        raise TransientError(f"{response.url}: the server answered {code}", _retry_after(response))
-    if code == requests.codes.requested_range_not_satisfiable:
-        raise _ChangedError(f"{response.url}: the server's file is shorter than the part that came")
-    if code not in (requests.codes.ok, requests.codes.partial_content):
-        raise RefusedError(f"{response.url}: the server answered {code} {response.reason}")
 
 
 def fetch(http, download, progress=lambda done, total: None, stop=None):
@@ -236,6 +107,8 @@ def _attempt(http, download, progress, stop):
     try:
         ask = {"Range": f"bytes={start}-"} if start else {}
         with http.get(download.url, headers=ask, stream=True, timeout=TIMEOUT) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                raise _ChangedError(f"{download.url}: the server's file is shorter than the part that came")
             accept(response)
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise TransientError(f"{response.url}: a web page came in the place of the file")
@@ -308,13 +181,6 @@ def _offer(response):
 def _bound(download, size):
     if size > download.limit:
         raise RefusedError(f"{download.url}: larger than {download.limit / 1e6:.0f} MB, which no such file is")
-
-
-def _retry_after(response):
-    """The seconds that a server asks to wait, 0 where it does not."""
-    with contextlib.suppress(InvalidHeader):
-        return float(Retry().parse_retry_after(response.headers.get("Retry-After", "0")))
-    return 0.0
 
 
 def _cause(error):
