@@ -17,7 +17,7 @@ import requests
 
 from lab2.archive.web import TIMEOUT, ArchiveError, RefusedError, TransientError, accept, retrying
 
-__all__ = ["Download", "StoppedError", "fetch"]
+__all__ = ["Download", "fetch"]
 
 ATTEMPTS = 6
 _CHUNK = 1 << 16
@@ -27,7 +27,7 @@ class _ChangedError(TransientError):
     """What came belongs to another file than the part that is here."""
 
 
-class StoppedError(ArchiveError):
+class _StoppedError(ArchiveError):
     """Somebody else failed, or the user has interrupted."""
 
 
@@ -100,7 +100,7 @@ class _Offer(NamedTuple):
 def _attempt(http, download, progress, stop):
     """Fetch what is missing, check all of it, and put it in place."""
     if stop.is_set():
-        raise StoppedError("stopped")
+        raise _StoppedError("stopped")
     path, part = download.path, _part_of(download.path)
     # one byte more than needed: a part that lacks nothing is then answered like any other
     start = max(_arrived(path) - 1, 0)
@@ -143,7 +143,7 @@ def _receive(response, part, offer, download, progress, stop):
         file.seek(size)
         for chunk in response.iter_content(_CHUNK):
             if stop.is_set():
-                raise StoppedError("stopped")
+                raise _StoppedError("stopped")
             size += len(chunk)
             _bound(download, size)
             file.write(chunk)
