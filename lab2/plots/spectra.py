@@ -151,10 +151,14 @@ def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "mo
         top.errorbar(x, flux, error, fmt=".", color="0.25", ms=3, elinewidth=0.6, label=names[0])
         top.plot(x, model, color=VERMILION, lw=1.1, label=names[1])
         top.set(ylabel="normalised flux", title=title)
+        low_end, high_end = top.get_ylim()
+        height = high_end - low_end  # room is added for the legend below, and for names above
+        top.set_ylim(low_end - 0.15 * height, high_end + (0.35 * height if lines else 0))
         top.legend(loc="lower right", ncols=2)
         for name, at in (lines or {}).items():
-            top.annotate(name, (at, 1.06), ha="center", fontsize=6.5, color="0.3")
-            top.axvline(at, ymin=0.9, ymax=0.95, color="0.5", lw=0.6)
+            top.axvline(at, ymax=0.79, color="0.8", lw=0.6, zorder=0)
+            place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "rotation": 90}
+            top.annotate(name, (at, 0.8), fontsize=5.5, color="0.3", **place)
         low.errorbar(x, flux - model, error, fmt=".", color="0.25", ms=2.5, elinewidth=0.6)
         low.axhline(0, color=VERMILION, lw=0.8)
         low.set_ylabel("residual")
@@ -178,7 +182,7 @@ def pixel_likelihood(curves):
         s = np.sqrt(max(found, s2[s2 > 0].min()))
         ax.plot(s, value - lowest + 1, "*", color=VERMILION, ms=9, label="training")
         ax.set(xscale="log", yscale="log", title=title, xlabel=r"intrinsic scatter $s_\lambda$")
-        ax.legend(loc="upper left", fontsize=6.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     axes[0, 0].set_ylabel(r"$1 - 2\,\Delta\ln L$")
     return figure
 
