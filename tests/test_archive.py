@@ -186,6 +186,24 @@ def test_another_star_s_spectrum_is_refused(archive, folder, tmp_path, tiny_surv
     assert reason.startswith("the file is of the star")
 
 
+def test_spectra_are_read_one_at_a_time(archive, monkeypatch):
+    now, most = [], []
+
+    def read(path):
+        now.append(path)
+        most.append(len(now))
+        time.sleep(0.01)
+        now.remove(path)
+        raise apstar.SpectrumError("never one")
+
+    monkeypatch.setattr(apstar, "read", read)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    with pytest.raises(ArchiveError, match="in a row failed"):
+        fetch()
+    assert len(most) >= parallel.FAILURES_IN_A_ROW
+    assert max(most) == 1
+
+
 def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, tiny_survey, monkeypatch):
     monkeypatch.setattr(transfer, "ATTEMPTS", 2)
     archive.stars = tmp_path / "served"
@@ -430,6 +448,13 @@ def test_the_course_s_files_are_fetched_by_their_checksum(archive, home, folder,
     with pytest.raises(ArchiveError, match=r"that is not the course's: its SHA-256.*put it into data/"):
         course.course_file("mystery")
     assert paths.course_file("mystery") is None
+
+
+def test_a_server_that_is_down_is_asked_for_one_edition_only(archive, home, monkeypatch):
+    monkeypatch.setenv("LAB2_COURSE_URL", "http://127.0.0.1:9")  # the discard port
+    with pytest.raises(ArchiveError, match="could not be fetched") as raised:
+        course.course_file("mystery")
+    assert str(raised.value).count("http://127.0.0.1:9/") == 1
 
 
 def test_a_course_file_that_is_there_is_not_asked_for(archive, home):

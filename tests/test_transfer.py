@@ -1,6 +1,7 @@
 import datetime
 import email.utils
 import itertools
+import re
 import threading
 import time
 
@@ -270,6 +271,15 @@ def test_a_server_that_is_down_is_left_in_peace(archive, source, tmp_path, monke
         parallel.fetch_all(wanted, "files")
     asked = {request[0] for request in archive.requests}
     assert len(asked) <= parallel.FAILURES_IN_A_ROW + 2 * parallel.CONNECTIONS
+
+
+def test_the_bar_ends_full_however_wrong_the_sizes_were_guessed(archive, source, tmp_path, capsys):
+    for number in range(20):
+        (source.parent / f"{number}.fits").write_bytes(source.read_bytes())
+    wanted = [download(archive, tmp_path, name=f"{number}.fits", expected=100_000 * number) for number in range(20)]
+    parallel.fetch_all(wanted, "files")
+    last = capsys.readouterr().err.strip().split("\r")[-1]
+    assert re.search(r"files: 100%.* 8\.19M/8\.19M .*20/20 files", last)
 
 
 def test_failures_between_which_files_come_are_not_the_server_s(archive, source, tmp_path, monkeypatch):
