@@ -171,6 +171,12 @@ def test_any_number_of_labels(n_labels):
     assert 0.7 < np.median(np.abs(pulls)) / 0.6745 < 1.4
 
 
+def test_fits_say_which_labels_the_model_learned(training, stars, fits):
+    assert fits.attrs["label_tree"] == "unknown"
+    model = cannon.train(training.assign_attrs(label_tree="synspec"))
+    assert fit_labels(model, stars).attrs["label_tree"] == "synspec"
+
+
 def test_linear_model_is_solved_in_closed_form():
     spectra = drawn_survey(np.random.default_rng(36), 100, 3, 40, degree=1)[0]
     model = cannon.train(spectra, degree=1)

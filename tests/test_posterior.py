@@ -100,6 +100,7 @@ def cut():
     """A quadratic model, weak data, and bounds that cut the posterior off."""
     model, spectrum = trained(degree=2, means=[4800.0, -0.2], scales=[250.0, 0.3], seed=3)
     spectrum = spectrum.assign(ivar=spectrum.ivar / 100.0)
+    model.dataset.attrs["label_tree"] = "synspec"
     best = inference.fit_labels(model, spectrum).isel(star=0)
     teff, fe_h = best.labels.values
     sd_teff, sd_fe_h = np.sqrt(np.diag(best.covariance))
@@ -149,6 +150,7 @@ def test_draws_carry_what_they_were_made_from(cut, tmp_path):
     fit = inference.fit_labels(model, spectrum)
     assert read.attrs["chi2"] == float(fit.chi2[0])
     assert read.attrs["seed"] == 128
+    assert read.attrs["label_tree"] == fit.attrs["label_tree"] == "synspec"
     np.testing.assert_array_equal(read.constant_data.best, fit.labels[0])
 
 
