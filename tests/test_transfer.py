@@ -53,6 +53,19 @@ def test_a_file_comes_whole_and_leaves_nothing_beside_it(archive, source, http, 
     assert http.headers["User-Agent"].startswith("lab2/")
 
 
+def test_a_file_takes_its_name_by_one_step_of_the_file_system(archive, source, http, tmp_path, monkeypatch):
+    def stop(*given):
+        raise OSError("stopped there")
+
+    one = download(archive, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer.os, "replace", stop)
+        with pytest.raises(OSError, match="stopped there"):
+            transfer.fetch(http, one)
+    assert not one.path.exists()
+    assert parts(one)[0].read_bytes() == source.read_bytes()
+
+
 def test_a_broken_transfer_goes_on_where_it_stopped(archive, source, http, tmp_path):
     archive.faults = Faults(drop=0.4)
     for number in range(8):
