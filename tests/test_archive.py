@@ -73,13 +73,21 @@ def test_nothing_is_fetched_twice(archive, folder):
 def test_killed_at_any_moment_it_goes_on(archive, folder, tiny_survey, death):
     archive.pace = 0.03  # slow enough that four clients, killed in time, are not done
     expected, rng = spectra(tiny_survey), random.Random(int(death))
-    quick = (
-        "from lab2.archive import skyserver; skyserver.PAUSE = 0; from lab2.__main__ import main; exit(main(['fetch']))"
-    )
+    # a shell's background job ignores SIGINT, and so do its children: the client shall be like one in the foreground
+    client_code = """
+import signal
+from lab2.archive import skyserver
+from lab2.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+skyserver.PAUSE = 0
+exit(main(["fetch"]))
+"""
     whole, killed = {}, 0
     while killed < 4:
         archive.requests.clear()
-        client = subprocess.Popen([sys.executable, "-c", quick], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        client = subprocess.Popen(
+            [sys.executable, "-c", client_code], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
         many = rng.randint(1, 20)
         wait_until(lambda: len(archive.requests) >= many)  # noqa: B023 (it is waited for here)
         time.sleep(rng.uniform(0, 0.05))
