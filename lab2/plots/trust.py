@@ -120,7 +120,7 @@ def rank_histograms(sets, draws, bins=10):
         row[0].set_ylabel(f"{text}\nstars")
     for ax, name in zip(axes[0], names, strict=True):
         ax.set_title(axis_text(name).split(" [")[0])
-    figure.supxlabel(f"rank of the true label among {draws} draws", fontsize=9)
+    figure.supxlabel(f"rank of the label among {draws} draws", fontsize=9)
     return figure
 
 
