@@ -70,7 +70,7 @@ class Lab2:
 
     def fit(self):
         """Labels of the test stars."""
-        return lab2.inference.fit_labels(self.model, self.testing).labels.values
+        return lab2.cannon.fitting.fit_labels(self.model, self.testing).labels.values
 
 
 class AnniesLasso:

@@ -67,10 +67,10 @@ def fetch(chosen):
 
 def simulate(chosen):
     """Make a simulated survey."""
-    from lab2 import paths
     from lab2.simulate import make_survey
+    from lab2.survey import survey_folder
 
-    folder = paths.survey_folder(chosen.survey)
+    folder = survey_folder(chosen.survey)
     given = {"seed": chosen.seed, "n_stars": chosen.n_stars}
     make_survey(folder, **{name: value for name, value in given.items() if value is not None})
     print(f"survey {chosen.survey!r}: {folder}")
@@ -78,9 +78,11 @@ def simulate(chosen):
 
 def survey(chosen):
     """Check a survey's files against its manifest, and write that where there is none."""
-    from lab2 import manifest
+    from lab2 import catalog
+    from lab2.survey import check, survey_folder
 
-    about, new = manifest.check(chosen.survey)
+    new = not (survey_folder(chosen.survey, must_exist=True) / "manifest.json").is_file()
+    about = catalog.adopt(chosen.survey) if new else check(chosen.survey)
     spectra = sum(name.startswith("apStar/") for name in about["files"])
     size = sum(file["size"] for file in about["files"].values()) / 1e6
     kind = "simulated" if about["simulated"] else "observed"
@@ -113,10 +115,12 @@ def report(chosen):
 
 def label(chosen):
     """Measure the labels of spectra with a trained model."""
-    from lab2 import apstar, continuum, inference, paths, validation
-    from lab2.cannon import Cannon
+    from lab2 import apstar, continuum, validation
+    from lab2.cannon import Cannon, fit_labels
+    from lab2.files import replacing
+    from lab2.survey import build_folder
 
-    model_path = Path(chosen.model) if chosen.model else paths.build_folder("simulated") / "04_model.nc"
+    model_path = Path(chosen.model) if chosen.model else build_folder("simulated") / "04_model.nc"
     if not model_path.is_file():
         raise FileNotFoundError(
             f"there is no model {model_path}; notebook 04 makes it; run: python -m lab2 run 01 03 04"
@@ -125,12 +129,12 @@ def label(chosen):
         raise ValueError(f"the labels are written as ECSV, so --out must end with .ecsv, not {chosen.out!r}")
     raw = apstar.read_many(chosen.files)
     model = Cannon.load(model_path)
-    trusted = model.dataset.coords.get("trusted")  # the pixels on which the training spectra were normalised
-    fits = inference.fit_labels(model, continuum.normalize(apstar.mask_bad_pixels(raw), trusted))
+    trusted = model.trusted  # the pixels on which the training spectra were normalised
+    fits = fit_labels(model, continuum.normalize(apstar.mask_bad_pixels(raw), trusted))
     if chosen.calibration:
         fits = validation.Calibration.load(chosen.calibration).apply(fits)
     table = _label_table(fits)
-    with paths.replacing(chosen.out) as part:
+    with replacing(chosen.out) as part:
         table.write(part, format="ascii.ecsv")
     flagged = sum(words != "-" for words in table["flag"])
     print(f"{len(table)} stars, {flagged} flagged: {chosen.out}")
@@ -140,7 +144,7 @@ def _label_table(fits):
     """Fits as a table: star, each label and its standard error, chi2, n_pixels and the words of the flag."""
     from astropy.table import QTable
 
-    from lab2.inference import errors, flag_words
+    from lab2.cannon import Flag, errors
     from lab2.labels import LABELS
 
     units = {label.name: label.unit for label in LABELS}
@@ -153,7 +157,7 @@ def _label_table(fits):
             table[column].unit = units.get(str(name))
     table["chi2"] = fits["chi2"].values
     table["n_pixels"] = fits["n_pixels"].values
-    table["flag"] = [flag_words(int(flag)) for flag in fits["flag"].values]
+    table["flag"] = [Flag.words(flag) for flag in fits["flag"].values]
     return table
 
 

@@ -6,7 +6,6 @@ telluric; 8 line-spread function; 9 radial velocities. With several visits rows 
 8575)`` (DR17) or as plain ``(8575,)`` (DR13 and before). Row 0 is the spectrum that everyone uses.
 """
 
-import os
 import warnings
 from pathlib import Path
 
@@ -16,53 +15,49 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from tqdm.auto import tqdm
 
+from lab2._bits import Bits
+from lab2.files import replacing
+from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
+
 __all__ = [
     "BAD_BITS",
-    "CHIPS",
     "FLUX_UNIT",
-    "N_PIXELS",
-    "PIXMASK",
-    "WAVELENGTH",
+    "PixelBit",
     "SpectrumError",
     "UnreadableSpectrumWarning",
-    "chip_of",
     "mask_bad_pixels",
     "read",
     "read_many",
     "write",
 ]
 
-N_PIXELS = 8575
-LOG_START, LOG_STEP = 4.179, 6e-6
-WAVELENGTH = 10 ** (LOG_START + LOG_STEP * np.arange(N_PIXELS))
-WAVELENGTH.flags.writeable = False
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 
-CHIPS = ("blue", "green", "red")
-# Anywhere inside the two gaps between the detectors (about 15810-15860 and 16430-16475 Angstrom).
-_CHIP_SPLIT = (15825.0, 16455.0)
 _CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN", "RMAX")}
 
-# APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): what each bit of HDU 3 says.
-PIXMASK = {
-    "BADPIX": 0,
-    "CRPIX": 1,
-    "SATPIX": 2,
-    "UNFIXABLE": 3,
-    "BADDARK": 4,
-    "BADFLAT": 5,
-    "BADERR": 6,
-    "NOSKY": 7,
-    "LITTROW_GHOST": 8,
-    "PERSIST_HIGH": 9,
-    "PERSIST_MED": 10,
-    "PERSIST_LOW": 11,
-    "SIG_SKYLINE": 12,
-    "SIG_TELLURIC": 13,
-    "NOT_ENOUGH_PSF": 14,
-}
+
+class PixelBit(Bits):
+    """APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): what each bit of HDU 3 says of a pixel."""
+
+    BADPIX = 1 << 0
+    CRPIX = 1 << 1
+    SATPIX = 1 << 2
+    UNFIXABLE = 1 << 3
+    BADDARK = 1 << 4
+    BADFLAT = 1 << 5
+    BADERR = 1 << 6
+    NOSKY = 1 << 7
+    LITTROW_GHOST = 1 << 8
+    PERSIST_HIGH = 1 << 9
+    PERSIST_MED = 1 << 10
+    PERSIST_LOW = 1 << 11
+    SIG_SKYLINE = 1 << 12
+    SIG_TELLURIC = 1 << 13
+    NOT_ENOUGH_PSF = 1 << 14
+
+
 # The handout's choice: bits 0-7 and 12.
-BAD_BITS = (*(name for name, bit in PIXMASK.items() if bit <= 7), "SIG_SKYLINE")
+BAD_BITS = (*(bit for bit in PixelBit if bit <= PixelBit.NOSKY), PixelBit.SIG_SKYLINE)
 
 
 class SpectrumError(ValueError):
@@ -71,22 +66,6 @@ class SpectrumError(ValueError):
 
 class UnreadableSpectrumWarning(UserWarning):
     """Some of many files could not be read; their rows are empty and say why."""
-
-
-def chip_of(wavelength) -> np.ndarray:
-    """Name of the detector chip that each wavelength belongs to.
-
-    Parameters
-    ----------
-    wavelength : array_like, shape (n,)
-        Vacuum wavelength [Angstrom].
-
-    Returns
-    -------
-    numpy.ndarray of str, shape (n,)
-        "blue", "green" or "red"; a gap's pixels go to the nearer chip.
-    """
-    return np.array(CHIPS)[np.digitize(wavelength, _CHIP_SPLIT)]
 
 
 def read(path) -> xr.Dataset:
@@ -173,8 +152,9 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     ----------
     raw : xarray.Dataset
         As from `read` or `read_many`.
-    bits : sequence of str or int
-        Names or numbers of APOGEE_PIXMASK bits; by default the handout's, 0-7 and 12.
+    bits : sequence of PixelBit, str or int
+        APOGEE_PIXMASK bits, each a member of `PixelBit`, its name or its number (0 to 14); by default the handout's, 0-7
+        and 12.
 
     Returns
     -------
@@ -186,12 +166,7 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     ValueError
         If a bit is unknown.
     """
-    mask = np.zeros((), dtype=np.int32)
-    for bit in bits:
-        number = PIXMASK.get(bit, bit)
-        if number not in PIXMASK.values():
-            raise ValueError(f"unknown APOGEE_PIXMASK bit {bit!r}; known: {PIXMASK}")
-        mask |= np.int32(1 << number)
+    mask = np.int32(sum({_pixel_bit(bit) for bit in bits}))
     pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
     edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
     edges = edges.rename(chip_name="wavelength").drop_vars("wavelength")
@@ -239,11 +214,21 @@ def write(path, flux, error, bitmask, header) -> Path:
         hdus.append(hdu)
     # HDUs 4-9 (sky, telluric, LSF, radial velocities) keep their places, empty.
     hdus += [fits.ImageHDU() for _ in range(5)] + [fits.BinTableHDU()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    fits.HDUList(hdus).writeto(partial, overwrite=True)
-    os.replace(partial, path)
+    with replacing(path) as part:
+        fits.HDUList(hdus).writeto(part)
     return path
+
+
+def _pixel_bit(bit) -> PixelBit:
+    """A bit by itself, its name or its number."""
+    if isinstance(bit, PixelBit):
+        return bit
+    if isinstance(bit, str) and bit in PixelBit.__members__:
+        return PixelBit[bit]
+    if isinstance(bit, int | np.integer) and 0 <= bit < len(PixelBit):
+        return PixelBit(1 << int(bit))
+    known = ", ".join(f"{number} {known.name}" for number, known in enumerate(PixelBit))
+    raise ValueError(f"unknown APOGEE_PIXMASK bit {bit!r}; known: {known}")
 
 
 def _load(path) -> dict:

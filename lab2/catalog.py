@@ -6,15 +6,16 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 
-from lab2 import paths
+from lab2._bits import Bits
 from lab2.labels import from_catalog, label_names
+from lab2.survey import manifest, survey_folder, write_manifest
 
 __all__ = [
-    "ASPCAPFLAG",
-    "STARFLAG",
+    "AspcapFlag",
+    "StarFlag",
+    "adopt",
     "attach",
     "example_star",
-    "flag_words",
     "label_tree",
     "load",
     "select_giants",
@@ -25,49 +26,63 @@ __all__ = [
 
 EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
 
-# Catalogue bitmasks of SDSS DR17 (sdss4.org, "bitmasks"): bit -> name.
-# ASPCAP flags each of these twice: a warning (bit 0 and up), and "bad" (bit 16 and up).
-_ASPCAP_KINDS = (
-    "TEFF",
-    "LOGG",
-    "VMICRO",
-    "M_H",
-    "ALPHA_M",
-    "C_M",
-    "N_M",
-    "STAR",
-    "CHI2",
-    "COLORTE",
-    "ROTATION",
-    "SN",
-    "SPEC_HOLE",
-    "ATMOS_HOLE",
-    "VSINI",
-)
-ASPCAPFLAG = {
-    **{bit: f"{kind}_WARN" for bit, kind in enumerate(_ASPCAP_KINDS)},
-    **{16 + bit: f"{kind}_BAD" for bit, kind in enumerate(_ASPCAP_KINDS)},
-    31: "NO_ASPCAP_RESULT",
-}
-STARFLAG = {
-    0: "BAD_PIXELS",
-    1: "COMMISSIONING",
-    2: "BRIGHT_NEIGHBOR",
-    3: "VERY_BRIGHT_NEIGHBOR",
-    4: "LOW_SNR",
-    9: "PERSIST_HIGH",
-    10: "PERSIST_MED",
-    11: "PERSIST_LOW",
-    12: "PERSIST_JUMP_POS",
-    13: "PERSIST_JUMP_NEG",
-    16: "SUSPECT_RV_COMBINATION",
-    17: "SUSPECT_BROAD_LINES",
-    18: "BAD_RV_COMBINATION",
-    19: "RV_REJECT",
-    20: "RV_SUSPECT",
-    21: "MULTIPLE_SUSPECT",
-    22: "RV_FAIL",
-}
+
+class StarFlag(Bits):
+    """STARFLAG of SDSS DR17 (sdss4.org, "bitmasks"): what is known of a star's spectra."""
+
+    BAD_PIXELS = 1 << 0
+    COMMISSIONING = 1 << 1
+    BRIGHT_NEIGHBOR = 1 << 2
+    VERY_BRIGHT_NEIGHBOR = 1 << 3
+    LOW_SNR = 1 << 4
+    PERSIST_HIGH = 1 << 9
+    PERSIST_MED = 1 << 10
+    PERSIST_LOW = 1 << 11
+    PERSIST_JUMP_POS = 1 << 12
+    PERSIST_JUMP_NEG = 1 << 13
+    SUSPECT_RV_COMBINATION = 1 << 16
+    SUSPECT_BROAD_LINES = 1 << 17
+    BAD_RV_COMBINATION = 1 << 18
+    RV_REJECT = 1 << 19
+    RV_SUSPECT = 1 << 20
+    MULTIPLE_SUSPECT = 1 << 21
+    RV_FAIL = 1 << 22
+
+
+class AspcapFlag(Bits):
+    """ASPCAPFLAG of SDSS DR17: each kind twice, a warning (bit 0 and up) and "bad" (bit 16 and up)."""
+
+    TEFF_WARN = 1 << 0
+    LOGG_WARN = 1 << 1
+    VMICRO_WARN = 1 << 2
+    M_H_WARN = 1 << 3
+    ALPHA_M_WARN = 1 << 4
+    C_M_WARN = 1 << 5
+    N_M_WARN = 1 << 6
+    STAR_WARN = 1 << 7
+    CHI2_WARN = 1 << 8
+    COLORTE_WARN = 1 << 9
+    ROTATION_WARN = 1 << 10
+    SN_WARN = 1 << 11
+    SPEC_HOLE_WARN = 1 << 12
+    ATMOS_HOLE_WARN = 1 << 13
+    VSINI_WARN = 1 << 14
+    TEFF_BAD = 1 << 16
+    LOGG_BAD = 1 << 17
+    VMICRO_BAD = 1 << 18
+    M_H_BAD = 1 << 19
+    ALPHA_M_BAD = 1 << 20
+    C_M_BAD = 1 << 21
+    N_M_BAD = 1 << 22
+    STAR_BAD = 1 << 23
+    CHI2_BAD = 1 << 24
+    COLORTE_BAD = 1 << 25
+    ROTATION_BAD = 1 << 26
+    SN_BAD = 1 << 27
+    SPEC_HOLE_BAD = 1 << 28
+    ATMOS_HOLE_BAD = 1 << 29
+    VSINI_BAD = 1 << 30
+    NO_ASPCAP_RESULT = 1 << 31
 
 
 def load(survey) -> QTable:
@@ -90,7 +105,7 @@ def load(survey) -> QTable:
     ValueError
         If the catalogue cannot be read.
     """
-    path = paths.survey_folder(survey, must_exist=True) / "allStar.fits"
+    path = survey_folder(survey, must_exist=True) / "allStar.fits"
     if not path.is_file():
         raise FileNotFoundError(f"survey {survey!r} has no catalogue: expected {path}")
     try:
@@ -99,6 +114,35 @@ def load(survey) -> QTable:
         raise ValueError(f"{path} is no whole FITS file with a table in HDU 1 ({error}); fetch it again") from error
     table.convert_bytestring_to_unicode()
     return table
+
+
+def adopt(survey):
+    """Make a folder of SDSS's own files a survey: write its manifest.
+
+    Parameters
+    ----------
+    survey : str
+        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits. A mystery.fits beside them is welcome, and
+        is not asked for.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or it lacks the catalogue or the spectra.
+    """
+    folder = survey_folder(survey, must_exist=True)
+    for pattern, what in {
+        "allStar.fits": "the catalogue",
+        "apStar/*/*.fits": "the spectra, apStar/<field>/<file>.fits",
+    }.items():
+        if not any(folder.glob(pattern)):
+            raise FileNotFoundError(f"survey {survey!r} lacks {what}: there is no {folder / pattern}")
+    return write_manifest(folder, simulated=False, label_tree=label_tree(load(survey)))
 
 
 def select_giants(catalog):
@@ -158,7 +202,7 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     -------
     list of pathlib.Path
     """
-    folder = paths.survey_folder(survey) / "apStar"
+    folder = survey_folder(survey) / "apStar"
     files = []
     for row in catalog:
         name = _last_part(row["FILE"]) if "FILE" in catalog.colnames else ""
@@ -190,7 +234,7 @@ def with_spectra(catalog, survey):
     FileNotFoundError
         If the survey has no spectrum of any of them.
     """
-    folder, missing = paths.survey_folder(survey), paths.manifest(survey).get("missing", {})
+    folder, missing = survey_folder(survey), manifest(survey).get("missing", {})
     files = spectrum_paths(catalog, survey)
     there = np.array([path.is_file() for path in files])
     if not there.any():
@@ -285,7 +329,7 @@ def truth(survey, stars):
     ValueError
         If a star is not in it.
     """
-    path = paths.survey_folder(survey, must_exist=True) / "truth.ecsv"
+    path = survey_folder(survey, must_exist=True) / "truth.ecsv"
     if not path.is_file():
         raise FileNotFoundError(f"the true labels of survey {survey!r} are not known: there is no {path}")
     table = QTable.read(path, format="ascii.ecsv")
@@ -300,19 +344,6 @@ def truth(survey, stars):
     )
     oddity = np.asarray(rows["oddity"], dtype=str)
     return labels, np.where(oddity == "none", "", oddity)
-
-
-def flag_words(value, names) -> str:
-    """Names of the bits set in a catalogue bitmask: "STAR_BAD TEFF_BAD"; "-" when none is.
-
-    Parameters
-    ----------
-    value : int
-        STARFLAG or ASPCAPFLAG of a star.
-    names : dict of int to str
-        `STARFLAG` or `ASPCAPFLAG`.
-    """
-    return " ".join(name for bit, name in names.items() if int(value) >> bit & 1) or "-"
 
 
 def _last_part(text) -> str:

@@ -13,7 +13,7 @@ import xarray as xr
 from astropy.table import Table
 from numpy.polynomial import chebyshev
 
-from lab2.apstar import CHIPS, N_PIXELS, WAVELENGTH, chip_of
+from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 
 __all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_levels"]
 

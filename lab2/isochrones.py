@@ -1,7 +1,7 @@
 """MIST isochrones: where stars of one age lie in the plane of effective temperature and surface gravity.
 
 The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come
-from); others are fetched from MIST's web form. The points of an isochrone are numbered by equivalent evolutionary
+from, and tools/isochrone_table.py makes such a table). The points of an isochrone are numbered by equivalent evolutionary
 phase, the EEP: equal numbers mean equal states of evolution, whatever the mass. Order by EEP, never by log g: on the
 giant branch log g is not monotone.
 """
@@ -23,10 +23,6 @@ TAMS, ZACHEB = 454, 631
 # Dotter numbers no base of the giant branch. The luminosity passes a minimum there, within 3 of this EEP on
 # each of the seven isochrones.
 RGB_BASE = 500
-# What the carried table has: from half a solar mass to the tip of the giant branch, and core helium burning.
-_KEPT = np.r_[301:606, 631:708]
-# MIST v1.2 (Choi et al. 2016, table 1 and section 3).
-_AGES_GYR, _FEH = (1e-4, 20.0), (-4.0, 0.5)
 
 
 @cache
@@ -42,16 +38,15 @@ def _phase(eep):
 def mist(age_gyr, feh):
     """Isochrone of the MIST stellar models, in evolutionary order.
 
-    At 6 Gyr and [Fe/H] from -1 to +0.5 it comes from the carried table, between whose metallicities it is
-    interpolated linearly in [Fe/H] at fixed EEP (Dotter 2016). Any other is asked of MIST's web form, once, and
-    kept in data/isochrones/. The models rotate (v/v_crit = 0.4 at birth) and have solar-scaled abundances.
+    It comes from the carried table, between whose metallicities it is interpolated linearly in [Fe/H] at fixed EEP
+    (Dotter 2016). The models rotate (v/v_crit = 0.4 at birth) and have solar-scaled abundances.
 
     Parameters
     ----------
     age_gyr : float
-        Age in Gyr, from 0.0001 to 20.
+        Age in Gyr: 6, the one that is carried.
     feh : float
-        Initial [Fe/H] in dex, from -4 to +0.5.
+        Initial [Fe/H] in dex, from -1 to +0.5.
 
     Returns
     -------
@@ -65,26 +60,20 @@ def mist(age_gyr, feh):
     Raises
     ------
     ValueError
-        For an age or a metallicity that MIST does not have.
-    lab2.archive.ArchiveError
-        If it is not carried, and cannot be fetched.
+        For an age or a metallicity that is not carried; the message says what is, and which tool makes more.
 
     References
     ----------
     Dotter 2016, ApJS 222, 8 (the EEPs and the interpolation); Choi et al. 2016, ApJ 823, 102 (the models).
     """
-    for name, value, (low, high) in (("age_gyr", age_gyr, _AGES_GYR), ("feh", feh, _FEH)):
-        if not low <= value <= high:
-            raise ValueError(f"MIST's isochrones have {name} from {low:g} to {high:g}; got {value}")
     table = _table()
-    carried = np.unique(table["feh"])
-    if age_gyr == table.meta["age_gyr"] and carried[0] <= feh <= carried[-1]:
-        result = _interpolated(table, carried, feh)
-    else:
-        from lab2.archive import mist as web  # what it needs of the network loads slowly, and is seldom needed
-
-        result = web.isochrone(age_gyr, feh)
-        result = result[np.isin(result["eep"], _KEPT)]
+    carried, age = np.unique(table["feh"]), table.meta["age_gyr"]
+    if not (age_gyr == age and carried[0] <= feh <= carried[-1]):
+        raise ValueError(
+            f"isochrones are carried for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
+            f"{age_gyr:g} Gyr and {feh:+g}. tools/isochrone_table.py makes the table, of the age and the metallicities at its head"
+        )
+    result = _interpolated(table, carried, feh)
     result["phase"] = _phase(result["eep"])
     return result
 
@@ -126,9 +115,7 @@ def teff_on_rgb(logg, feh, age_gyr=6):
     Raises
     ------
     ValueError
-        For an age or a metallicity that MIST does not have, or a gravity that the giant branch does not reach.
-    lab2.archive.ArchiveError
-        If the isochrone is not carried, and cannot be fetched.
+        For an age or a metallicity that is not carried, or a gravity that the giant branch does not reach.
     """
     isochrone = mist(age_gyr, feh)
     branch = isochrone[isochrone["phase"] == "RGB"]

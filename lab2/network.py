@@ -17,13 +17,11 @@ import xarray as xr
 from scipy.special import ndtr
 from tqdm.auto import trange
 
-from lab2 import storage
-from lab2.inference import FLAGS
+from lab2.cannon import Flag
+from lab2.files import Kept
 from lab2.spectra import check, check_wavelengths
 
 __all__ = ["Network", "train"]
-
-_FORMAT, _FORMAT_VERSION = "lab2 network", 1
 
 _BATCH = 64  # stars a step
 _LEARNING_RATE, _WEIGHT_DECAY = 1e-3, 1e-2
@@ -33,7 +31,7 @@ _BLOCK = 1024  # stars predicted at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class Network(Kept):
     """A trained network.
 
     Attributes
@@ -43,7 +41,7 @@ class Network:
         and ``bias_k``, the layers; ``label_mean``, ``label_scale`` (label); ``history`` (epoch, part).
     """
 
-    dataset: xr.Dataset
+    kind, version = "lab2 network", 1
 
     @property
     def labels(self) -> list[str]:
@@ -67,7 +65,7 @@ class Network:
         -------
         xarray.Dataset
             ``labels`` (star, label), in each label's unit; ``n_pixels`` (star), the inputs with information;
-            ``flag`` (star), `lab2.inference.FLAGS`: NO_DATA where there is none, and the labels are NaN.
+            ``flag`` (star), `lab2.cannon.Flag` bits: NO_DATA where there is none, and the labels are NaN.
 
         Raises
         ------
@@ -90,10 +88,10 @@ class Network:
             {
                 "labels": (("star", "label"), labels),
                 "n_pixels": ("star", n_pixels),
-                "flag": ("star", FLAGS["NO_DATA"] * no_data),
+                "flag": ("star", Flag.NO_DATA * no_data),
             },
             coords={"star": spectra.star.values.astype(str), "label": self.labels},
-            attrs={"flags": [f"{bit}: {name}" for name, bit in FLAGS.items()]},
+            attrs={"flags": [f"{int(bit)}: {bit.name}" for bit in Flag]},
         )
 
     @property
@@ -107,15 +105,6 @@ class Network:
             if k < n_layers - 1:
                 values = values * ndtr(values)  # GELU: Hendrycks & Gimpel 2016, arXiv:1606.08415
         return self.dataset.label_mean.values + self.dataset.label_scale.values * values
-
-    def save(self, path):
-        """Write the network as netCDF; the file appears whole or not at all."""
-        storage.save(self.dataset, path, _FORMAT, _FORMAT_VERSION)
-
-    @classmethod
-    def load(cls, path) -> "Network":
-        """Read a network that `save` wrote; raises as `lab2.storage.load` does."""
-        return cls(storage.load(path, _FORMAT, _FORMAT_VERSION))
 
 
 def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=128, progress=False) -> Network:

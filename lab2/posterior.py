@@ -1,24 +1,19 @@
 """The posterior of one star's labels, by Hamiltonian Monte Carlo (the lab's problem 12).
 
-The likelihood is exact and needs no pixels: chi^2 is a quartic in the labels whose coefficients
-`lab2.inference.quartic` sums up once, and log L = -chi^2 / 2 + constant. Priors are normal distributions cut
-off at two bounds, independent of each other.
+The likelihood is exact and needs no pixels: chi^2 is a quartic in the labels, whose coefficients `lab2.cannon.quartics`
+sums up once, and log L = -chi^2 / 2 + constant. Priors are normal distributions truncated at two bounds, independent of
+each other.
 
 With `nuisance` two doubts about the likelihood are added, and integrated out exactly, so that they cost no sampling.
 *Continuum slop*: on each chip the flux is off by a polynomial of the second degree times the flux, its coefficients
-normal with a standard deviation of one per cent: a linear model, whose marginal chi^2 is again a quartic. *Extra
-noise*: the covariance that results is multiplied by one factor k^2 with the scale-free prior 1/k; that turns
-exp(-chi^2 / 2) into (chi^2)^(-n/2) for n pixels (Gelman et al. 2013, Bayesian Data Analysis, section 3.2).
-
-The sampler works in variables in which the posterior is nearly a unit sphere. A label l between its bounds a
-and b becomes q = logit((l - a) / (b - a)), which may take any value; z is q less that of the best fit, turned
-and stretched by the covariance there. The Jacobian belongs to the density, so that this changes the time that
-the sampling takes, and not what is sampled.
+normal with a standard deviation of one per cent: a linear nuisance. *Extra noise*: the covariance that results is
+multiplied by one factor k^2 with the scale-free prior 1/k; that turns exp(-chi^2 / 2) into (chi^2)^(-n/2) for n pixels
+(Gelman et al. 2013, Bayesian Data Analysis, section 3.2).
 """
 
 import os
 import warnings
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 
 import numpy as np
@@ -26,8 +21,9 @@ import xarray as xr
 from astropy.table import QTable
 from numpy.polynomial import chebyshev
 
-from lab2 import inference, polynomial
-from lab2.apstar import chip_of
+from lab2 import cannon
+from lab2.cannon import Flag, polynomial
+from lab2.grid import chip_of
 from lab2.labels import LABELS
 
 with warnings.catch_warnings():
@@ -35,7 +31,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
     import arviz as az
 
-__all__ = ["default_priors", "predictive", "problems", "sample", "summary"]
+__all__ = ["continuum_slop", "default_priors", "predictive", "problems", "sample", "summary"]
 
 _WIDTH = 3.0  # standard deviation of a default prior, in those of the training set
 _MARGIN = 0.1  # how far its bounds lie outside the training labels, in units of their range
@@ -52,7 +48,7 @@ def default_priors(model) -> QTable:
 
     Parameters
     ----------
-    model : lab2.cannon.Cannon
+    model : lab2.Cannon
 
     Returns
     -------
@@ -60,7 +56,7 @@ def default_priors(model) -> QTable:
         A row a label: label, unit, mean, sd, lower, upper, in that unit. The mean is the training set's, sd
         three of its standard deviations, and the bounds a tenth of its range outside the extremes.
     """
-    labels = model.dataset.training_labels.values
+    labels = model.training_labels.values
     low, high = labels.min(axis=0), labels.max(axis=0)
     margin = _MARGIN * (high - low)
     units = {label.name: label.unit for label in LABELS}
@@ -83,7 +79,7 @@ def sample(
 
     Parameters
     ----------
-    model : lab2.cannon.Cannon
+    model : lab2.Cannon
     spectrum : xarray.Dataset
         The spectrum of one star: ``flux`` and ``ivar`` (star, wavelength), on the model's wavelengths.
     draws, tune, chains : int
@@ -103,40 +99,31 @@ def sample(
         ``posterior.labels`` (chain, draw, label), in each label's unit; ``sample_stats``; ``constant_data``
         with the priors (prior_mean, prior_sd, prior_lower, prior_upper) and the best fit (best, best_sd),
         each (label); attributes star, seed, chi2 (of the best fit), n_pixels, fit_flag
-        (`lab2.inference.FLAGS`), nuisance (0 or 1) and versions.
+        (`lab2.cannon.Flag`), nuisance (0 or 1) and versions.
 
     Raises
     ------
     ValueError
         If a prior is of no label of the model or makes no sense, if no pixel of the spectrum says anything,
-        if there is not exactly one star, or as `lab2.inference.fit_labels` does.
+        if there is not exactly one star, or as `lab2.fit_labels` does.
     """
     table = _priors(model, priors)
-    matrix, right, constant = inference.quartic(model, spectrum)
-    if not np.any(matrix):
+    if spectrum.sizes.get("star") != 1:
+        raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
+    found = cannon.quartics(model, spectrum)
+    if not found.n_pixels[0]:
         raise ValueError(
             f"the spectrum of {spectrum.star.values[0]!r} has no pixel with information (ivar > 0) where the "
             "model is trained: there is nothing to sample"
         )
-    fit = inference.fit_labels(model, spectrum).isel(star=0)
+    fit = cannon.fit_quartics(model, found, spectrum).isel(star=0)
     start = fit.labels.values
     if not np.isfinite(start).all():  # fewer pixels than a fit needs: the priors make up for them
         start = np.array(table["mean"])
     if nuisance:
-        matrix, right, constant = _without_slop(model, spectrum, start)
-    density = _compiled(tuple(model.labels), model.dataset.attrs["degree"], nuisance)
-    numbers = _numbers(model, matrix, right, constant, int(fit.n_pixels), table, start, nuisance)
-    import nutpie
-
-    drawn = nutpie.sample(
-        density.with_data(**numbers),
-        draws=draws,
-        tune=tune,
-        chains=chains,
-        cores=min(chains, os.cpu_count()),
-        seed=seed,
-        save_warmup=False,
-        progress_bar=progress,
+        found = cannon.quartics(model, spectrum, [continuum_slop(model, spectrum, start)])
+    drawn = _sampled(
+        model, found, table, start, nuisance, draws=draws, tune=tune, chains=chains, seed=seed, progress_bar=progress
     )
     drawn.posterior.labels.attrs["units"] = [str(unit) for unit in table["unit"]]
     constants = xr.Dataset(
@@ -153,7 +140,7 @@ def sample(
         "chi2": float(fit.chi2),
         "n_pixels": int(fit.n_pixels),
         "fit_flag": int(fit.flag),
-        "label_tree": model.dataset.attrs.get("label_tree", "unknown"),
+        "label_tree": model.label_tree,
         "nuisance": int(nuisance),
         "versions": ", ".join(f"{name} {metadata.version(name)}" for name in ("lab2", "pymc", "nutpie")),
     }
@@ -200,7 +187,7 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
 
     Parameters
     ----------
-    model : lab2.cannon.Cannon
+    model : lab2.Cannon
     spectrum : xarray.Dataset
         Of one star, with its errors.
     labels : array_like, shape (n_draws, n_labels)
@@ -256,7 +243,7 @@ def problems(idata) -> list[str]:
     divergences = int(idata.sample_stats.diverging.sum())
     if divergences:
         found.append(f"{divergences} divergent transitions: a part of the posterior may be missing")
-    if idata.attrs["fit_flag"] & inference.FLAGS["MULTIPLE_MINIMA"]:
+    if idata.attrs["fit_flag"] & Flag.MULTIPLE_MINIMA:
         found.append("chi^2 has a second minimum nearly as deep, and all chains start around the deepest")
     lower, upper = (idata.constant_data[f"prior_{name}"].values for name in _BOUNDS)
     near = np.minimum(table["mean"] - lower, upper - table["mean"]) < _EDGE * table["sd"]
@@ -287,49 +274,52 @@ def _priors(model, given):
     return table
 
 
-def _without_slop(model, spectrum, labels):
-    """The quartic's matrix, right side and constant with the continuum slop integrated out.
+def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
+    """The ways in which the continuum of each chip may be off: Chebyshev polynomials times the flux of the model.
 
-    For the model f = F(l) + S c + noise, c ~ N(0, _SLOP^2), W the weights and M = S^T W S + _SLOP^-2, the marginal
-    chi^2 is that with W - W S M^-1 S^T W in the place of W; S holds the polynomials of each chip times the flux at
-    `labels`.
+    Parameters
+    ----------
+    model : lab2.Cannon
+    spectra : xarray.Dataset
+        For their wavelengths.
+    labels : array_like, shape (n_labels,) or (n_stars, n_labels)
+        At which the model's flux is taken: of all stars, or of each.
+
+    Returns
+    -------
+    lab2.cannon.Nuisance
+        Three columns a chip, their amplitudes 0.01.
     """
-    theta, s2, ivar = model.theta.values, model.s2.values, spectrum.ivar.values[0].astype(float)
-    seen = (ivar > 0) & np.isfinite(s2)
-    chip = chip_of(spectrum.wavelength.values)
-    position = np.zeros(len(chip))
+    chip = chip_of(spectra.wavelength.values)
+    columns = []
     for name in np.unique(chip):
-        position[chip == name] = np.linspace(-1.0, 1.0, (chip == name).sum())
-    powers = chebyshev.chebvander(position, _SLOP_DEGREE)
-    slop = np.concatenate([powers * (chip == name)[:, None] for name in np.unique(chip)], axis=1)
-    slop = (slop * model.predict(labels).values[:, None])[seen]
-    residual = spectrum.flux.values[0][seen].astype(float) - theta[seen, 0]
-    root = np.sqrt(ivar[seen] / (1.0 + ivar[seen] * s2[seen]))[:, None]
-    columns = root * np.column_stack([theta[seen], residual])
-    slop = root * slop
-    mixed = slop.T @ columns
-    normal = slop.T @ slop + _SLOP**-2 * np.eye(slop.shape[1])
-    left = columns.T @ columns - mixed.T @ np.linalg.solve(normal, mixed)
-    return left[:-1, :-1], left[:-1, -1], left[-1, -1]
+        here = chip == name
+        powers = np.zeros((len(chip), _SLOP_DEGREE + 1))
+        powers[here] = chebyshev.chebvander(np.linspace(-1.0, 1.0, here.sum()), _SLOP_DEGREE)
+        columns.append(powers)
+    return cannon.Nuisance(np.concatenate(columns, axis=1) * model.predict(labels).values[..., None], _SLOP)
 
 
-def _numbers(model, matrix, right, constant, n_pixels, table, start, nuisance):
-    """All numbers of the PyMC model, in few arrays: each one makes its compilation longer."""
-    u = model.design(start)
-    u[0] = 0.0
-    noise = (u @ matrix @ u - 2.0 * right @ u + constant) / max(n_pixels, 1) if nuisance else 1.0
-    centre, turn = _whitening(model, matrix / noise, table, start)
-    width = table["upper"] - table["lower"]
-    rows = [model.label_mean, model.label_scale, table["mean"], table["sd"], table["lower"], width, centre]
-    numbers = {
-        "quadratic": np.column_stack([matrix, right])[1:, 1:],  # without the constant term: u[0] = 0
-        "rows": np.stack([*(np.asarray(row) for row in rows), *turn]),
-    }
-    return numbers | ({"noise": np.array([constant, n_pixels])} if nuisance else {})
+def _sampled(model, found, table, start, nuisance, **settings):
+    """Draws of the labels, from the deepest minimum of chi^2 on."""
+    import nutpie
+
+    lower, upper = np.array(table["lower"]), np.array(table["upper"])
+    inside = 0.01 * (upper - lower)  # a best fit outside of the bounds starts inside
+    density = _compiled(tuple(model.labels), nuisance).with_data(
+        quartic=polynomial.symmetric_form(len(model.labels)).matrix(found.coefficients[0]),
+        n_pixels=float(found.n_pixels[0]),
+        label_mean=model.label_mean.values,
+        label_scale=model.label_scale.values,
+        start=np.clip(start, lower + inside, upper - inside),
+        **{name: np.array(table[name]) for name in ("mean", "sd", *_BOUNDS)},
+    )
+    cores = min(settings["chains"], os.cpu_count())
+    return nutpie.sample(density, cores=cores, save_warmup=False, **settings)
 
 
-@lru_cache
-def _compiled(names, degree, nuisance):
+@cache
+def _compiled(names, nuisance):
     """The PyMC model of any star for labels of these names, compiled for nutpie; it takes seconds, once."""
     # PyTensor reads this on import; unset, it complains where there is no C compiler, though numba needs none
     os.environ.setdefault("PYTENSOR_FLAGS", "cxx=")
@@ -338,36 +328,25 @@ def _compiled(names, degree, nuisance):
     import pytensor
     import pytensor.tensor as pt
 
-    pairs = polynomial.terms(len(names), degree)[1:]
-    n_labels, n_terms = len(names), len(pairs)
+    pairs = polynomial.terms(len(names), 2)
     with pytensor.config.change_flags(mode="NUMBA", cxx=""), pm.Model(coords={"label": names}) as model:
-        quadratic = pm.Data("quadratic", np.ones((n_terms, n_terms + 1)), shape=(n_terms, n_terms + 1))
-        rows = pm.Data("rows", np.ones((n_labels + 7, n_labels)), shape=(n_labels + 7, n_labels))
-        label_mean, label_scale, prior_mean, prior_sd, lower, width, centre = (rows[k] for k in range(7))
-        z = pm.Flat("z", shape=n_labels)
-        q = centre + pt.dot(rows[7:], z)
-        labels = pm.Deterministic("labels", lower + width * pt.sigmoid(q), dims="label")
+        label_mean, label_scale, mean, sd, lower, upper, start = (
+            pm.Data(name, np.full(len(names), value), dims="label")
+            for name, value in {
+                "label_mean": 0.0,
+                "label_scale": 1.0,
+                "mean": 0.0,
+                "sd": 1.0,
+                "lower": -1.0,
+                "upper": 1.0,
+                "start": 0.0,
+            }.items()
+        )
+        quartic = pm.Data("quartic", np.zeros((len(pairs), len(pairs))))
+        n_pixels = pm.Data("n_pixels", 1.0)
+        labels = pm.TruncatedNormal("labels", mean, sd, lower=lower, upper=upper, initval=start, dims="label")
         y = pt.concatenate([np.ones(1), (labels - label_mean) / label_scale])
         u = y[pairs[:, 0]] * y[pairs[:, 1]]
-        chi2 = pt.dot(u, pt.dot(quadratic[:, :-1], u) - 2.0 * quadratic[:, -1])
-        if nuisance:
-            noise = pm.Data("noise", np.ones(2), shape=(2,))  # the constant of chi^2, and the number of pixels
-            pm.Potential("log_likelihood", -0.5 * noise[1] * pt.log(chi2 + noise[0]))
-        else:
-            pm.Potential("log_likelihood", -0.5 * chi2)
-        pm.Potential("log_prior", -0.5 * pt.sum(((labels - prior_mean) / prior_sd) ** 2))
-        pm.Potential("log_jacobian", -pt.sum(pt.softplus(q) + pt.softplus(-q)))  # s (1 - s), s = sigmoid(q)
+        chi2 = pt.dot(u, pt.dot(quartic, u))
+        pm.Potential("log_likelihood", -0.5 * n_pixels * pt.log(chi2) if nuisance else -0.5 * chi2)
         return nutpie.compile_pymc_model(model, var_names=["labels"])
-
-
-def _whitening(model, matrix, table, start):
-    """Origin and scale of the sampler's variables: q = centre + turn z, z of nearly unit covariance."""
-    lower, width = np.array(table["lower"]), np.array(table["upper"] - table["lower"])
-    share = np.clip((start - lower) / width, 0.01, 0.99)  # a best fit outside of the bounds starts inside
-    x = model.scale(lower + width * share)
-    slopes = polynomial.jacobian(x, model.pairs) / model.label_scale.values
-    information = slopes.T @ matrix @ slopes + np.diag(np.array(table["sd"]) ** -2)
-    stretch = width * share * (1.0 - share)  # d label / d q
-    # the last term is the curvature of the log Jacobian: it keeps a label that nothing measures finite
-    information = information * np.outer(stretch, stretch) + np.diag(2.0 * share * (1.0 - share))
-    return np.log(share / (1.0 - share)), np.linalg.cholesky(np.linalg.inv(information))

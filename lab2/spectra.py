@@ -2,8 +2,7 @@
 
 import numpy as np
 import xarray as xr
-
-from lab2 import kernels
+from numba import njit
 
 __all__ = ["check", "check_dims", "check_wavelengths", "from_arrays"]
 
@@ -72,7 +71,7 @@ def check(spectra) -> None:
     """
     check_dims(spectra)
     flux, ivar = spectra.flux.values, spectra.ivar.values
-    if kernels.all_usable(flux, ivar):
+    if _all_usable(flux, ivar):
         return
     _refuse(spectra, ~np.isfinite(ivar) | (ivar < 0), "negative or not finite", "ivar", "give 0 to bad pixels")
     _refuse(spectra, ~np.isfinite(flux) & (ivar > 0), "not finite", "flux", "give those pixels ivar = 0")
@@ -124,3 +123,15 @@ def _refuse(spectra, wrong, what, name, advice):
             f"{name} is {what} in {wrong.sum()} pixels, first in star {str(spectra.star.values[star])!r} at "
             f"{float(spectra.wavelength[pixel]):.2f} Angstrom: {advice}"
         )
+
+
+@njit(nogil=True, cache=True)
+def _all_usable(flux, ivar):
+    """Whether every ivar is finite and not negative, and every flux with weight finite; (n, m) arrays."""
+    for i in range(ivar.shape[0]):
+        usable = True
+        for j in range(ivar.shape[1]):
+            usable &= np.isfinite(ivar[i, j]) and ivar[i, j] >= 0 and (ivar[i, j] == 0 or np.isfinite(flux[i, j]))
+        if not usable:
+            return False
+    return True

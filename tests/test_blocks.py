@@ -3,7 +3,7 @@
 import pytest
 from threadpoolctl import threadpool_info
 
-from lab2.blocks import map_blocks
+from lab2._blocks import map_blocks
 
 
 @pytest.mark.parametrize(("size", "block"), [(10, 3), (9, 3), (2, 5), (1, 1), (1001, 64)])

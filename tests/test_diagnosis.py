@@ -15,9 +15,9 @@ from stars_with_lines import (
 )
 
 from lab2 import inference
-from lab2.inference import FLAGS
+from lab2.cannon.fitting import FLAGS
 from lab2.validation import cross_validate, diagnose
-from lab2.validation.evidence import BRACKETT
+from lab2.diagnosis.filters import BRACKETT
 
 COOL = MEAN + SPREAD * np.array([-0.8, 0.5, 0.5])
 LIGHT = np.exp(-0.5 * ((GRID - BRACKETT[:, None]) / 3.5) ** 2).sum(axis=0)

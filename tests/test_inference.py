@@ -9,7 +9,7 @@ from twins import drawn_survey, fit_star, pixel_chi2
 
 from lab2 import cannon, from_arrays, inference, polynomial
 from lab2.cannon import Cannon
-from lab2.inference import FLAGS, fit_labels, flag_words, quartic, training_distance
+from lab2.cannon.fitting import FLAGS, fit_labels, flag_words, quartic, training_distance
 
 N_LABELS, N_PIXELS = 5, 90
 

@@ -3,7 +3,7 @@ import pytest
 import twins
 
 from lab2 import polynomial
-from lab2.likelihood import _S2_GRID, PixelLikelihood, minus_two_log_likelihood
+from lab2.cannon.likelihood import _S2_GRID, PixelLikelihood, minus_two_log_likelihood
 
 
 def hard_pixels(rng, n_pixels=40, n_stars=150):

@@ -17,7 +17,7 @@ from lab2 import manifest, paths
 from lab2.report import Page, page, provenance
 from lab2.report.checkpoints import checkpoint, checkpoint_path, report
 from lab2.report.run import NotebookError, find, run
-from lab2.report.tables import html_table
+from lab2.report.html import html_table
 
 
 def make_survey(home, name="simulated", simulated=True):

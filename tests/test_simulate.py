@@ -12,7 +12,7 @@ from scipy.spatial.distance import pdist
 from lab2 import apstar, catalog, continuum, labels, lines
 from lab2.simulate import chemistry, emulator, make_survey, spectrum
 from lab2.simulate import spectra as generator
-from lab2.simulate.catalogue import apogee_id
+from lab2.simulate.pipeline import apogee_id
 from lab2.simulate.instrument import CHIP_EDGES, observe_star
 from lab2.simulate.oddities import ODDITIES, disturb
 from lab2.simulate.population import FIELDS, draw_giants
@@ -118,7 +118,7 @@ def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("lab2.simulate.survey.observe_star", stop)
+        patch.setattr("lab2.simulate.writing.observe_star", stop)
         with pytest.raises(KeyboardInterrupt):
             make_survey(folder, n_stars=20, progress=False)
     assert (folder / "old.txt").read_text() == "old"

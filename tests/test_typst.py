@@ -10,7 +10,7 @@ import pytest
 from astropy.table import QTable
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from lab2.report.tables import html_table
+from lab2.report.html import html_table
 from lab2.report.typst import PDFExporter
 
 

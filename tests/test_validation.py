@@ -4,7 +4,7 @@ import xarray as xr
 from twins import drawn_survey
 
 from lab2 import cannon, validation
-from lab2.inference import FLAGS, fit_labels
+from lab2.cannon.fitting import FLAGS, fit_labels
 from lab2.labels import label_names
 from lab2.spectra import from_arrays
 from lab2.validation import cross_validate, robust_scatter, split, statistics

@@ -10,7 +10,7 @@ S2_GRID = np.concatenate([[0.0], np.geomspace(1e-10, 1e-1, 400)])
 
 
 def weigh(ivar, flux, s2):
-    """Twin of lab2.kernels.weigh: weight, weighted flux, log sum, chi zero."""
+    """Twin of lab2.cannon._kernels.weigh: weight, weighted flux, log sum, chi zero."""
     weight, weighted = np.zeros_like(ivar), np.zeros_like(ivar)
     log_sum, chi_zero = np.zeros(len(ivar)), np.zeros(len(ivar))
     for p in range(ivar.shape[0]):
@@ -24,7 +24,7 @@ def weigh(ivar, flux, s2):
 
 
 def gradient_sums(weight, residual):
-    """Twin of lab2.kernels.gradient_sums: weight^2 residual, first, second."""
+    """Twin of lab2.cannon._kernels.gradient_sums: weight^2 residual, first, second."""
     bent = np.zeros_like(weight)
     first, second = np.zeros(len(weight)), np.zeros(len(weight))
     for p in range(weight.shape[0]):
@@ -37,7 +37,7 @@ def gradient_sums(weight, residual):
 
 
 def solve_normal(monomials, place, right):
-    """Twin of lab2.linear.solve_normal, pixels first: theta."""
+    """Twin of lab2.cannon._linear.solve_normal, pixels first: theta."""
     theta = np.zeros_like(right)
     for p in range(len(right)):
         matrix = np.zeros(place.shape)
@@ -49,7 +49,7 @@ def solve_normal(monomials, place, right):
 
 
 def sum_products(theta, place):
-    """Twin of lab2.kernels.sum_products."""
+    """Twin of lab2.cannon._kernels.sum_products."""
     out = np.zeros((place.max() + 1, theta.shape[1]))
     for p in range(theta.shape[1]):
         for t in range(len(theta)):
@@ -59,7 +59,7 @@ def sum_products(theta, place):
 
 
 def star_weights(ivar, flux, s2, flux_zero):
-    """Twin of lab2.kernels.star_weights: weight, weighted residual, chi zero, pixels with weight."""
+    """Twin of lab2.cannon._kernels.star_weights: weight, weighted residual, chi zero, pixels with weight."""
     weight, weighted = np.zeros_like(ivar), np.zeros_like(ivar)
     chi_zero, n_pixels = np.zeros(len(ivar)), np.zeros(len(ivar), dtype=int)
     for s in range(ivar.shape[0]):
@@ -87,7 +87,7 @@ def quartic_value(x, matrix, right, constant, pairs, wall):
 
 
 def minimize_quartic(start, *statistics):
-    """Twin of lab2.minima.find_minima for one star and start: BFGS, then a simplex."""
+    """Twin of lab2.cannon._minima.find_minima for one star and start: BFGS, then a simplex."""
     rough = minimize(quartic_value, start, args=statistics, method="BFGS", options={"gtol": 1e-6})
     return minimize(
         quartic_value, rough.x, args=statistics, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-11}

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from lab2 import manifest, paths
 from lab2.archive.hosts import base_url
 from lab2.archive.transfer import Download, fetch
 from lab2.archive.web import ArchiveError, RefusedError, TransientError, session
+from lab2.files import sha256
+from lab2.survey import course_file as present_course_file
+from lab2.survey import home
 
 __all__ = ["course_file"]
 
@@ -48,10 +50,10 @@ def course_file(kind):
     ArchiveError
         If it is not there and cannot be fetched; the message says where to get it.
     """
-    if (present := paths.course_file(kind)) is not None:
+    if (present := present_course_file(kind)) is not None:
         return present
     known = FILES[kind]
-    path = paths.home() / "data" / known.name
+    path = home() / "data" / known.name
     problems = []
     for folder in FOLDERS:
         url = f"{base_url('LAB2_COURSE_URL')}/{folder}/{known.name}"
@@ -72,5 +74,5 @@ def course_file(kind):
 
 
 def _check(part, known):
-    if (found := manifest.sha256(part)) != known.sha256:
+    if (found := sha256(part)) != known.sha256:
         raise RefusedError(f"a file {known.name} came that is not the course's: its SHA-256 is {found}")

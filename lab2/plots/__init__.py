@@ -1,7 +1,6 @@
 """Every figure of the lab: each function takes results and returns a figure; nothing is computed here."""
 
-from lab2.plots.labels import corner, kiel, label_comparison, losses, selection
-from lab2.plots.spectra import (
+from lab2.plots.flux import (
     gradients,
     masked_fraction,
     model_overlay,
@@ -13,6 +12,7 @@ from lab2.plots.spectra import (
     star_sheet,
     velocity_year,
 )
+from lab2.plots.label_space import corner, kiel, label_comparison, losses, selection
 from lab2.plots.trust import odd_star, predictive, pulls, rank_histograms, shared_residual
 
 __all__ = [

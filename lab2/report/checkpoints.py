@@ -4,9 +4,10 @@ import re
 
 import nbformat
 
-from lab2 import paths
+from lab2.files import replacing
 from lab2.report.credits import credits_for
 from lab2.report.run import executed, find
+from lab2.survey import build_folder, manifest, notebook_folder
 
 __all__ = ["CHECKPOINTS", "checkpoint", "checkpoint_path", "report"]
 
@@ -42,7 +43,7 @@ def checkpoint_path(number, survey, name="Firstname_Lastname"):
         raise ValueError(f"there are checkpoints 1, 2 and 3, not {number!r}")
     if not _NAME.fullmatch(name):
         raise ValueError(f"a name is written like Firstname_Lastname, in letters, digits and .'-_ only, not {name!r}")
-    return paths.build_folder(survey) / f"{name}_{CHECKPOINTS[number]}.pdf"
+    return build_folder(survey) / f"{name}_{CHECKPOINTS[number]}.pdf"
 
 
 def checkpoint(number, survey="simulated", name="Firstname_Lastname"):
@@ -103,16 +104,16 @@ def report(survey="simulated"):
     """
     sources = find()
     if not sources:
-        raise FileNotFoundError(f"there are no notebooks in {paths.notebook_folder()}")
+        raise FileNotFoundError(f"there are no notebooks in {notebook_folder()}")
     cells, notes = [], [_described(survey)]
     for notebook, stem in _read(sources, survey, "make report"):
         cells += [_named(cell, stem, index) for index, cell in enumerate(notebook.cells, start=1)]
         commit, dirty = (notebook.metadata["lab2"][key] for key in ("commit", "dirty"))
     if commit:
         notes.append(f"Made by lab2 at commit {commit[:10]}" + (", with changes since" if dirty else ""))
-    thanks = nbformat.v4.new_markdown_cell(credits_for(paths.manifest(survey)))
+    thanks = nbformat.v4.new_markdown_cell(credits_for(manifest(survey)))
     cells.append(_named(thanks, "acknowledgement", 1))
-    path = paths.build_folder(survey) / "report.pdf"
+    path = build_folder(survey) / "report.pdf"
     return _write(path, survey, cells, f"{_COURSE}: Modeling Stellar Spectra", notes, contents=True)
 
 
@@ -141,7 +142,7 @@ def _named(cell, stem, index):
 
 
 def _described(survey):
-    about = paths.manifest(survey)
+    about = manifest(survey)
     kind = "a simulated survey, made by lab2; not observations"
     if not about["simulated"]:
         kind = f"observed; labels of the pipeline's run {about.get('label_tree', 'unknown')}"
@@ -155,11 +156,11 @@ def _write(path, survey, cells, title, notes, contents=False):
         "title": title,
         "notes": notes,
         "contents": contents,
-        "simulated": paths.manifest(survey)["simulated"],
+        "simulated": manifest(survey)["simulated"],
     }
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"lab2": about})
-    resources = {"metadata": {"name": path.stem, "path": str(paths.notebook_folder())}}
+    resources = {"metadata": {"name": path.stem, "path": str(notebook_folder())}}
     pdf, _ = PDFExporter(exclude_input=True).from_notebook_node(notebook, resources)
-    with paths.replacing(path) as part:
+    with replacing(path) as part:
         part.write_bytes(pdf)
     return path

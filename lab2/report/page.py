@@ -12,9 +12,10 @@ from astropy.table import QTable, Table
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 
-from lab2 import manifest, paths
+from lab2.files import now, replacing, sha256
 from lab2.report import provenance
-from lab2.report.tables import html_table
+from lab2.report.html import html_table
+from lab2.survey import build_folder, figure_folder, home, manifest, survey_folder
 
 __all__ = ["Page"]
 
@@ -48,12 +49,12 @@ class Page:
         self.notebook = notebook
         self.survey = survey
         self.seed = seed
-        about = paths.manifest(survey)
+        about = manifest(survey)
         self.simulated = about["simulated"]
         self.label_tree = about.get("label_tree", "unknown")
         self._inputs = {}
         self._commit, self._dirty = provenance.commit()
-        self.input(paths.survey_folder(survey) / "manifest.json")
+        self.input(survey_folder(survey) / "manifest.json")
 
     @property
     def number(self):
@@ -94,7 +95,7 @@ class Page:
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no file {path}, which notebook {self.notebook} reads")
-        self._inputs[_short(path)] = manifest.sha256(path)
+        self._inputs[_short(path)] = sha256(path)
         return path
 
     def open(self, name):
@@ -164,8 +165,8 @@ class Page:
         """
         if not name.startswith(f"{self.number}_"):
             raise ValueError(f"notebook {self.notebook} saves files named {self.number}_..., not {name!r}")
-        path = paths.build_folder(self.survey) / name
-        with paths.replacing(path) as part:
+        path = build_folder(self.survey) / name
+        with replacing(path) as part:
             if isinstance(result, xarray.Dataset):
                 floats = (v for v in result.variables if result[v].dtype.kind == "f")
                 packed = {variable: {"zlib": True, "complevel": 4} for variable in floats}
@@ -210,11 +211,11 @@ class Page:
             for kind, metadata in {"png": {}, "pdf": {"CreationDate": None}}.items()
         }
         plt.close(figure)
-        stem = paths.figure_folder(self.survey) / f"{self.number}_{name}"
+        stem = figure_folder(self.survey) / f"{self.number}_{name}"
         for kind, picture in pictures.items():
-            with paths.replacing(stem.with_suffix(f".{kind}")) as part:
+            with replacing(stem.with_suffix(f".{kind}")) as part:
                 part.write_bytes(picture)
-        with paths.replacing(stem.with_suffix(".json")) as part:
+        with replacing(stem.with_suffix(".json")) as part:
             part.write_text(json.dumps(self._record(name, caption), indent=2) + "\n", encoding="utf-8")
         width = int.from_bytes(pictures["png"][16:20], "big")  # from the PNG header
         display(
@@ -255,7 +256,7 @@ class Page:
         _display_caption(caption)
 
     def _made(self, name):
-        path = paths.build_folder(self.survey) / name
+        path = build_folder(self.survey) / name
         if not path.is_file():
             maker = re.match(r"(\d\d)_", name)
             advice = "no notebook makes it"
@@ -279,7 +280,7 @@ class Page:
             "dirty": self._dirty,
             "inputs": dict(sorted(self._inputs.items())),
             "versions": provenance.versions(),
-            "created": manifest.now(),
+            "created": now(),
         }
 
 
@@ -296,5 +297,5 @@ def _picture(figure, kind, metadata):
 def _short(path):
     """A file by its place under the home folder; elsewhere by its name, since folders are a machine's own."""
     with contextlib.suppress(ValueError):
-        return path.resolve().relative_to(paths.home()).as_posix()
+        return path.resolve().relative_to(home()).as_posix()
     return path.name

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab2 import paths
+from lab2.survey import root
 
 __all__ = ["commit", "versions"]
 
@@ -25,7 +25,7 @@ def commit():
         Whether a file was changed or added since; None with no commit.
     """
     top = _git("rev-parse", "--show-toplevel")
-    if top is None or Path(top).resolve() != paths.root():
+    if top is None or Path(top).resolve() != root():
         return None, None
     head = _git("rev-parse", "--verify", "--quiet", "HEAD")
     if head is None:
@@ -42,7 +42,7 @@ def versions():
 def _git(*arguments):
     """What git prints, or None where it fails or is not installed."""
     try:
-        done = subprocess.run(["git", "-C", paths.root(), *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "-C", root(), *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

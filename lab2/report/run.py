@@ -8,8 +8,9 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from lab2 import paths
+from lab2.files import replacing
 from lab2.report import provenance
+from lab2.survey import build_folder, manifest, notebook_folder
 
 __all__ = ["NotebookError", "executed", "find", "run"]
 
@@ -39,7 +40,7 @@ def find(notebooks=None):
     ValueError
         If there is no such notebook.
     """
-    sources = sorted(paths.notebook_folder().glob("[0-9][0-9]_*.ipynb"))
+    sources = sorted(notebook_folder().glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         return sources
     wanted = {Path(name).stem for name in notebooks}
@@ -51,7 +52,7 @@ def find(notebooks=None):
 
 def executed(source, survey):
     """Where the executed form of a notebook lies."""
-    return paths.build_folder(survey) / source.name
+    return build_folder(survey) / source.name
 
 
 def run(notebooks=None, survey="simulated", parameters=None, progress=True):
@@ -86,7 +87,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
         If a notebook fails.
     """
     sources = find(notebooks)
-    simulated = paths.manifest(survey)["simulated"]
+    simulated = manifest(survey)["simulated"]
     known = {source: _parameters(source) for source in sources}
     given = dict(parameters or {}, survey=survey)
     for name in given:
@@ -100,7 +101,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     # one of this environment, whatever others the user has registered.
     os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA")
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
-    paths.build_folder(survey).mkdir(parents=True, exist_ok=True)
+    build_folder(survey).mkdir(parents=True, exist_ok=True)
     commit, dirty = provenance.commit()
     about = {"survey": survey, "simulated": simulated, "commit": commit, "dirty": dirty}
     results = []
@@ -116,7 +117,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
                 notebook = _execute(source, survey, chosen)
             notebook.metadata["lab2"] = about
             results.append(executed(source, survey))
-            with paths.replacing(results[-1]) as part:
+            with replacing(results[-1]) as part:
                 nbformat.write(notebook, part)
             _failed(source, survey).unlink(missing_ok=True)
     return results

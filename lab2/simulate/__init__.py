@@ -6,7 +6,7 @@
 the telescope makes of it), ``oddities`` (what goes wrong) and ``survey`` (the files).
 """
 
-from lab2.simulate.spectra import spectrum
-from lab2.simulate.survey import make_survey
+from lab2.simulate.synthesis import spectrum
+from lab2.simulate.writing import make_survey
 
 __all__ = ["make_survey", "spectrum"]

@@ -8,10 +8,10 @@ are flagged, bad columns sit anywhere, telluric and airglow lines lie where the 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from lab2.apstar import CHIPS, N_PIXELS, PIXMASK, WAVELENGTH, chip_of
-from lab2.simulate.catalogue import EXTINCTION_H
+from lab2.apstar import PixelBit
+from lab2.grid import CHIPS, KM_S_PER_PIXEL, N_PIXELS, WAVELENGTH, chip_of
+from lab2.simulate.pipeline import EXTINCTION_H
 from lab2.simulate.sky import airglow, transmission
-from lab2.simulate.spectra import PIXEL
 
 __all__ = ["continuum", "observe_star"]
 
@@ -96,13 +96,13 @@ def observe_star(rng, normalised, star, velocities):
 
 def _visit(rng, truth, snr, velocity, persistence):
     """Flux, error, bitmask and chip edges of one visit, at the star's rest frame."""
-    edges = np.array(CHIP_EDGES) - round(velocity / PIXEL)
+    edges = np.array(CHIP_EDGES) - round(velocity / KM_S_PER_PIXEL)
     seen = np.zeros(N_PIXELS, dtype=bool)
     for first, last in edges:
         seen[first : last + 1] = True
 
     glow, air = airglow(velocity), transmission(velocity)
-    shape = np.interp(np.arange(N_PIXELS) + velocity / PIXEL, _ERROR_KNOTS, _ERROR_SHAPE)
+    shape = np.interp(np.arange(N_PIXELS) + velocity / KM_S_PER_PIXEL, _ERROR_KNOTS, _ERROR_SHAPE)
     # Photon noise goes with the root of the flux; the division by the air's transmission raises it.
     level = np.median(truth)
     photon = level / snr * shape * np.sqrt(np.maximum(truth, 0.05 * level) / level) / air
@@ -128,7 +128,7 @@ def _visit(rng, truth, snr, velocity, persistence):
 
 
 def _flag(bitmask, where, name):
-    bitmask[where] |= 1 << PIXMASK[name]
+    bitmask[where] |= PixelBit[name]
 
 
 def _bad_pixels(rng, flux, error, truth, bitmask, edges):

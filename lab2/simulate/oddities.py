@@ -6,9 +6,9 @@ Each kind touches the spectrum, the catalogue or both, flagged as DR17 would fla
 import numpy as np
 from scipy.ndimage import shift
 
-from lab2.apstar import WAVELENGTH
-from lab2.simulate.catalogue import TYPICAL
-from lab2.simulate.spectra import BRACKETT, PIXEL, RANGE, spectrum
+from lab2.grid import BRACKETT, KM_S_PER_PIXEL, WAVELENGTH, rotation_kernel
+from lab2.simulate.pipeline import TYPICAL
+from lab2.simulate.synthesis import RANGE, spectrum
 
 __all__ = ["ODDITIES", "assign", "disturb"]
 
@@ -35,7 +35,7 @@ def assign(rng, stars, candidates):
     ----------
     rng : numpy.random.Generator
     stars : astropy.table.Table
-        As `lab2.simulate.catalogue.aspcap` left them.
+        As `lab2.simulate.pipeline.aspcap` left them.
     candidates : numpy.ndarray of int
         Rows that may be chosen.
     """
@@ -84,7 +84,7 @@ def disturb(rng, kind, flux, labels):
         lines = np.exp(-0.5 * ((WAVELENGTH - BRACKETT[:, None]) / width) ** 2)
         return flux + height @ lines
     if kind == "rotation":
-        return 1 - np.convolve(1 - flux, _rotation_kernel(rng.uniform(15, 45)), mode="same")
+        return 1 - np.convolve(1 - flux, rotation_kernel(rng.uniform(15, 45)), mode="same")
     return flux
 
 
@@ -97,16 +97,4 @@ def _spoil(rng, stars, row):
 
 def _moved(flux, velocity):
     """The spectrum shifted by a velocity [km/s]."""
-    return shift(flux, velocity / PIXEL, order=3, mode="nearest")
-
-
-def _rotation_kernel(v_sin_i):
-    """Rotational profile with limb darkening 0.3 (Gray 2005, eq. 18.14) on the pixels of the grid."""
-    half = int(np.ceil(v_sin_i / PIXEL))
-    # averaged over each pixel by 21 samples
-    x = (np.arange(-half * 21 - 10, half * 21 + 11) / 21) * PIXEL / v_sin_i
-    inside = np.maximum(1 - x**2, 0)
-    limb = 0.3
-    profile = 2 * (1 - limb) * np.sqrt(inside) + 0.5 * np.pi * limb * inside
-    kernel = profile.reshape(-1, 21).sum(axis=1)
-    return kernel / kernel.sum()
+    return shift(flux, velocity / KM_S_PER_PIXEL, order=3, mode="nearest")

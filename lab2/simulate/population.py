@@ -1,6 +1,6 @@
 """Who lives in the four fields: metallicities, alpha sequences, stars along isochrones, their chemistry.
 
-`draw` gives the truth about each star; what the catalogue says of it is `lab2.simulate.catalogue`'s.
+`draw` gives the truth about each star; what the catalogue says of it is `lab2.simulate.pipeline`'s.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from astropy.table import Table
 from lab2.isochrones import mist
 from lab2.labels import label_names
 from lab2.simulate import chemistry
-from lab2.simulate.spectra import RANGE
+from lab2.simulate.synthesis import RANGE
 
 __all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels_of"]
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from lab2.apstar import WAVELENGTH
+from lab2.grid import WAVELENGTH
 
 __all__ = ["airglow", "transmission"]
 

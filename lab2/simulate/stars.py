@@ -6,7 +6,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import vstack
 
 from lab2.labels import label_names
-from lab2.simulate import catalogue, oddities
+from lab2.simulate import oddities, pipeline
 from lab2.simulate.population import FIELDS, M15_MEMBERS, METAL_POOR, draw_dwarfs, draw_giants, labels_of
 
 __all__ = ["NAMED", "draw_survey", "mystery_star"]
@@ -61,7 +61,7 @@ def draw_survey(seed, n_stars):
     repeatable = np.flatnonzero((selected["snr"] > 80) & ~named)
     n_second = min(max(2, round(SECOND * n_stars)), len(repeatable))
     repeated = selected[np.sort(rng.choice(repeatable, n_second, replace=False))]
-    second = catalogue.second_rows(rng, repeated, {field.name: field.neighbour for field in FIELDS})
+    second = pipeline.second_rows(rng, repeated, {field.name: field.neighbour for field in FIELDS})
     return selected, vstack([selected, others, second])
 
 
@@ -75,8 +75,8 @@ def mystery_star(seed):
     for name, value in (("c_fe", -0.05), ("n_fe", 0.20), ("o_fe", 0.30), ("vmicro", 1.6), ("vmacro", 4.3)):
         star[name] = value
     star["radius"] = np.nan
-    catalogue.observe(rng, FIELDS[0], star)
-    catalogue.aspcap(rng, star)
+    pipeline.observe(rng, FIELDS[0], star)
+    pipeline.aspcap(rng, star)
     star["apogee_id"], star["oddity"], star["n_visits"] = "MYSTERY", "", 1
     _set_snr(star, 0, 350.0)
     _complete(rng, star)
@@ -99,8 +99,8 @@ def _collect(rng, field, n, draw, wanted, **options):
     rounds, found = [], 0
     while found < n:
         stars = draw(rng, field, n + 20)
-        catalogue.observe(rng, field, stars, **options)
-        catalogue.aspcap(rng, stars)
+        pipeline.observe(rng, field, stars, **options)
+        pipeline.aspcap(rng, stars)
         rounds.append(stars[wanted(stars)])
         found += len(rounds[-1])
     return vstack(rounds)[:n]

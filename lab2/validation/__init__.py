@@ -1,8 +1,7 @@
-"""Is the model to be trusted? Cross-validation, errors calibrated by it, and a verdict on every odd star."""
+"""Can the model be trusted? Cross-validation, and errors calibrated by it."""
 
 from lab2.validation.calibration import Calibration, calibrate
 from lab2.validation.coverage import calibrate_held_out, coverage, ranks
-from lab2.validation.diagnosis import diagnose
 from lab2.validation.folds import cross_validate, split
 from lab2.validation.residuals import robust_scatter, statistics, trends, twin_differences
 
@@ -12,7 +11,6 @@ __all__ = [
     "calibrate_held_out",
     "coverage",
     "cross_validate",
-    "diagnose",
     "ranks",
     "robust_scatter",
     "split",

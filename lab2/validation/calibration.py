@@ -23,12 +23,11 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lab2 import storage
+from lab2.files import Kept
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
 __all__ = ["Calibration", "calibrate"]
 
-_FORMAT, _FORMAT_VERSION = "lab2 calibration", 1
 # Outliers are at least so many times as wide as the calibrated errors, or the broad component would share the ordinary
 # stars with the narrow one. In five labels, with 3 and a few per cent of outliers, a star is more probably an outlier
 # than not where chi^2 exceeds about 20: that happens to 1 of 1000 ordinary stars.
@@ -40,7 +39,7 @@ _SLOPE, _FARTHEST = 0.3, 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Kept):
     """What turns fits into calibrated ones.
 
     Attributes
@@ -53,7 +52,7 @@ class Calibration:
         attributes n_stars and versions.
     """
 
-    dataset: xr.Dataset
+    kind, version = "lab2 calibration", 1
 
     @property
     def floor_errors(self) -> xr.DataArray:
@@ -83,7 +82,7 @@ class Calibration:
         Parameters
         ----------
         fits : xarray.Dataset
-            As from `lab2.inference.fit_labels`.
+            As from `lab2.fit_labels`.
 
         Returns
         -------
@@ -132,7 +131,7 @@ class Calibration:
         Parameters
         ----------
         fits : xarray.Dataset
-            As from `lab2.inference.fit_labels`, not calibrated.
+            As from `lab2.fit_labels`, not calibrated.
         truth : xarray.DataArray
             (star, label), of the same stars in the same order.
         """
@@ -146,15 +145,6 @@ class Calibration:
         )
         probability[good] = np.exp(broad - both)
         return probability
-
-    def save(self, path):
-        """Write the calibration as netCDF; the file appears whole or not at all."""
-        storage.save(self.dataset, path, _FORMAT, _FORMAT_VERSION)
-
-    @classmethod
-    def load(cls, path) -> "Calibration":
-        """Read a calibration that `save` wrote; raises as `lab2.storage.load` does."""
-        return cls(storage.load(path, _FORMAT, _FORMAT_VERSION))
 
     def _check_labels(self, fits):
         ours, theirs = list(self.dataset.label.values), list(fits.label.values)

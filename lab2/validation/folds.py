@@ -3,7 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from lab2 import cannon, inference, leave_one_out
+from lab2 import cannon
+from lab2.validation._leave_one_out import fit_each_without_itself
 
 __all__ = ["cross_validate", "split"]
 
@@ -75,11 +76,11 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
         With ``labels``.
     folds : int, "field", "star" or xarray.DataArray
         Number of groups for `split`; "field" to leave out one field at a time; "star" one star at a time, by
-        `lab2.leave_one_out`; or the group of each star.
+        `lab2.validation._leave_one_out`; or the group of each star.
     seed : int
         For `split`.
     train_on : array_like of bool, shape (n_stars,), optional
-        Stars that may be trained on, such as those that `lab2.validation.diagnose` finds nothing odd about; by default
+        Stars that may be trained on, such as those that `lab2.diagnosis.diagnose` finds nothing odd about; by default
         all. The others are fitted like the rest. Not for "star".
     progress : bool
         Show progress bars.
@@ -87,7 +88,7 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
     Returns
     -------
     xarray.Dataset
-        As from `lab2.inference.fit_labels`, with ``fold`` (star).
+        As from `lab2.cannon.fitting.fit_labels`, with ``fold`` (star).
 
     Raises
     ------
@@ -114,7 +115,7 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
             raise ValueError("leaving out one star at a time trains on all others: leave those not wanted out first")
         if len(np.unique(names)) < len(names):
             raise ValueError("a star has more than one row: leaving out one would leave the other to train on")
-        fits = leave_one_out.fit_each_without_itself(spectra, progress)
+        fits = fit_each_without_itself(spectra, progress)
         return fits.assign(fold=("star", np.arange(spectra.sizes["star"])))
     if isinstance(folds, str):
         if folds != "field" or "field" not in spectra:
@@ -132,7 +133,7 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
         held_out = np.flatnonzero(group == fold)
         others = np.flatnonzero(allowed & (group != fold) & ~np.isin(names, names[held_out]))
         model = cannon.train(spectra.isel(star=others), progress=progress)
-        parts.append(inference.fit_labels(model, spectra.isel(star=held_out), progress=progress))
+        parts.append(cannon.fit_labels(model, spectra.isel(star=held_out), progress=progress))
         order.append(held_out)
     fits = xr.concat(parts, dim="star").isel(star=np.argsort(np.concatenate(order)))
     return fits.assign(fold=("star", group))

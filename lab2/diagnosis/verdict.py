@@ -3,9 +3,10 @@
 import numpy as np
 from astropy.table import QTable
 
-from lab2 import cannon, catalog, continuum, inference
-from lab2.blocks import map_blocks
-from lab2.validation import evidence, velocity
+from lab2 import cannon, catalog, continuum
+from lab2._blocks import map_blocks
+from lab2.cannon import Flag
+from lab2.diagnosis import doubles, filters
 from lab2.validation.calibration import calibrate
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
@@ -70,7 +71,7 @@ def diagnose(fits, spectra, rows) -> QTable:
     if not (list(fits.star.values) == list(spectra.star.values) == list(np.asarray(rows["APOGEE_ID"], str))):
         raise ValueError("fits, spectra and catalogue rows are not of the same stars in the same order")
     model = cannon.train(spectra)
-    own = inference.fit_labels(model, spectra)
+    own = cannon.fit_labels(model, spectra)
     table = _gather(fits, own, spectra, rows, model)
 
     def judge(stars):
@@ -88,7 +89,7 @@ def _gather(fits, own, spectra, rows, model):
     residual = paired_residuals(fits, truth)
     pulls = np.abs(residual - np.nanmedian(residual, axis=0)) / robust_scatter(residual)
     pulls = np.where(np.isfinite(pulls), pulls, np.inf)
-    found = evidence.screen(model, spectra, own)
+    found = filters.screen(model, spectra, own)
     chi2 = np.log(own.reduced_chi2.values)
     table = QTable(
         {
@@ -98,7 +99,7 @@ def _gather(fits, own, spectra, rows, model):
             "outlier": calibrate(fits, truth).outlier_probability(fits, truth),
             "reduced_chi2": own.reduced_chi2.values,
             "chi2_z": _standardised(chi2),
-            "excess": _where_in_wavelength(evidence.excess(model, spectra, own)),
+            "excess": _where_in_wavelength(filters.excess(model, spectra, own)),
         }
     )
     for kind in _POINTERS:
@@ -113,9 +114,9 @@ def _gather(fits, own, spectra, rows, model):
     table["masked"] = 1.0 - fits.n_pixels.values / fits.n_pixels.values.max()
     table["continuum"] = _continuum_level(spectra)
     table["vscatter"] = np.asarray(rows["VSCATTER"], dtype=float)
-    table["fit_flags"] = [inference.flag_words(flag) for flag in fits.flag.values]
-    table["starflag"] = [catalog.flag_words(flag, catalog.STARFLAG) for flag in rows["STARFLAG"]]
-    table["aspcapflag"] = [catalog.flag_words(flag, catalog.ASPCAPFLAG) for flag in rows["ASPCAPFLAG"]]
+    table["fit_flags"] = [Flag.words(flag) for flag in fits.flag.values]
+    table["starflag"] = [catalog.StarFlag.words(flag) for flag in rows["STARFLAG"]]
+    table["aspcapflag"] = [catalog.AspcapFlag.words(flag) for flag in rows["ASPCAPFLAG"]]
     return table
 
 
@@ -132,7 +133,7 @@ def _judge(row, model, spectrum, labels):
     kind = max(kinds, key=lambda kind: row[f"{kind}_gain"], default="")
     # a spectrum so far off that the labels follow it looks broadened to first order: a true shift explains more
     broad = kind == "rotation" and "velocity" in kinds
-    if broad and velocity.fit_shift(model, spectrum)["fall"] > row["rotation_gain"]:
+    if broad and doubles.fit_shift(model, spectrum)["fall"] > row["rotation_gain"]:
         kind = "velocity"
     if kind == "velocity":
         return _moved_or_doubled(row, model, spectrum, labels)
@@ -160,10 +161,10 @@ def _stands_out(row, kind):
 
 def _moved_or_doubled(row, model, spectrum, labels):
     """Which of the two it is: by chi^2, each parameter at the price of the Bayesian information criterion."""
-    shift = velocity.fit_shift(model, spectrum)
-    double = velocity.fit_double(model, spectrum, shift["labels"], row["velocity"], row["share"])
+    shift = doubles.fit_shift(model, spectrum)
+    double = doubles.fit_double(model, spectrum, shift["labels"], row["velocity"], row["share"])
     if np.isfinite(labels).all():
-        again = velocity.fit_double(model, spectrum, labels, row["velocity"], row["share"])
+        again = doubles.fit_double(model, spectrum, labels, row["velocity"], row["share"])
         double = min(double, again, key=lambda fit: fit["chi2"])
     price = np.log((spectrum.ivar.values > 0).sum())
     cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price

@@ -1,165 +1,22 @@
-"""The Cannon: every pixel's flux a quadratic in the labels, with an intrinsic scatter (Ness et al. 2015).
-
-Training maximises the likelihood of `lab2.likelihood` for each pixel by itself; this module holds the model that
-comes out of it, what can be asked of it, and its file.
-"""
+"""Training the Cannon: every pixel by itself, to the global maximum of its likelihood (Ness et al. 2015, section 2.4)."""
 
 import hashlib
-from dataclasses import dataclass
 from importlib import metadata
 
 import numpy as np
 import xarray as xr
 
-from lab2 import kernels, polynomial, storage
-from lab2.blocks import map_blocks
-from lab2.likelihood import PixelLikelihood
+from lab2._blocks import map_blocks
+from lab2.cannon import _kernels, polynomial
+from lab2.cannon.likelihood import PixelLikelihood
+from lab2.cannon.model import Cannon
 from lab2.spectra import check, check_dims
 
-__all__ = ["Cannon", "add_label_errors", "train"]
-
-_FORMAT, _FORMAT_VERSION = "lab2 Cannon", 1
+__all__ = ["add_label_errors", "train"]
 
 # Pixels times stars worked on at a time by one thread, 4 MiB an array: its matrix products run at their best, and what
 # numpy and Python take to call them is little.
 _BLOCK = 2**19
-
-
-@dataclass(frozen=True, eq=False)
-class Cannon:
-    """A trained model.
-
-    Attributes
-    ----------
-    dataset : xarray.Dataset
-        ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
-        intrinsic variance, infinite where a pixel could not be trained (it then weighs nothing in a fit);
-        ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
-        Where the training spectra came from `lab2.continuum.normalize` the coordinate ``trusted`` (wavelength) says
-        on which pixels: other spectra must be normalised on the same.
-    """
-
-    dataset: xr.Dataset
-
-    @property
-    def theta(self) -> xr.DataArray:
-        """Coefficients (wavelength, term)."""
-        return self.dataset.theta
-
-    @property
-    def s2(self) -> xr.DataArray:
-        """Intrinsic variance of the normalised flux (wavelength)."""
-        return self.dataset.s2
-
-    @property
-    def label_mean(self) -> xr.DataArray:
-        """Mean of the training labels (label)."""
-        return self.dataset.label_mean
-
-    @property
-    def label_scale(self) -> xr.DataArray:
-        """Standard deviation of the training labels (label): labels are scaled to (label - mean) / scale."""
-        return self.dataset.label_scale
-
-    @property
-    def labels(self) -> list[str]:
-        """Names of the labels."""
-        return [str(name) for name in self.dataset.label.values]
-
-    @property
-    def pairs(self) -> np.ndarray:
-        """The polynomial's terms, (term, 2), as `lab2.polynomial.terms` gives them."""
-        return polynomial.terms(len(self.labels), self.dataset.attrs["degree"])
-
-    @property
-    def trained(self) -> xr.DataArray:
-        """Whether a pixel has a model (wavelength)."""
-        return np.isfinite(self.s2)
-
-    def scale(self, labels) -> np.ndarray:
-        """Scaled labels (..., label) of labels in their units."""
-        labels = np.asarray(labels, dtype=float)
-        if labels.shape[-1:] != (len(self.labels),):
-            raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
-        return (labels - self.label_mean.values) / self.label_scale.values
-
-    def design(self, labels) -> np.ndarray:
-        """The terms of the polynomial: the matrix X of the lab's problem 6.
-
-        Parameters
-        ----------
-        labels : array_like, shape (n_stars, n_labels)
-            In the units of the training labels.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n_stars, n_terms)
-        """
-        return polynomial.design(self.scale(labels), self.pairs)
-
-    def predict(self, labels) -> xr.DataArray:
-        """Normalised model spectra.
-
-        Parameters
-        ----------
-        labels : array_like, shape (n_stars, n_labels) or (n_labels,)
-            In the units of the training labels.
-
-        Returns
-        -------
-        xarray.DataArray
-            (star, wavelength), or (wavelength,) for a single vector; 1 in pixels without a model.
-
-        Raises
-        ------
-        ValueError
-            If the last axis does not hold this model's labels.
-        """
-        if isinstance(labels, xr.DataArray) and "star" in labels.dims:
-            labels = labels.transpose("star", "label")
-        flux = self.design(labels) @ self.theta.values.T
-        dims = ("star", "wavelength")[-flux.ndim :]
-        coords = {"wavelength": self.dataset.wavelength}
-        if isinstance(labels, xr.DataArray) and "star" in labels.coords:
-            coords["star"] = labels.star
-        return xr.DataArray(flux, dims=dims, coords=coords)
-
-    def gradient(self, label, at=None) -> xr.DataArray:
-        """Derivative of the model spectrum by one label.
-
-        Parameters
-        ----------
-        label : str
-        at : array_like, shape (n_labels,), optional
-            Where; by default at the training set's mean labels.
-
-        Returns
-        -------
-        xarray.DataArray
-            (wavelength), per unit of the label.
-
-        Raises
-        ------
-        ValueError
-            If the model has no such label.
-        """
-        if label not in self.labels:
-            raise ValueError(f"the model has no label {label!r}; it has {self.labels}")
-        index = self.labels.index(label)
-        x = self.scale(self.label_mean.values if at is None else at)
-        slope = polynomial.jacobian(x, self.pairs)[:, index] / self.label_scale.values[index]
-        return xr.DataArray(
-            self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.dataset.wavelength}
-        )
-
-    def save(self, path):
-        """Write the model as netCDF; the file appears whole or not at all."""
-        storage.save(self.dataset, path, _FORMAT, _FORMAT_VERSION)
-
-    @classmethod
-    def load(cls, path) -> "Cannon":
-        """Read a model that `save` wrote; raises as `lab2.storage.load` does."""
-        return cls(storage.load(path, _FORMAT, _FORMAT_VERSION))
 
 
 def train(spectra, degree=2, progress=False) -> Cannon:
@@ -205,9 +62,9 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     def train_block(pixels):
         block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
         flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
-        if not kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
+        if not _kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
             check(block)  # which says what is wrong, and where
-        return PixelLikelihood(flux, ivar, terms, monomials, place).maximise()
+        return PixelLikelihood(flux, ivar, terms, monomials, place).maximize()
 
     results = map_blocks(
         train_block,
@@ -279,7 +136,7 @@ def add_label_errors(model, spectra, error) -> xr.Dataset:
         )
     slopes = polynomial.jacobian(model.scale(labels), model.pairs) * (error / model.label_scale.values)[..., None, :]
     variance = sum((slopes[..., k] @ model.theta.values.T) ** 2 for k in range(labels.shape[1]))
-    return spectra.assign(ivar=spectra.ivar / (1.0 + spectra.ivar * variance))
+    return spectra.assign(ivar=spectra.ivar.copy(data=_kernels.weight(spectra.ivar.values, variance)))
 
 
 def _label_scaling(labels, names):

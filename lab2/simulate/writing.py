@@ -9,15 +9,16 @@ import numpy as np
 from astropy.table import vstack
 from tqdm.auto import tqdm
 
-from lab2 import apstar, manifest
+from lab2 import apstar
 from lab2.labels import label_names
-from lab2.simulate import catalogue
+from lab2.simulate import pipeline
 from lab2.simulate.chemistry import HIDDEN
 from lab2.simulate.instrument import observe_star
 from lab2.simulate.oddities import disturb
 from lab2.simulate.population import FIELDS, labels_of
-from lab2.simulate.spectra import spectrum
 from lab2.simulate.stars import draw_survey, mystery_star
+from lab2.simulate.synthesis import spectrum
+from lab2.survey import write_manifest
 
 __all__ = ["make_survey"]
 
@@ -71,7 +72,7 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
     selected, rows = draw_survey(seed, n_stars)
     locations = {name: 5001 + i for i, name in enumerate(f.name for f in FIELDS)}
     locations.update({field.neighbour: 5101 + i for i, field in enumerate(FIELDS)})
-    catalogue.allstar(rows, locations).write(partial / "allStar.fits")
+    pipeline.allstar(rows, locations).write(partial / "allStar.fits")
     mystery = mystery_star(seed)
     _truth(vstack([selected, mystery])).write(partial / "truth.ecsv")
     _write_star(partial / "mystery.fits", mystery[0], _spectra(mystery)[0], np.random.default_rng([seed, 5]))
@@ -83,7 +84,7 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
                 _write_star(path, star, flux, np.random.default_rng([seed, 2, i]))
                 bar.update()
     about = {"simulated": True, "seed": int(seed), "n_stars": int(n_stars), "label_tree": "simulated"}
-    manifest.write(partial, survey=folder.name, **about)
+    write_manifest(partial, survey=folder.name, **about)
     _replace(partial, folder)
     return folder
 

@@ -1,15 +1,17 @@
-"""The quadratic in the labels that both training and fitting are built on.
+"""The quadratic in the labels that training and fitting are built on.
 
 With y = (1, x_1, ..., x_L), L scaled labels, every term of degree 2 or less is a product y_i y_j. A term is
 therefore a pair of indices (i, j) into y, and the whole polynomial a (T, 2) table of pairs:
 (0, 0) the constant, (0, j) linear, (i, j) quadratic. For L = 5, T = 21 (Ness et al. 2015, eq. 8).
 """
 
+from functools import cache
 from itertools import combinations_with_replacement
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["design", "jacobian", "normal_monomials", "symmetric_form", "term_names", "terms"]
+__all__ = ["Form", "design", "jacobian", "normal_monomials", "symmetric_form", "term_names", "terms"]
 
 
 def terms(n_labels, degree) -> np.ndarray:
@@ -83,28 +85,53 @@ def normal_monomials(x, pairs):
     return np.prod(_y(x)[..., unique], axis=-1), place
 
 
-def symmetric_form(n_labels):
+class Form(NamedTuple):
     """How the coefficients of a quartic make a symmetric form of fourth order.
 
     sum_m c_m (monomial m) = sum S_ijkl y_i y_j y_k y_l, where S is c_m over the number of orders in which the
     monomial's four factors can be written.
 
-    Parameters
+    Attributes
     ----------
-    n_labels : int
-
-    Returns
-    -------
+    pairs : numpy.ndarray of int, shape (n_pairs, 2)
+        The index pairs (i, j), i <= j, of ``terms(n_labels, 2)``.
     place : numpy.ndarray of int, shape (n_pairs, n_pairs)
-        Of the monomial y_i y_j y_k y_l, for the pairs (i, j) and (k, l) of ``terms(n_labels, 2)``, in the order of
-        `normal_monomials`.
+        Where the monomial y_i y_j y_k y_l of the pairs (i, j) and (k, l) stands, in the order of `normal_monomials`.
     share : numpy.ndarray, shape (n_pairs, n_pairs)
         ``S[(i, j), (k, l)] = c[place] * share``.
     """
-    unique, place = _products(terms(n_labels, 2))
+
+    pairs: np.ndarray
+    place: np.ndarray
+    share: np.ndarray
+
+    def matrix(self, coefficients) -> np.ndarray:
+        """A symmetric matrix M with u . M . u the quartic, u the terms of degree 2: each coefficient evenly over its
+        places, (n_monomials,) -> (n_pairs, n_pairs)."""
+        return (coefficients / np.bincount(self.place.ravel()))[self.place]
+
+    def compress(self, matrix) -> np.ndarray:
+        """Coefficients c_m of the quartic u . matrix . u: (n_pairs, n_pairs) -> (n_monomials,).
+
+        Many elements of the matrix multiply the same monomial; they are added up, in a fixed order.
+        """
+        return np.bincount(self.place.ravel(), np.ravel(matrix), minlength=self.place.max() + 1)
+
+
+@cache
+def symmetric_form(n_labels) -> Form:
+    """The `Form` of quartics in so many labels.
+
+    Examples
+    --------
+    >>> symmetric_form(5).place.max() + 1  # different monomials of degree 4 or less in five labels
+    126
+    """
+    pairs = terms(n_labels, 2)
+    unique, place = _products(pairs)
     times = (unique[:, :, None] == np.arange(n_labels + 1)).sum(axis=1)  # that each factor is there
     share = np.array([1, 1, 2, 6, 24])[times].prod(axis=1) / 24  # factorials: over 4! orders of four factors
-    return place, share[place]
+    return Form(pairs, place, share[place])
 
 
 def _products(pairs):

@@ -10,13 +10,16 @@ exactly. s^2 is that of the whole training set: one star of hundreds changes it 
 
 import numpy as np
 
-from lab2 import cannon, inference, polynomial
-from lab2.blocks import map_blocks
+from lab2 import cannon
+from lab2._blocks import map_blocks
+from lab2.cannon import polynomial
+from lab2.cannon.quartics import Quartics, star_quartic
 from lab2.spectra import check
 
 __all__ = ["fit_each_without_itself", "theta_without"]
 
 _BLOCK = 256  # pixels whose normal matrices are summed at a time by one thread
+_STARS = 16  # fitted at a time by one thread
 
 
 def fit_each_without_itself(spectra, progress=False):
@@ -32,32 +35,26 @@ def fit_each_without_itself(spectra, progress=False):
     Returns
     -------
     xarray.Dataset
-        As from `lab2.inference.fit_labels`.
+        As from `lab2.fit_labels`.
     """
     model = cannon.train(spectra, progress=progress)
+    check(spectra)
     terms = model.design(spectra.labels.transpose("star", "label").values)
     inverse = _inverse_normal_matrices(model, spectra)
-    s2 = model.s2.values
-    n_labels = len(model.labels)
-    place, _ = polynomial.symmetric_form(n_labels)
+    form = polynomial.symmetric_form(len(model.labels))
 
-    def coefficients(stars, block):
-        check(block)
+    def of_block(stars):
+        flux, weight = spectra.flux.values[stars], cannon.weights(model, spectra.ivar.values[stars])
         rows = []
-        for flux, ivar, v in zip(block.flux.values, block.ivar.values, terms[stars], strict=True):
-            seen = (ivar > 0) & np.isfinite(s2)
-            weight = ivar[seen] / (1.0 + ivar[seen] * s2[seen])
-            theta = theta_without(v, flux[seen], weight, model.theta.values[seen], inverse[seen])
-            residual = flux[seen] - theta[:, 0]
-            theta = inference.less_constant(theta, n_labels)
-            matrix = (theta * weight[:, None]).T @ theta
-            summed = np.bincount(place.ravel(), matrix.ravel())
-            summed[place[0]] -= 2.0 * (weight * residual) @ theta
-            summed[place[0, 0]] += (weight * residual**2).sum()
-            rows.append((summed, seen.sum()))
-        return tuple(np.array(column) for column in zip(*rows, strict=True))
+        for f, w, v in zip(flux, weight, terms[stars], strict=True):
+            seen = w > 0
+            theta = theta_without(v, f[seen], w[seen], model.theta.values[seen], inverse[seen])
+            rows.append(star_quartic(theta, f[seen], w[seen], form))
+        return np.array(rows), (weight > 0).sum(axis=1)
 
-    return inference.fit_quartics(model, spectra, coefficients, progress)
+    parts = map_blocks(of_block, len(terms), _STARS, "leaving out each star" if progress else None)
+    found = Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))
+    return cannon.fit_quartics(model, found, spectra, progress)
 
 
 def theta_without(terms, flux, weight, theta, inverse):
@@ -88,13 +85,12 @@ def _inverse_normal_matrices(model, spectra):
     """(sum_n w v v^T)^-1 of each pixel, (n_pixels, n_terms, n_terms); zero where the pixel is untrained."""
     x = model.scale(spectra.labels.transpose("star", "label").values)
     monomials, place = polynomial.normal_monomials(x, model.pairs)
+    weight_of_all = cannon.weights(model, spectra.ivar.values)
 
     def invert(pixels):
-        ivar = spectra.ivar.isel(wavelength=pixels).values.T.astype(float)
-        s2 = model.s2.values[pixels]
-        trained = np.isfinite(s2)
-        weight = ivar[trained] / (1.0 + ivar[trained] * s2[trained, None])
-        inverse = np.zeros((len(s2), *place.shape))
+        trained = model.trained.values[pixels]
+        weight = weight_of_all[:, pixels].T[trained]
+        inverse = np.zeros((len(trained), *place.shape))
         inverse[trained] = np.linalg.inv((weight @ monomials)[:, place])
         return inverse
 

@@ -6,9 +6,18 @@ vectorise. Infinities and NaN keep their meaning.
 """
 
 import numpy as np
-from numba import njit
+from numba import float64, njit, vectorize
 
-__all__ = ["OPTIONS", "all_usable", "gradient_sums", "star_weights", "sum_products", "take_pixels", "weigh"]
+__all__ = [
+    "INLINE",
+    "OPTIONS",
+    "gradient_sums",
+    "star_weights",
+    "sum_products",
+    "take_pixels",
+    "weigh",
+    "weight",
+]
 
 OPTIONS = {
     "nogil": True,
@@ -17,10 +26,23 @@ OPTIONS = {
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
 
+# For functions that other compiled ones call. As a symbol of its own such a function exists twice, in its own module and
+# in its caller's, compiled apart: which of the two is linked depends on what was cached, and with it the last digit.
+INLINE = {**OPTIONS, "forceinline": True}
+
 _TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
 _PIXELS = 256  # of all coefficients and their products, in the second cache
 # The logarithm of a product is taken once it is large. Sixteen more factors, of 10^12 each, do not make it overflow.
 _FACTORS, _LARGE = 16, 1e100
+
+
+def _weight(ivar, s2):
+    """1 / (sigma^2 + s^2), the inverse variance of a pixel about the model: 0 where ivar is 0 or s2 infinite."""
+    return ivar / (1.0 + ivar * s2) if ivar > 0.0 else 0.0
+
+
+weight = vectorize([float64(float64, float64)], cache=True)(_weight)
+_weight = njit(**INLINE)(_weight)
 
 
 @njit(**OPTIONS)
@@ -43,7 +65,7 @@ def take_pixels(flux, ivar, flux_out, ivar_out):
     return wrong == 0
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _log_sum(ivar, s2):
     """sum ln(1 + ivar s2) of one pixel, by logarithms of products."""
     total, product, n_stars = 0.0, 1.0, ivar.shape[0]
@@ -62,21 +84,23 @@ def _log_sum(ivar, s2):
 
 
 @njit(**OPTIONS)
-def weigh(ivar, flux, which, s2, weight, weighted, log_sum, chi_zero):
+def weigh(ivar, flux, which, s2, weight, weighted):
     """Weights of some pixels at given s2, and the sums of the likelihood that need no model.
 
-    weight = ivar / (1 + ivar s2), weighted = weight flux; log_sum = sum ln(1 + ivar s2); chi_zero = sum weight flux^2.
-    ivar and flux are (n_pixels, n_stars); `which` are the rows to do, and all else has a row or an element for each.
+    weight = 1 / (1 / ivar + s2), weighted = weight flux; returned are sum ln(1 + ivar s2) and sum weight flux^2. ivar
+    and flux are (n_pixels, n_stars); `which` are the rows to do, and all else has a row or an element for each.
     """
+    log_sum, chi_zero = np.empty(which.shape[0]), np.empty(which.shape[0])
     for m in range(which.shape[0]):
         iv, f, w, wf, s = ivar[which[m]], flux[which[m]], weight[m], weighted[m], s2[m]
         chi = 0.0
         for n in range(iv.shape[0]):
-            w[n] = iv[n] / (1.0 + iv[n] * s)
+            w[n] = _weight(iv[n], s)
             wf[n] = w[n] * f[n]
             chi += wf[n] * f[n]
         chi_zero[m] = chi
         log_sum[m] = _log_sum(iv, s)
+    return log_sum, chi_zero
 
 
 @njit(**OPTIONS)
@@ -116,22 +140,25 @@ def sum_products(theta, place, out):
 
 
 @njit(**OPTIONS)
-def star_weights(ivar, flux, s2, flux_zero, start, stop, weight, weighted, chi_zero, n_pixels):
-    """Weights of a block of stars in the pixels from start to stop, and the sums over them that need no labels.
+def star_weights(spectra, pixels, window, work, sums):
+    """Weights of a block of stars in the pixels of a window, and the sums over them that need no labels.
 
-    weight = 1 / (1 / ivar + s2), 0 where ivar is 0 or s2 infinite; weighted = weight (flux - flux_zero); both (n_stars,
-    at least stop - start). sum weight (flux - flux_zero)^2 is added to chi_zero and the number of pixels with weight to
-    n_pixels, (n_stars,). A value that may not be used leaves NaN in chi_zero.
+    spectra = (flux, ivar), each (n_stars, n_pixels); pixels = (flux_zero, s2), each (n_pixels,); window = (start, stop).
+    Filled are work = (weight, weighted), each (n_stars, at least stop - start): weight = 1 / (1 / ivar + s2), 0 where
+    ivar is 0 or s2 infinite, and weight (flux - flux_zero). Added to are sums = (chi_zero, n_pixels), each (n_stars,):
+    sum weight (flux - flux_zero)^2 and the number of pixels with weight. A value that may not be used leaves NaN in
+    chi_zero.
     """
+    (flux, ivar), (flux_zero, s2), (start, stop) = spectra, pixels, window
+    (weight, weighted), (chi_zero, n_pixels) = work, sums
     for s in range(ivar.shape[0]):
         chi = 0.0
         seen = 0
         wrong = 0
         for p in range(start, stop):
             iv = np.float64(ivar[s, p])
-            has = iv > 0.0
-            w = iv / (1.0 + iv * s2[p]) if has else 0.0
-            r = np.float64(flux[s, p]) - flux_zero[p] if has else 0.0
+            w = _weight(iv, s2[p])
+            r = np.float64(flux[s, p]) - flux_zero[p] if iv > 0.0 else 0.0
             weight[s, p - start] = w
             weighted[s, p - start] = w * r
             chi += w * r * r
@@ -139,15 +166,3 @@ def star_weights(ivar, flux, s2, flux_zero, start, stop, weight, weighted, chi_z
             wrong += not iv >= 0.0
         chi_zero[s] += chi if wrong == 0 else np.nan
         n_pixels[s] += seen
-
-
-@njit(**OPTIONS)
-def all_usable(flux, ivar):
-    """Whether every ivar is finite and not negative, and every flux with weight finite; (n, m) arrays."""
-    for i in range(ivar.shape[0]):
-        usable = True
-        for j in range(ivar.shape[1]):
-            usable &= np.isfinite(ivar[i, j]) and ivar[i, j] >= 0 and (ivar[i, j] == 0 or np.isfinite(flux[i, j]))
-        if not usable:
-            return False
-    return True

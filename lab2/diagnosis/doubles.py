@@ -5,8 +5,9 @@ import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
-from lab2 import inference, polynomial
-from lab2.validation.evidence import VELOCITY_STEP, moved, weights
+from lab2.cannon import fit_labels, polynomial, weights
+from lab2.diagnosis.filters import moved
+from lab2.grid import KM_S_PER_PIXEL
 
 __all__ = ["fit_double", "fit_shift"]
 
@@ -43,7 +44,7 @@ def fit_shift(model, spectrum) -> dict:
         },
         coords={"star": _LAGS.astype(str), "wavelength": spectrum.wavelength.values},
     )
-    fits = inference.fit_labels(model, copies)
+    fits = fit_labels(model, copies)
     # pixels fall off the chips' ends: chi^2 a pixel is what may be compared
     chi2 = np.where(np.isfinite(fits.reduced_chi2), fits.reduced_chi2, np.inf) * float(fits.n_pixels.max())
     best = int(chi2.argmin())
@@ -53,7 +54,7 @@ def fit_shift(model, spectrum) -> dict:
         offset = 0.5 * (left - right) / (left - 2.0 * middle + right)
         least = middle - 0.25 * (left - right) * offset
     return {
-        "velocity": (_LAGS[best] + offset) * VELOCITY_STEP,
+        "velocity": (_LAGS[best] + offset) * KM_S_PER_PIXEL,
         "labels": fits.labels.values[best],
         "flux": moved(model.predict(fits.labels.values[best]).values[None] - 1.0, _LAGS[best])[0] + 1.0,
         "chi2": least,
@@ -109,14 +110,14 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
         return np.concatenate([-root[:, None] * np.concatenate(columns, axis=1), held])
 
     x_start = model.scale(labels)
-    start = np.concatenate([x_start, x_start, [velocity / VELOCITY_STEP, share]])
+    start = np.concatenate([x_start, x_start, [velocity / KM_S_PER_PIXEL, share]])
     low = np.r_[np.full(2 * n_labels, -_FARTHEST), _LAGS[0], 0.0]
     high = np.r_[np.full(2 * n_labels, _FARTHEST), _LAGS[-1], _LARGEST_SHARE]
     best = least_squares(residuals, np.clip(start, low + 1e-3, high - 1e-3), jacobian, (low, high), max_nfev=100)
     scaled = best.x[: 2 * n_labels].reshape(2, n_labels)
     first, second = model.label_mean.values + model.label_scale.values * scaled
     return {
-        "velocity": best.x[-2] * VELOCITY_STEP,
+        "velocity": best.x[-2] * KM_S_PER_PIXEL,
         "share": best.x[-1],
         "labels": first,
         "second_labels": second,

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
-from lab2 import catalog, manifest, paths
+from lab2 import catalog
 from lab2.archive import allstar as allstar_file
 from lab2.archive import skyserver
 from lab2.archive.columns import PLAIN_NAME, checked
 from lab2.archive.hosts import base_url
+from lab2.files import now, replacing, sha256
+from lab2.survey import survey_folder
 
 __all__ = ["FIELDS", "RELEASE", "obtain", "save"]
 
@@ -43,7 +45,7 @@ def obtain(survey, fields=None, allstar=None):
     ArchiveError
         If it cannot be had, or is not what it should be.
     """
-    folder = paths.survey_folder(survey)
+    folder = survey_folder(survey)
     if not (folder / _NAME).is_file():
         fields = list(dict.fromkeys(fields or FIELDS))
         if odd := [name for name in fields if not PLAIN_NAME.fullmatch(name)]:
@@ -68,10 +70,10 @@ def obtain(survey, fields=None, allstar=None):
 
 def save(folder, table, record):
     """Write a catalogue and its record; the catalogue appears last, and whole. Returns the record as kept."""
-    with paths.replacing(folder / _NAME) as part:
+    with replacing(folder / _NAME) as part:
         table.write(part, format="fits")
-        kept = {**record, "date": manifest.now(), "sha256": manifest.sha256(part)}
-        with paths.replacing(folder / _RECORD) as record_part:
+        kept = {**record, "date": now(), "sha256": sha256(part)}
+        with replacing(folder / _RECORD) as record_part:
             record_part.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return kept
 
@@ -91,4 +93,4 @@ def _recorded(folder):
     if not path.is_file():
         return None
     record = json.loads(path.read_text(encoding="utf-8"))
-    return record if record["sha256"] == manifest.sha256(folder / _NAME) else None
+    return record if record["sha256"] == sha256(folder / _NAME) else None

@@ -8,7 +8,7 @@ little. Twins in the tests solve one system after the other.
 import numpy as np
 from numba import njit
 
-from lab2.kernels import OPTIONS
+from lab2.cannon._kernels import INLINE, OPTIONS
 
 __all__ = ["LANES", "backward", "cholesky", "factors", "forward", "solve_normal", "squared_norm_solved"]
 
@@ -21,7 +21,7 @@ def factors(n_systems, n_terms):
     return np.empty((-(-n_systems // LANES), n_terms, n_terms, LANES))
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def cholesky(matrix, factor):
     """Lower Cholesky factor, its diagonal inverted; False when a pivot vanishes against its diagonal element."""
     for i in range(matrix.shape[0]):
@@ -38,7 +38,7 @@ def cholesky(matrix, factor):
     return True
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def forward(factor, right, out):
     """out = L^-1 right."""
     for i in range(right.shape[0]):
@@ -48,7 +48,7 @@ def forward(factor, right, out):
         out[i] = s * factor[i, i]
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def backward(factor, out):
     """out = L^-T out."""
     for i in range(out.shape[0] - 1, -1, -1):
@@ -58,7 +58,7 @@ def backward(factor, out):
         out[i] = s * factor[i, i]
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _cholesky_beside(sums, place, factor, solved):
     """Cholesky factors of the matrices sums[place], in place of `factor`, their diagonals inverted; `solved` says where
     there is one. sums (n_monomials, n), factor (n_terms, n_terms, LANES), solved (n,)."""
@@ -84,7 +84,7 @@ def _cholesky_beside(sums, place, factor, solved):
                     s[lane] *= inverse[lane]
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _forward_beside(factor, out):
     """out = L^-1 out for systems side by side: factor (n_terms, n_terms, LANES), out (n_terms, n)."""
     for i in range(out.shape[0]):
@@ -97,7 +97,7 @@ def _forward_beside(factor, out):
             s[lane] *= inverse[lane]
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _backward_beside(factor, out):
     """out = L^-T out, as `_forward_beside`."""
     for i in range(out.shape[0] - 1, -1, -1):

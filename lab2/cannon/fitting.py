@@ -1,0 +1,218 @@
+"""Labels of stars from their spectra, with a covariance, a count of minima and flags.
+
+A star's chi^2 is exactly a quartic in its labels (`lab2.cannon.quartics`). The search for its minimum never sees a
+pixel, so that many starts, exact second derivatives and a count of the distinct minima cost next to nothing.
+"""
+
+import warnings
+
+import numpy as np
+import xarray as xr
+
+from lab2._bits import Bits
+from lab2._blocks import map_blocks
+from lab2.cannon import polynomial
+from lab2.cannon._minima import Minima, Search, Wall, find_minima
+from lab2.cannon.quartics import quartics
+
+__all__ = ["Flag", "UncalibratedErrorWarning", "errors", "fit_labels", "fit_quartics", "training_distance"]
+
+
+class Flag(Bits):
+    """What may be wrong with a fit."""
+
+    NO_DATA = 1
+    NOT_CONVERGED = 2
+    OUTSIDE_TRAINING = 4
+    POOR_FIT = 8
+    MULTIPLE_MINIMA = 16
+    BAD_CONTINUUM = 32
+
+
+_STARTS = 9
+_TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
+_BLOCK = 256  # stars worked on at a time by one thread
+# Soft bounds: a fit may leave the training set, and is flagged then; twice as far it meets a rising wall.
+_WALL, _STIFFNESS = 2.0, 100.0
+_POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so that an ordinary star has about 1
+# A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
+_COMPETING = 9.0
+
+
+class UncalibratedErrorWarning(UserWarning):
+    """A formal error is about to be quoted as if it were the real one."""
+
+
+def fit_labels(model, spectra, nuisances=(), progress=False) -> xr.Dataset:
+    """Fit the labels of every star.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+    spectra : xarray.Dataset
+        ``flux``, ``ivar`` (star, wavelength) on the model's wavelengths; ``bad_continuum`` (star, chip_name) where
+        it is known. A dataset that is opened lazily is read block by block.
+    nuisances : sequence of lab2.cannon.Nuisance
+        What may be in each spectrum besides, integrated out.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2): the formal one,
+        twice the inverse of the Hessian of chi^2 at the minimum (the observed information), with the s^2 of the model
+        but no calibration. ``chi2``,
+        ``reduced_chi2`` and ``n_pixels`` (star); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
+        ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above the best,
+        infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its edge;
+        ``flag``: sum of `Flag` bits. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
+
+    Raises
+    ------
+    ValueError
+        If the wavelengths are not the model's, the spectra such as `lab2.spectra.check` refuses, or a nuisance is not
+        of the spectra's shape.
+    """
+    return fit_quartics(model, quartics(model, spectra, nuisances, progress), spectra, progress)
+
+
+def fit_quartics(model, found, spectra, progress=False) -> xr.Dataset:
+    """Fit the labels of every star from its chi^2.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+        Whose training set gives the starts and the soft bounds.
+    found : lab2.cannon.Quartics
+        Of the stars.
+    spectra : xarray.Dataset
+        Of the same stars, for their names and what is known of their continuum.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `fit_labels`.
+    """
+    search = Search(_starts(model), _wall(model), _TOLERANCE)
+    form = polynomial.symmetric_form(len(model.labels))
+    parts = map_blocks(
+        lambda stars: find_minima(found.coefficients[stars], form, search),
+        len(found.n_pixels),
+        _BLOCK,
+        "fitting stars" if progress else None,
+    )
+    minima = Minima(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    bad_continuum = np.zeros(len(found.n_pixels), dtype=bool)
+    if "bad_continuum" in spectra:
+        bad_continuum = spectra.bad_continuum.values.any(axis=1)
+    return _results(model, spectra.star.values.astype(str), minima, found.n_pixels, bad_continuum)
+
+
+def training_distance(model, labels) -> np.ndarray:
+    """Mahalanobis distance from the training set's mean, in units of its farthest member's.
+
+    Parameters
+    ----------
+    model : lab2.cannon.Cannon
+    labels : array_like, shape (n_stars, n_labels)
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_stars,)
+        Above 1: outside. Stars of the training set itself are at most at 1.
+    """
+    precision, radius2, _ = _wall(model)
+    x = model.scale(labels)
+    return np.sqrt(np.einsum("nk,kl,nl->n", x, precision, x) / radius2) * _WALL
+
+
+def errors(fits) -> xr.DataArray:
+    """Standard errors of the labels, for quoting.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        As from `fit_labels`; calibrated by `lab2.validation.Calibration.apply`, or a warning is given.
+
+    Returns
+    -------
+    xarray.DataArray
+        (star, label), in each label's unit.
+
+    Warns
+    -----
+    UncalibratedErrorWarning
+        If the covariances are the formal ones, which leave out most of what makes a label uncertain.
+    """
+    if "calibrated" not in fits.attrs:
+        warnings.warn(
+            "these errors are formal: on stars that the model has not seen they come out several times too small. "
+            "Calibrate them: lab2.validation.calibrate(fits, truth).apply(fits)",
+            UncalibratedErrorWarning,
+            stacklevel=2,
+        )
+    return fits.labels.copy(data=np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2)))
+
+
+def _starts(model):
+    """Scaled labels to start from: the mean, then training stars as far as can be from those before."""
+    x = model.scale(model.training_labels.values)
+    starts = [np.zeros(x.shape[1])]
+    nearest = np.linalg.norm(x, axis=1)
+    # the farthest of all may be freaks: stay within the bulk of the training set
+    nearest = np.where(nearest <= np.quantile(nearest, 0.99), nearest, 0.0)
+    for _ in range(min(_STARTS - 1, len(x))):
+        farthest = nearest.argmax()
+        starts.append(x[farthest])
+        nearest = np.minimum(nearest, np.linalg.norm(x - x[farthest], axis=1))
+    return np.array(starts)
+
+
+def _wall(model):
+    """The soft bound: inverse covariance of the scaled training labels, squared radius, stiffness."""
+    x = model.scale(model.training_labels.values)
+    precision = np.linalg.inv(np.atleast_2d(np.cov(x, rowvar=False)))
+    edge2 = np.einsum("nk,kl,nl->n", x, precision, x).max()
+    return Wall(precision, _WALL**2 * edge2, _STIFFNESS)
+
+
+def _results(model, stars, minima, n_pixels, bad_continuum):
+    """The table of the fits: labels in their units, and a flag for whatever is wrong with a star."""
+    n_labels, scale = len(model.labels), model.label_scale.values
+    no_data = n_pixels <= n_labels
+    lost = ~no_data & (minima.n_minima == 0)
+    good = ~no_data & ~lost
+    labels = np.full(minima.x.shape, np.nan)
+    covariance = np.full(minima.fisher.shape, np.nan)
+    labels[good] = model.label_mean.values + scale * minima.x[good]
+    covariance[good] = np.linalg.inv(minima.fisher[good]) * np.outer(scale, scale)
+    distance = np.full(len(labels), np.nan)
+    distance[good] = training_distance(model, labels[good])
+    reduced = np.where(good, minima.chi2 / np.maximum(n_pixels - n_labels, 1), np.nan)
+    conditions = {
+        Flag.NO_DATA: no_data,
+        Flag.NOT_CONVERGED: lost,
+        Flag.OUTSIDE_TRAINING: distance > 1,
+        Flag.POOR_FIT: reduced > _POOR_FIT,
+        Flag.MULTIPLE_MINIMA: good & (minima.delta < _COMPETING * np.maximum(reduced, 1.0)),
+        Flag.BAD_CONTINUUM: bad_continuum,
+    }
+    flag = sum(int(bit) * condition.astype(int) for bit, condition in conditions.items())
+    return xr.Dataset(
+        {
+            "labels": (("star", "label"), labels),
+            "covariance": (("star", "label", "label_2"), covariance),
+            "chi2": ("star", np.where(good, minima.chi2, np.nan)),
+            "reduced_chi2": ("star", reduced),
+            "n_pixels": ("star", n_pixels),
+            "n_minima": ("star", minima.n_minima),
+            "delta_chi2": ("star", minima.delta),
+            "distance": ("star", distance),
+            "flag": ("star", flag),
+        },
+        coords={"star": stars, "label": model.labels, "label_2": model.labels},
+        attrs={"flags": [f"{int(bit)}: {bit.name}" for bit in Flag], "label_tree": model.label_tree},
+    )

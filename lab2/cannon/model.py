@@ -1,0 +1,165 @@
+"""The Cannon: every pixel's flux a quadratic in the labels, with an intrinsic scatter (Ness et al. 2015).
+
+This is the model that training makes: what can be asked of it, and its file.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from lab2.cannon import polynomial
+from lab2.files import Kept
+
+__all__ = ["Cannon"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cannon(Kept):
+    """A trained model.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
+        intrinsic variance, infinite where a pixel could not be trained (it then weighs nothing in a fit);
+        ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
+        Where the training spectra came from `lab2.continuum.normalize` the coordinate ``trusted`` (wavelength) says
+        on which pixels: other spectra must be normalized on the same.
+    """
+
+    kind, version = "lab2 Cannon", 1
+
+    @property
+    def theta(self) -> xr.DataArray:
+        """Coefficients (wavelength, term)."""
+        return self.dataset.theta
+
+    @property
+    def s2(self) -> xr.DataArray:
+        """Intrinsic variance of the normalised flux (wavelength)."""
+        return self.dataset.s2
+
+    @property
+    def label_mean(self) -> xr.DataArray:
+        """Mean of the training labels (label)."""
+        return self.dataset.label_mean
+
+    @property
+    def label_scale(self) -> xr.DataArray:
+        """Standard deviation of the training labels (label): labels are scaled to (label - mean) / scale."""
+        return self.dataset.label_scale
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the labels."""
+        return [str(name) for name in self.dataset.label.values]
+
+    @property
+    def degree(self) -> int:
+        """Degree of the polynomial in the labels, 1 or 2."""
+        return int(self.dataset.attrs["degree"])
+
+    @property
+    def wavelength(self) -> xr.DataArray:
+        """Wavelengths of the pixels (wavelength) [Angstrom]."""
+        return self.dataset.wavelength
+
+    @property
+    def training_labels(self) -> xr.DataArray:
+        """Labels of the training stars (training_star, label), in each label's unit."""
+        return self.dataset.training_labels
+
+    @property
+    def trusted(self) -> xr.DataArray | None:
+        """The continuum pixels on which the training spectra were normalized (wavelength); None if not known."""
+        return self.dataset.coords.get("trusted")
+
+    @property
+    def label_tree(self) -> str:
+        """The run of the pipeline that the training labels come from; "unknown" where the spectra did not say."""
+        return self.dataset.attrs.get("label_tree", "unknown")
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """The polynomial's terms, (term, 2), as `lab2.cannon.polynomial.terms` gives them."""
+        return polynomial.terms(len(self.labels), self.degree)
+
+    @property
+    def trained(self) -> xr.DataArray:
+        """Whether a pixel has a model (wavelength)."""
+        return np.isfinite(self.s2)
+
+    def scale(self, labels) -> np.ndarray:
+        """Scaled labels (..., label) of labels in their units."""
+        labels = np.asarray(labels, dtype=float)
+        if labels.shape[-1:] != (len(self.labels),):
+            raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
+        return (labels - self.label_mean.values) / self.label_scale.values
+
+    def design(self, labels) -> np.ndarray:
+        """The terms of the polynomial: the matrix X of the lab's problem 6.
+
+        Parameters
+        ----------
+        labels : array_like, shape (n_stars, n_labels)
+            In the units of the training labels.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n_stars, n_terms)
+        """
+        return polynomial.design(self.scale(labels), self.pairs)
+
+    def predict(self, labels) -> xr.DataArray:
+        """Normalised model spectra.
+
+        Parameters
+        ----------
+        labels : array_like, shape (n_stars, n_labels) or (n_labels,)
+            In the units of the training labels.
+
+        Returns
+        -------
+        xarray.DataArray
+            (star, wavelength), or (wavelength,) for a single vector; 1 in pixels without a model.
+
+        Raises
+        ------
+        ValueError
+            If the last axis does not hold this model's labels.
+        """
+        if isinstance(labels, xr.DataArray) and "star" in labels.dims:
+            labels = labels.transpose("star", "label")
+        flux = self.design(labels) @ self.theta.values.T
+        dims = ("star", "wavelength")[-flux.ndim :]
+        coords = {"wavelength": self.wavelength}
+        if isinstance(labels, xr.DataArray) and "star" in labels.coords:
+            coords["star"] = labels.star
+        return xr.DataArray(flux, dims=dims, coords=coords)
+
+    def gradient(self, label, at=None) -> xr.DataArray:
+        """Derivative of the model spectrum by one label.
+
+        Parameters
+        ----------
+        label : str
+        at : array_like, shape (n_labels,), optional
+            Where; by default at the training set's mean labels.
+
+        Returns
+        -------
+        xarray.DataArray
+            (wavelength), per unit of the label.
+
+        Raises
+        ------
+        ValueError
+            If the model has no such label.
+        """
+        if label not in self.labels:
+            raise ValueError(f"the model has no label {label!r}; it has {self.labels}")
+        index = self.labels.index(label)
+        x = self.scale(self.label_mean.values if at is None else at)
+        slope = polynomial.jacobian(x, self.pairs)[:, index] / self.label_scale.values[index]
+        return xr.DataArray(self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.wavelength})

@@ -1,0 +1,97 @@
+"""The wavelength grid of the coadded spectra, and what follows from its being logarithmic.
+
+All APOGEE coadds share one grid of 8575 pixels, equally spaced in log10 of the vacuum wavelength (the apStar data model
+of SDSS DR17). Equal steps in log wavelength are equal steps in velocity, so that a Doppler shift moves a spectrum by
+pixels and rotation convolves it with one kernel.
+"""
+
+import numpy as np
+from scipy.constants import speed_of_light
+
+__all__ = [
+    "BRACKETT",
+    "CHIPS",
+    "KM_S_PER_PIXEL",
+    "LOG_START",
+    "LOG_STEP",
+    "N_PIXELS",
+    "WAVELENGTH",
+    "chip_of",
+    "pixel_of",
+    "rotation_kernel",
+]
+
+N_PIXELS = 8575
+LOG_START, LOG_STEP = 4.179, 6e-6
+WAVELENGTH = 10 ** (LOG_START + LOG_STEP * np.arange(N_PIXELS))
+WAVELENGTH.flags.writeable = False
+KM_S_PER_PIXEL = LOG_STEP * np.log(10) * speed_of_light / 1e3
+
+CHIPS = ("blue", "green", "red")
+# Anywhere inside the two gaps between the detectors (about 15810-15860 and 16430-16475 Angstrom).
+_CHIP_SPLIT = (15825.0, 16455.0)
+
+# Brackett lines, n = 4 to 11...20: Rydberg formula for hydrogen, vacuum [Angstrom].
+BRACKETT = 1e8 / (109677.58 * (1 / 16 - 1 / np.arange(11, 21) ** 2))
+
+_LIMB_DARKENING = 0.3
+_SAMPLES = 21  # of the rotational profile in each pixel
+
+
+def chip_of(wavelength) -> np.ndarray:
+    """Name of the detector chip that each wavelength belongs to.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n,)
+        Vacuum wavelength [Angstrom].
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n,)
+        "blue", "green" or "red"; a gap's pixels go to the nearer chip.
+
+    Examples
+    --------
+    >>> chip_of([15500.0, 16000.0, 16800.0]).tolist()
+    ['blue', 'green', 'red']
+    """
+    return np.array(CHIPS)[np.digitize(wavelength, _CHIP_SPLIT)]
+
+
+def pixel_of(wavelength) -> np.ndarray:
+    """Fractional pixel number of a vacuum wavelength [Angstrom].
+
+    Examples
+    --------
+    >>> round(float(pixel_of(WAVELENGTH[100])), 6)
+    100.0
+    """
+    return (np.log10(wavelength) - LOG_START) / LOG_STEP
+
+
+def rotation_kernel(v_sin_i) -> np.ndarray:
+    """Rotational profile on the pixels of the grid, to convolve a spectrum with.
+
+    Parameters
+    ----------
+    v_sin_i : float
+        Projected rotational velocity [km/s].
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_pixels,)
+        Odd in number, symmetric, of sum 1: the profile for linear limb darkening of 0.3 (Gray 2005, The Observation
+        and Analysis of Stellar Photospheres, eq. 18.14), averaged over each pixel.
+
+    Examples
+    --------
+    >>> round(float(rotation_kernel(20.0).sum()), 6)
+    1.0
+    """
+    half = int(np.ceil(v_sin_i / KM_S_PER_PIXEL))
+    pixel = (np.arange(_SAMPLES * (2 * half + 1)) + 0.5) / _SAMPLES - half - 0.5
+    inside = np.maximum(1.0 - (pixel * KM_S_PER_PIXEL / v_sin_i) ** 2, 0.0)
+    profile = 2.0 * (1.0 - _LIMB_DARKENING) * np.sqrt(inside) + 0.5 * np.pi * _LIMB_DARKENING * inside
+    kernel = profile.reshape(-1, _SAMPLES).sum(axis=1)
+    return kernel / kernel.sum()
