@@ -4,7 +4,7 @@ import xarray as xr
 from numpy.polynomial import chebyshev
 
 from lab2 import apstar, continuum
-from lab2.apstar import CHIPS, N_PIXELS, WAVELENGTH, chip_of
+from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 
 CHIP = chip_of(WAVELENGTH)
 EDGES = {"blue": (201, 3320), "green": (3538, 6127), "red": (6295, 8380)}

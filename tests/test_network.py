@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from lab2 import inference, network, storage
+from lab2 import cannon, network
 from lab2.spectra import from_arrays
 
 torch = pytest.importorskip("torch")
@@ -76,7 +76,7 @@ def test_a_star_without_pixels_is_flagged_and_the_others_are_not(trained):
     found = trained.predict(test)
     assert np.isnan(found.labels.values[1]).all()
     assert np.isfinite(found.labels.values[[0, 2]]).all()
-    assert found.flag.values.tolist() == [0, inference.FLAGS["NO_DATA"], 0]
+    assert found.flag.values.tolist() == [0, cannon.Flag.NO_DATA, 0]
     assert found.n_pixels.values.tolist() == [110, 0, 110]
 
 
@@ -131,7 +131,7 @@ def test_files_that_hold_no_network_are_refused(trained, tmp_path):
     (tmp_path / "cut.nc").write_bytes((tmp_path / "whole.nc").read_bytes()[:3000])
     with pytest.raises(ValueError, match="not a whole netCDF file"):
         network.Network.load(tmp_path / "cut.nc")
-    storage.save(trained.dataset, tmp_path / "other.nc", "lab2 Cannon", 1)
+    cannon.Cannon(trained.dataset).save(tmp_path / "other.nc")
     with pytest.raises(ValueError, match="is not a lab2 network: its attribute 'format' is 'lab2 Cannon'"):
         network.Network.load(tmp_path / "other.nc")
 
