@@ -4,7 +4,7 @@ import json
 import pytest
 from astropy.table import Table
 
-from lab2 import catalog, files, survey
+from lab2 import catalog, survey
 
 
 def test_home_is_the_project_unless_the_environment_names_another(tmp_path, monkeypatch):
@@ -40,20 +40,6 @@ def test_a_manifest_that_is_none(home, text):
     (home / "data" / "x" / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest\.json.*make the survey again"):
         survey.manifest("x")
-
-
-def test_replacing_leaves_all_or_nothing(tmp_path):
-    path = tmp_path / "new" / "a.txt"
-    with files.replacing(path) as part:
-        part.write_text("one")
-        assert not path.exists()
-        assert part.suffix == ".txt"
-    assert path.read_text() == "one"
-    with pytest.raises(RuntimeError), files.replacing(path) as part:  # noqa: PT012
-        part.write_text("half of two")
-        raise RuntimeError
-    assert path.read_text() == "one"
-    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.fixture

@@ -126,6 +126,24 @@ def pixel_chi2(model, flux, ivar, labels):
     return total
 
 
+def marginal_chi2(model, flux, ivar, labels, columns, sd):
+    """chi^2 of one star at given labels, its nuisances integrated out, by the full covariance of the pixels.
+
+    It is quadratic in the residual, with C = D + N P N^T. An amplitude of which nothing is known is left out of the
+    covariance and fitted instead: the limit of a prior that grows without bound.
+    """
+    seen = (ivar > 0) & np.isfinite(model.s2.values)
+    variance = 1 / ivar[seen] + model.s2.values[seen]
+    columns, known = columns[seen], np.isfinite(sd)
+    covariance = np.diag(variance) + (columns[:, known] * sd[known] ** 2) @ columns[:, known].T
+    inverse = np.linalg.inv(covariance)
+    residual = flux[seen] - model.predict(labels).values[seen]
+    free = columns[:, ~known]
+    if free.shape[1]:
+        residual = residual - free @ np.linalg.solve(free.T @ inverse @ free, free.T @ inverse @ residual)
+    return residual @ inverse @ residual
+
+
 def fit_star(model, flux, ivar, starts):
     """Problem 8 as the handout does it: scipy's curve_fit from several starts.
 
@@ -191,6 +209,7 @@ __all__ = [
     "drawn_survey",
     "fit_star",
     "gradient_sums",
+    "marginal_chi2",
     "minimize_quartic",
     "minus_two_log_likelihood",
     "pixel_chi2",

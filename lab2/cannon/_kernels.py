@@ -41,8 +41,14 @@ def _weight(ivar, s2):
     return ivar / (1.0 + ivar * s2) if ivar > 0.0 else 0.0
 
 
-weight = vectorize([float64(float64, float64)], cache=True)(_weight)
+_weight_of_arrays = vectorize([float64(float64, float64)], cache=True)(_weight)
 _weight = njit(**INLINE)(_weight)
+
+
+def weight(ivar, s2) -> np.ndarray:
+    """1 / (sigma^2 + s^2), the inverse variance of a pixel about the model: 0 where ivar is 0 or s2 infinite."""
+    with np.errstate(invalid="ignore"):  # the compiler evaluates both branches: zero times infinity in the unused one
+        return _weight_of_arrays(ivar, s2)
 
 
 @njit(**OPTIONS)

@@ -41,8 +41,12 @@ def changed(**values):
     return vector
 
 
+def nearest_pixel(wavelength):
+    return np.abs(np.log(grid.WAVELENGTH[:, None] / np.atleast_1d(wavelength))).argmin(axis=0)
+
+
 def pixels_of(element, least):
-    return np.rint(grid.pixel_of(lines.strong_lines(element, least)["wavelength"].value)).astype(int)
+    return nearest_pixel(lines.strong_lines(element, least)["wavelength"].value)
 
 
 def test_folder_is_whole_and_as_its_manifest_says(survey):
@@ -260,7 +264,7 @@ def test_oddities_change_a_spectrum(kind):
         # broader lines take away as much light
         assert np.sum(1 - odd) == pytest.approx(np.sum(1 - flux), rel=0.01)
     if kind == "emission":
-        assert (odd - flux)[np.rint(grid.pixel_of(grid.BRACKETT[0])).astype(int)] > 0.05
+        assert (odd - flux)[nearest_pixel(grid.BRACKETT[0])].item() > 0.05
 
 
 def test_flux_is_one_between_lines_and_positive_everywhere():
@@ -312,7 +316,7 @@ def test_molecules_fade_in_hotter_stars(molecule):
 
 
 def test_brackett_lines_grow_with_temperature():
-    line = np.rint(grid.pixel_of(grid.BRACKETT[:4])).astype(int)
+    line = nearest_pixel(grid.BRACKETT[:4])
     cool, hot = (1 - spectrum(changed(teff=t))[line].mean() for t in (4300.0, 5700.0))
     assert hot > cool + 0.02
 
