@@ -122,8 +122,7 @@ def adopt(survey):
     Parameters
     ----------
     survey : str
-        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits. A mystery.fits beside them is welcome, and
-        is not asked for.
+        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits; mystery.fits is optional.
 
     Returns
     -------
@@ -356,8 +355,7 @@ def _lesser_rows(names, snr, keep):
     """Rows whose star has another kept row of higher S/N."""
     order = np.lexsort((-snr, names))
     order = order[keep[order]]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = names[order][1:] != names[order][:-1]
-    lesser = np.zeros(len(names), dtype=bool)
-    lesser[order[~first]] = True
+    _, first = np.unique(names[order], return_index=True)
+    lesser = keep.copy()
+    lesser[order[first]] = False
     return lesser

@@ -73,9 +73,7 @@ def test_a_file_that_is_cut(thing, tmp_path, keep):
 
 def test_files_of_another_kind_are_refused(thing, tmp_path):
     Other(thing.dataset).save(tmp_path / "other.nc")
-    with pytest.raises(
-        ValueError, match=r"other\.nc is not a lab2 thing: its attribute 'format' is 'lab2 other thing'"
-    ):
+    with pytest.raises(ValueError, match=r"other\.nc is not a lab2 thing: its .* is 'lab2 other thing'"):
         Thing.load(tmp_path / "other.nc")
     thing.dataset.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"plain\.nc is not a lab2 thing: its attribute 'format' is None"):

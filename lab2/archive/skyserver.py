@@ -120,7 +120,9 @@ def _ask_once(statement, expected, n_rows):
     advice = "Try again later, or give a catalogue that you have: --allstar FILE"
     sdss = SDSSClass()
     try:
-        with session() as sdss._session, conf.set_temp("skyserver_baseurl", url):  # ours: it refuses some redirects
+        with session() as http, conf.set_temp("skyserver_baseurl", url):
+            # astroquery takes no session from its caller, and its own would follow a redirect to another scheme
+            sdss._session = http
             # without the cache, which would keep an answer that is an error for a week
             answer = sdss.query_sql(statement, timeout=TIMEOUT, cache=False, data_release=RELEASE)
     except RemoteServiceError as error:
