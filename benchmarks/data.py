@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab2.apstar import N_PIXELS, WAVELENGTH
+from lab2.grid import N_PIXELS, WAVELENGTH
 from lab2.simulate import chemistry, spectrum
 
 __all__ = ["Stars", "draw_labels", "make", "spread"]

@@ -14,7 +14,7 @@ plane layers in LTE are least to be trusted, and the correction that its lines s
 import numpy as np
 from tqdm.auto import tqdm
 
-from lab2.apstar import N_PIXELS
+from lab2.grid import N_PIXELS
 from lab2.simulate.chemistry import typical
 from tools.synthesis.chemistry import ALPHA, MOLECULES
 from tools.synthesis.stars import CALIBRATORS, Parameters, agreement, fit, model, residual_weights

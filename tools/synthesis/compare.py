@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from lab2 import apstar
+from lab2.grid import CHIPS, WAVELENGTH, chip_of
 from tools.synthesis.__main__ import N_LINES, calibrated_lines
 from tools.synthesis.chemistry import ALPHA
 from tools.synthesis.lines import read, strongest
@@ -41,9 +41,9 @@ def compare(star, lines):
     start = Parameters(4500.0, 2.0, -0.5, dict.fromkeys(ALPHA, 0.2) | {"C": 0.0, "N": 0.2}, fwhm=RESOLUTION + 0.5)
     parameters = fit(lines, star, start, FREE, rounds=6)
     flux = star.normalize_like(model(lines, parameters).pixels(parameters.fwhm))
-    wavelength = apstar.WAVELENGTH
-    chips = apstar.chip_of(wavelength)
-    table = {"all": agreement(star, flux)} | {chip: agreement(star, flux, chips == chip) for chip in apstar.CHIPS}
+    wavelength = WAVELENGTH
+    chips = chip_of(wavelength)
+    table = {"all": agreement(star, flux)} | {chip: agreement(star, flux, chips == chip) for chip in CHIPS}
     for name, ranges in REGIONS.items():
         inside = np.any([(wavelength > a) & (wavelength < b) for a, b in ranges], axis=0)
         table[name] = agreement(star, flux, inside)

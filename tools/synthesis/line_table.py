@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from lab2 import paths
+from lab2.files import replacing
 from lab2.lines import TABLE
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import abundances, solve
@@ -80,5 +80,5 @@ def write(lines, path=TABLE):
         },
         "computed": datetime.date.today().isoformat(),
     }
-    with paths.replacing(path) as partial:
-        table.write(partial, format="ascii.ecsv", overwrite=True)
+    with replacing(path) as part:
+        table.write(part, format="ascii.ecsv", overwrite=True)

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lab2.apstar import LOG_START, LOG_STEP, N_PIXELS
+from lab2.grid import LOG_START, LOG_STEP, N_PIXELS
 from tools.synthesis import kernels
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import BOLTZMANN, LIGHT, PLANCK, abundances, solve
