@@ -74,7 +74,7 @@ class Lab2:
 
 
 class AnniesLasso:
-    """annieslasso 0.2.96 (Casey et al. 2016), without regularisation, s2 after the fact: another objective."""
+    """annieslasso 0.2.96 (Casey et al. 2016), without regularization, s2 after the fact: another objective."""
 
     name = "annieslasso 0.2.96"
     # Its pool is handed one pixel at a time and waits for it: more processes only slow the training.

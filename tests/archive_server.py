@@ -1,7 +1,7 @@
 """A stand-in for SDSS's archives on loopback: SkyServer's SQL search, the Science Archive Server and the course's
 repository. It speaks their protocols, and fails as they do when it is asked to.
 
-The tables apogeeStar and aspcapStar are made from an allStar catalogue, and SQLite answers the SQL. Files are those
+The tables apogeeStar and aspcapStar are made from an allStar catalog, and SQLite answers the SQL. Files are those
 of a folder, served with ranges, ETag and Last-Modified.
 """
 
@@ -47,7 +47,7 @@ class ArchiveServer:
     Parameters
     ----------
     catalog : astropy.table.Table, optional
-        Rows of an allStar catalogue.
+        Rows of an allStar catalog.
     stars : pathlib.Path, optional
         Folder with <field>/<file> of the spectra, whatever their telescope.
     course : pathlib.Path, optional

@@ -89,7 +89,7 @@ def test_selection_of_nothing():
     assert cutflow["remaining"].tolist() == [0] * 6
 
 
-def test_catalogue_without_a_label():
+def test_catalog_without_a_label():
     made = table()
     made.remove_column("FE_H")
     with pytest.raises(ValueError, match="no column FE_H"):
@@ -102,15 +102,15 @@ def test_survey_that_was_never_made(tmp_path, monkeypatch):
         catalog.load("nowhere")
 
 
-def test_survey_without_catalogue(tmp_path, monkeypatch):
+def test_survey_without_catalog(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
     (tmp_path / "data" / "half").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"'half' has no catalogue: expected .*allStar.fits"):
+    with pytest.raises(FileNotFoundError, match=r"'half' has no catalog: expected .*allStar.fits"):
         catalog.load("half")
 
 
 @pytest.mark.parametrize("content", [b"", b"no FITS file", fits.PrimaryHDU().header.tostring().encode()])
-def test_a_catalogue_that_cannot_be_read(tmp_path, monkeypatch, content):
+def test_a_catalog_that_cannot_be_read(tmp_path, monkeypatch, content):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
     (tmp_path / "data" / "half").mkdir(parents=True)
     (tmp_path / "data" / "half" / "allStar.fits").write_bytes(content)
@@ -257,7 +257,7 @@ def test_attach():
 
 @pytest.mark.parametrize("names", [["just bright", "giant"], ["giant"], ["giant", "other"]])
 def test_attach_refuses_other_stars(names):
-    with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalogue rows"):
+    with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalog rows"):
         catalog.attach(spectra_of(names), table()[[0, 6]])
 
 

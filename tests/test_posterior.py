@@ -207,8 +207,8 @@ def test_predicted_spectra_are_as_far_from_the_model_as_the_observed_one(linear)
     n = PIXELS.size - 5
     assert float(drawn.chi2_drawn.mean()) == pytest.approx(n, abs=5 * np.sqrt(2 * n / 4000))
     assert 0.001 < float((drawn.chi2_drawn > drawn.chi2).mean()) < 0.999
-    spoilt = hidden.assign(flux=hidden.flux + 3 * NOISE)
-    assert (posterior.predictive(model, spoilt, draws).chi2_drawn > drawn.chi2 * 3).sum() == 0
+    spoiled = hidden.assign(flux=hidden.flux + 3 * NOISE)
+    assert (posterior.predictive(model, spoiled, draws).chi2_drawn > drawn.chi2 * 3).sum() == 0
 
 
 def made_up(labels, diverging=0, fit_flag=0):

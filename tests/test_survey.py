@@ -70,14 +70,14 @@ def test_files_of_ones_own_become_a_survey(own_survey):
 
 def test_a_survey_that_changed_is_refused(own_survey):
     catalog.adopt("dr17")
-    (own_survey / "allStar.fits").write_bytes(b"Catalogue")
+    (own_survey / "allStar.fits").write_bytes(b"Catalog")
     (own_survey / "apStar" / "M15" / "apStar-dr17-2M1.fits").rename(own_survey / "apStar" / "M15" / "new.fits")
     with pytest.raises(ValueError, match=r"2M1\.fits is missing; .*new\.fits is not in.*; allStar\.fits has changed"):
         survey.check("dr17")
 
 
 @pytest.mark.parametrize(
-    ("lost", "what"), [("allStar.fits", "catalogue"), ("apStar/M15/apStar-dr17-2M1.fits", "spectra")]
+    ("lost", "what"), [("allStar.fits", "catalog"), ("apStar/M15/apStar-dr17-2M1.fits", "spectra")]
 )
 def test_a_folder_that_is_no_survey_is_refused(own_survey, lost, what):
     (own_survey / lost).unlink()

@@ -2,8 +2,8 @@
 
     python -m lab2 simulate && python tools/continuum_pixels.py        (about a minute)
 
-The survey's spectra are normalised on every pixel first, which puts the continuum too low but smooth; pixels are
-found on the result, the spectra normalised on those, and so on until the list settles.
+The survey's spectra are normalized on every pixel first, which puts the continuum too low but smooth; pixels are
+found on the result, the spectra normalized on those, and so on until the list settles.
 """
 
 import argparse

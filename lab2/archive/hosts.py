@@ -1,4 +1,4 @@
-"""Where the archives are. A mirror, or a stand-in for tests, is named by an environment variable."""
+"""Addresses of the archives. An environment variable can name a mirror, or a test server."""
 
 import os
 
@@ -27,7 +27,7 @@ def base_url(variable):
     Raises
     ------
     ValueError
-        If it is no http or https address.
+        If it is not an http or https address.
     """
     url = os.environ.get(variable) or _HOSTS[variable]
     if not url.startswith(("http://", "https://")):

@@ -344,7 +344,7 @@ def test_a_simulated_survey_is_left_alone(archive, home, tiny_survey):
         sdss.plan("simulated")
 
 
-def test_a_catalogue_that_is_there_is_kept(archive, folder):
+def test_a_catalog_that_is_there_is_kept(archive, folder):
     fetch(limit=4, fields=["M15"])
     plan = sdss.plan(limit=4)
     assert plan.record["fields"] == ["M15"]
@@ -353,7 +353,7 @@ def test_a_catalogue_that_is_there_is_kept(archive, folder):
     assert plan.present == 4
     with pytest.raises(ValueError, match=r"has the fields M15, not those.*Choose another name"):
         sdss.plan(fields=["N6791"])
-    with pytest.raises(ValueError, match="has a catalogue already, from http"):
+    with pytest.raises(ValueError, match="has a catalog already, from http"):
         sdss.plan(allstar="allStar-dr17.fits")
     Table.read(folder / "allStar.fits")[:-1].write(folder / "allStar.fits", overwrite=True)
     assert sdss.plan().record["source"] == "put there by its user"
@@ -377,7 +377,7 @@ def allstar(tiny_survey, tmp_path):
     return path
 
 
-def test_the_catalogue_can_come_from_allstar(archive, folder, allstar, tiny_survey):
+def test_the_catalog_can_come_from_allstar(archive, folder, allstar, tiny_survey):
     plan = sdss.plan(allstar=allstar)
     assert archive.statements == []
     assert plan.record["source"] == allstar.name

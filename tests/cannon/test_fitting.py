@@ -179,10 +179,10 @@ def test_linear_model_is_solved_in_closed_form():
 def test_untrained_pixels_weigh_nothing(training, stars):
     lost = training.wavelength.values[[5, 40]]
     model = cannon.train(training.assign(ivar=training.ivar.where(~training.wavelength.isin(lost), 0.0)))
-    spoilt = stars.assign(flux=stars.flux.where(~stars.wavelength.isin(lost), 50.0))
+    spoiled = stars.assign(flux=stars.flux.where(~stars.wavelength.isin(lost), 50.0))
     without = stars.assign(ivar=stars.ivar.where(~stars.wavelength.isin(lost), 0.0))
-    np.testing.assert_allclose(fit_labels(model, spoilt).labels, fit_labels(model, without).labels, rtol=1e-9)
-    np.testing.assert_array_equal(fit_labels(model, spoilt).n_pixels, fit_labels(model, without).n_pixels)
+    np.testing.assert_allclose(fit_labels(model, spoiled).labels, fit_labels(model, without).labels, rtol=1e-9)
+    np.testing.assert_array_equal(fit_labels(model, spoiled).n_pixels, fit_labels(model, without).n_pixels)
 
 
 def test_every_star_is_fitted_by_itself(model, stars, fits):

@@ -45,8 +45,8 @@ def test_predict_refuses_other_labels(model, wrong):
 def test_gradient_is_the_slope_of_predict(model, label):
     k, at = model.labels.index(label), model.label_mean.values + [0.7, -1.1, 0.4] * model.label_scale.values
     step = np.eye(3)[k] * 0.5 * model.label_scale.values[k]
-    for where, centre in ((None, model.label_mean.values), (at, at)):
-        difference = (model.predict(centre + step) - model.predict(centre - step)) / (2 * step[k])
+    for where, center in ((None, model.label_mean.values), (at, at)):
+        difference = (model.predict(center + step) - model.predict(center - step)) / (2 * step[k])
         np.testing.assert_allclose(model.gradient(label, at=where), difference, atol=1e-12)
 
 
@@ -117,7 +117,7 @@ def test_degree_is_kept_in_the_file(tmp_path, small):
     )
 
 
-def test_the_model_keeps_how_its_spectra_were_normalised(tmp_path, small):
+def test_the_model_keeps_how_its_spectra_were_normalized(tmp_path, small):
     rng = np.random.default_rng(43)
     trusted = rng.random(small.sizes["wavelength"]) < 0.5
     model = cannon.train(small.assign_coords(trusted=("wavelength", trusted)))

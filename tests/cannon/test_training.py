@@ -226,7 +226,7 @@ def test_label_errors_that_make_no_sense(small, model, error):
 # --- bad input ----------------------------------------------------------------------------------------------
 
 
-def relabelled(spectra, **columns):
+def relabeled(spectra, **columns):
     labels = spectra.labels.copy(deep=True)
     for name, values in columns.items():
         labels.loc[{"label": name}] = values
@@ -235,22 +235,22 @@ def relabelled(spectra, **columns):
 
 def test_constant_label_is_named(small):
     with pytest.raises(ValueError, match="label label_1 is the same for every star"):
-        cannon.train(relabelled(small, label_1=0.1))
+        cannon.train(relabeled(small, label_1=0.1))
 
 
 def test_duplicate_label_is_named(small):
     with pytest.raises(ValueError, match="label label_0 is a linear combination of label_2: leave one out"):
-        cannon.train(relabelled(small, label_2=small.labels.sel(label="label_0").values))
+        cannon.train(relabeled(small, label_2=small.labels.sel(label="label_0").values))
 
 
 def test_collinear_labels_are_named(small):
     first, second = small.labels.sel(label="label_0").values, small.labels.sel(label="label_1").values
     with pytest.raises(ValueError, match="label label_0 is a linear combination of label_1, label_2"):
-        cannon.train(relabelled(small, label_2=3 * first - 0.5 * second + 4))
+        cannon.train(relabeled(small, label_2=3 * first - 0.5 * second + 4))
 
 
 def test_label_with_two_values_has_no_quadratic(small):
-    two = relabelled(small, label_1=np.arange(120) % 2)
+    two = relabeled(small, label_1=np.arange(120) % 2)
     with pytest.raises(ValueError, match=r"do not determine a polynomial of 10 terms .* degree=1"):
         cannon.train(two)
     assert cannon.train(two, degree=1).trained.all()

@@ -45,7 +45,7 @@ def test_z_is_the_fall_of_chi2_when_the_template_is_fitted_with_the_labels(model
     assert amplitude[-1] == pytest.approx(0.15, abs=0.03)
 
 
-def test_each_kind_is_recognised_by_its_own_filter(model):
+def test_each_kind_is_recognized_by_its_own_filter(model):
     still = clean(LABELS)[0]
     shapes = {
         "velocity": 0.7 * still + 0.3 * clean(COOL, 50.0)[0],
@@ -79,10 +79,10 @@ def test_pixels_of_unequal_velocity_are_refused(model):
 def test_excess_says_where_chi2_comes_from(model):
     spectrum = one(clean(LABELS))
     fit = cannon.fit_labels(model, spectrum)
-    spoilt = spectrum.copy(deep=True)
+    spoiled = spectrum.copy(deep=True)
     green = chip_of(GRID) == "green"
-    spoilt["flux"] = spectrum.flux + np.where(green, 0.05 * np.sin(np.arange(GRID.size)), 0.0)
-    before, after = (filters.excess(model, some, fit) for some in (spectrum, spoilt))
+    spoiled["flux"] = spectrum.flux + np.where(green, 0.05 * np.sin(np.arange(GRID.size)), 0.0)
+    before, after = (filters.excess(model, some, fit) for some in (spectrum, spoiled))
     assert after.sel(region="green chip").item() > 5 * before.sel(region="green chip").item()
     assert after.sel(region="blue chip").item() == pytest.approx(before.sel(region="blue chip").item())
     seen = (spectrum.ivar.values[0] > 0) & model.trained.values

@@ -22,7 +22,7 @@ from lab2.validation import cross_validate
 LIGHT = np.exp(-0.5 * ((GRID - BRACKETT[:, None]) / 3.5) ** 2).sum(axis=0)
 GREEN = GRID > 15835
 
-# kind of verdict, the flux of a star made odd, where its catalogue labels are put, in spreads
+# kind of verdict, the flux of a star made odd, where its catalog labels are put, in spreads
 PLANTED = {
     0: ("double", lambda label: 0.7 * clean(label) + 0.3 * clean(COOL, 55.0), 0.0),
     1: ("shifted", lambda label: clean(label, -25.0), 0.0),
@@ -37,7 +37,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def survey():
-    """Spectra of 300 stars, eight of them odd, their cross-validated fits, and catalogue rows."""
+    """Spectra of 300 stars, eight of them odd, their cross-validated fits, and catalog rows."""
     rng = np.random.default_rng(50)
     labels = MEAN + SPREAD * np.clip(rng.normal(size=(300, 3)), -2.5, 2.5)
     labels[: len(PLANTED)] = MEAN + SPREAD * rng.uniform(-0.5, 0.5, (len(PLANTED), 3))

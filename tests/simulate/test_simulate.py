@@ -68,7 +68,7 @@ def test_cuts_leave_the_number_asked_for_and_each_removes_something(survey):
     assert set(np.asarray(giants["FIELD"], str)) == {field.name for field in FIELDS}
 
 
-def test_catalogue_has_types_and_null_of_dr17(survey):
+def test_catalog_has_types_and_null_of_dr17(survey):
     table = Table.read(survey / "allStar.fits", hdu=1)
     kinds = {"TEFF": "f4", "SNR": "f4", "NVISITS": "i4", "EXTRATARG": "i4", "ASPCAPFLAG": "i8", "RA": "f8"}
     assert {name: table[name].dtype.newbyteorder("=").str[1:] for name in kinds} == kinds
@@ -96,7 +96,7 @@ def test_every_selected_star_has_a_spectrum_and_a_truth(survey):
     np.testing.assert_allclose(flux, 1.12e7 * 10 ** (-0.4 * np.asarray(giants["H"])), rtol=0.25)
 
 
-def test_mystery_star_is_in_no_catalogue(survey):
+def test_mystery_star_is_in_no_catalog(survey):
     raw = apstar.read(survey / "mystery.fits")
     assert raw.star.item() == "MYSTERY"
     assert raw.snr.item() > 300
@@ -151,7 +151,7 @@ def test_bad_arguments_are_refused(options, error, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_full_catalogue_has_the_labs_number_of_stars_and_every_oddity():
+def test_full_catalog_has_the_labs_number_of_stars_and_every_oddity():
     selected, rows = draw_survey(128, 1886)
     assert len(selected) == len(set(selected["apogee_id"])) == 1886
     assert set(ODDITIES) < set(selected["oddity"])

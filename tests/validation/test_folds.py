@@ -68,7 +68,7 @@ def test_halves_look_alike(seed):
     for field in np.unique(stars.field):
         counts = np.bincount(half[stars.field.values == field], minlength=2)
         assert abs(counts[0] - counts[1]) <= 2
-    # pairs of neighbours in [Fe/H]: the means differ far less than those of a plain random half (0.03)
+    # pairs of neighbors in [Fe/H]: the means differ far less than those of a plain random half (0.03)
     assert abs(iron[half == 0].mean() - iron[half == 1].mean()) < 0.015
     poor = np.bincount(half[iron < -0.85], minlength=2)
     assert abs(poor[0] - poor[1]) <= 3
@@ -159,7 +159,7 @@ def test_every_star_is_fitted_without_itself(spectra):
         np.testing.assert_allclose(fits.chi2[inside], expected.chi2, rtol=1e-9)
 
 
-def test_a_spectrum_of_its_own_cannot_be_memorised(spectra):
+def test_a_spectrum_of_its_own_cannot_be_memorized(spectra):
     # One pixel of one star has a line that no other star has. Trained with it, that pixel's scatter grows and
     # hides the line; held out, the line stands out.
     odd = spectra.copy(deep=True)

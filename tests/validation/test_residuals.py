@@ -18,9 +18,9 @@ def test_robust_scatter():
     assert robust_scatter(np.array([[1.0], [2.0], [3.0], [4.0], [100.0]])) == pytest.approx(1.4826)
     normal = np.random.default_rng(94).normal(5, 3, 200_001)
     assert robust_scatter(normal) == pytest.approx(3.0, rel=0.01)
-    spoilt = normal.copy()
-    spoilt[:2000] = 1e6
-    assert robust_scatter(spoilt) == pytest.approx(3.0, rel=0.03)
+    spoiled = normal.copy()
+    spoiled[:2000] = 1e6
+    assert robust_scatter(spoiled) == pytest.approx(3.0, rel=0.03)
     assert robust_scatter([1.0, 2.0, 3.0, np.nan]) == pytest.approx(1.4826)
 
 

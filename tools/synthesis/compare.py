@@ -34,7 +34,7 @@ def compare(star, lines):
     -------
     parameters : Parameters
     flux : numpy.ndarray, shape (8575,)
-        The model's, normalised as the star's.
+        The model's, normalized as the star's.
     table : dict of str to tuple of float
         Correlation and rms.
     """

@@ -51,11 +51,11 @@ def train(labels, flux, seed=1):
     middle, half = emulator.scaling(labels)
     x = torch.tensor((emulator.features(labels) - middle) / half, dtype=torch.float32)
     mean = flux.mean(axis=0)
-    centred = flux - mean
+    centered = flux - mean
     # the same directions as a singular value decomposition, from the smaller of the two products
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    values, vectors = np.linalg.eigh(centered.T @ centered)
     components = vectors[:, np.argsort(values)[::-1][:_COMPONENTS]].T
-    amplitudes = centred @ components.T
+    amplitudes = centered @ components.T
     scale = amplitudes[:, 0].std()
     y = torch.tensor(amplitudes / scale, dtype=torch.float32)
     layers = [

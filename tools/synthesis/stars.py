@@ -1,4 +1,4 @@
-"""Real spectra beside synthetic ones: both normalised in the same way, and the model fitted to the star."""
+"""Real spectra beside synthetic ones: both normalized in the same way, and the model fitted to the star."""
 
 from dataclasses import dataclass, field, replace
 
@@ -30,7 +30,7 @@ _LEAST_VMICRO = 0.3  # km/s
 
 @dataclass(frozen=True)
 class Star:
-    """A normalised spectrum on the 8575 pixels; ivar is 0 where there is none."""
+    """A normalized spectrum on the 8575 pixels; ivar is 0 where there is none."""
 
     name: str
     raw: xr.Dataset
@@ -45,7 +45,7 @@ class Star:
         return inside & (self.ivar > 0)
 
     def normalize_like(self, model_flux):
-        """A model's flux, divided by the pseudo-continuum that this star's normalisation would find in it."""
+        """A model's flux, divided by the pseudo-continuum that this star's normalization would find in it."""
         relative = self.raw.error / self.raw.flux
         raw = self.raw.assign(flux=(self.raw.flux.dims, model_flux[None]), error=relative * model_flux)
         return continuum.normalize(raw).flux.values[0].astype(float)
