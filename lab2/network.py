@@ -19,7 +19,7 @@ from tqdm.auto import trange
 
 from lab2.cannon import Flag
 from lab2.files import Kept
-from lab2.spectra import check, check_wavelengths
+from lab2.spectra import check, check_wavelengths, seen
 
 __all__ = ["Network", "train"]
 
@@ -79,9 +79,10 @@ class Network(Kept):
             stars = slice(start, start + _BLOCK)
             block = spectra[["flux", "ivar"]].isel(star=stars).load()
             check(block)
-            inputs, error = _inputs(block, self.dataset.used.values)
+            used = self.dataset.used.values
+            inputs, _ = _inputs(block, used)
             labels[stars] = self._forward((inputs - self.dataset.input_mean.values) / self._input_scale)
-            n_pixels[stars] = (error > 0).sum(axis=1)
+            n_pixels[stars] = np.rint(seen(block.ivar.values)[:, used].sum(axis=1))
         no_data = n_pixels == 0
         labels[no_data] = np.nan
         return xr.Dataset(
@@ -153,7 +154,7 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
     constant = [str(n) for n, s, m in zip(training.label.values, scale, mean, strict=True) if s <= 1e-12 * abs(m)]
     if constant:
         raise ValueError(f"the label {', '.join(constant)} is the same for every star: nothing to learn from it")
-    used = ((training.ivar.values > 0).mean(axis=0) > _MIN_SEEN) & (training.flux.values.std(axis=0) > 0)
+    used = (seen(training.ivar.values).mean(axis=0) > _MIN_SEEN) & (training.flux.values.std(axis=0) > 0)
     if not used.any():
         raise ValueError(f"no pixel is seen in more than {_MIN_SEEN:.0%} of the {len(labels)} training stars")
     inputs, error = _inputs(training, used)

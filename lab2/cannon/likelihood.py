@@ -27,8 +27,6 @@ _NEGLIGIBLE = 0.03
 _SMALLEST_S2 = 1e-12
 _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
 _MAX_STEPS = 40
-# A pixel that few of the stars saw (at the edge of a chip, say) would be fitted exactly and predict nonsense.
-_SEEN = 0.2
 
 
 def minus_two_log_likelihood(flux, ivar, terms, s2):
@@ -67,8 +65,8 @@ class PixelLikelihood:
 
     Notes
     -----
-    What has a value for each pixel and term has the pixels last, where `lab2.cannon._linear` wants them. The work space is made
-    once and used by every evaluation.
+    What has a value for each pixel and term has the pixels last, where `lab2.cannon._linear` wants them. The work space
+    is made once and used by every evaluation.
     """
 
     def __init__(self, flux, ivar, terms, monomials, place):
@@ -97,22 +95,24 @@ class PixelLikelihood:
         _linear.squared_norm_solved(self._factor, self.terms.T @ model.T, bend)
         return first, second - 2.0 * bend
 
-    def maximize(self):
-        """The most likely s2 and theta of each pixel.
+    def maximize(self, which):
+        """The most likely s2 and theta of some pixels.
+
+        Parameters
+        ----------
+        which : numpy.ndarray of int
+            The rows to do: pixels that enough stars saw.
 
         Returns
         -------
         s2 : numpy.ndarray, shape (n_pixels,)
-            Infinite where no more stars than terms, or not more than a fifth of them, saw the pixel, or where they
-            do not determine theta.
+            Infinite in the other pixels, and where the stars do not determine theta.
         theta : numpy.ndarray, shape (n_pixels, n_terms)
             Zero there.
         """
         n_pixels, n_terms = len(self.flux), self.terms.shape[1]
         s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
-        seen = (self.ivar > 0).sum(axis=1)
-        trainable = np.flatnonzero((seen > n_terms) & (seen > _SEEN * self.ivar.shape[1]))
-        trainable, start = self._scan(trainable)
+        trainable, start = self._scan(which)
         if trainable.size:
             s2[trainable], theta[trainable] = self._newton(trainable, start)
         return s2, theta

@@ -23,7 +23,7 @@ import numpy as np
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
-from lab2.spectra import check, check_dims, check_wavelengths
+from lab2.spectra import check, check_dims, check_wavelengths, per_full_weight
 
 __all__ = ["Nuisance", "Quartics", "quartics", "star_quartic", "weights"]
 
@@ -86,7 +86,7 @@ class Quartics:
         Of the monomials of degree 4 or less, in the order of `lab2.cannon.polynomial.normal_monomials` for a polynomial
         of degree 2.
     n_pixels : numpy.ndarray of int, shape (n_stars,)
-        Pixels with weight.
+        Pixels with weight, each counting as far as the star saw it (`lab2.spectra.seen`).
     n_labels : int
     """
 
@@ -198,12 +198,13 @@ class _PixelSums:
         n_stars, n_pixels = flux.shape
         summed, products = np.zeros((2, len(self.products), n_stars))
         linear = np.zeros((n_stars, self.theta.shape[1]))
-        constant, seen = np.zeros(n_stars), np.zeros(n_stars, dtype=np.int64)
+        constant, seen = np.zeros((2, n_stars))
+        seen_spectra = flux, ivar, per_full_weight(ivar)
         weight, weighted = np.empty((2, n_stars, _CHUNK))
         for start in range(0, n_pixels, _CHUNK):
             stop = min(start + _CHUNK, n_pixels)
             pixels, window = (self.flux_zero, self.s2), (start, stop)
-            _kernels.star_weights((flux, ivar), pixels, window, (weight, weighted), (constant, seen))
+            _kernels.star_weights(seen_spectra, pixels, window, (weight, weighted), (constant, seen))
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
             summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)
@@ -211,7 +212,7 @@ class _PixelSums:
         summed = np.ascontiguousarray(summed.T)
         summed[:, self.form.place[0]] -= 2.0 * linear
         summed[:, self.form.place[0, 0]] += constant
-        return summed, seen
+        return summed, np.rint(seen).astype(int)
 
     def explained(self, star, columns, sd):
         """What the nuisances take off one star's chi^2: the quartic of T^T W N (P^-1 + N^T W N)^-1 N^T W T."""

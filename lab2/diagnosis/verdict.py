@@ -7,6 +7,7 @@ from lab2 import cannon, catalog, continuum
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
+from lab2.spectra import seen
 from lab2.validation.calibration import calibrate
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
@@ -166,7 +167,7 @@ def _moved_or_doubled(row, model, spectrum, labels):
     if np.isfinite(labels).all():
         again = doubles.fit_double(model, spectrum, labels, row["velocity"], row["share"])
         double = min(double, again, key=lambda fit: fit["chi2"])
-    price = np.log((spectrum.ivar.values > 0).sum())
+    price = np.log(seen(spectrum.ivar.values).sum())
     cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price
     if cheaper or double["share"] > _BRIGHTER:
         return "shifted", f"the spectrum is moved by {shift['velocity']:+.1f} km/s", shift["velocity"], 1.0
