@@ -120,11 +120,16 @@ class PixelLikelihood:
     def _scan(self, which):
         """Those of the pixels whose stars determine theta, and near the best point of the grid for each of them.
 
-        From the middle of the grid outwards, leaving out what cannot be best. Of the two parts of -2 ln L chi^2 falls
-        with s2, and the sum of logarithms grows. From s2 up to k s2 chi^2 falls to no less than its k-th part, and the
-        sum, which is convex in ln s2 with the slope s2 sum w, grows at least by its tangent. Down to s2 / k the sum,
-        concave in s2 and zero at zero, falls to no less than its k-th part, and chi^2, convex in s2, grows at least by
-        the chord through two points above.
+        -2 ln L = chi2(s2) + g(s2) + const, g = sum ln(1 + ivar s2), is evaluated at the middle of the grid and then
+        outwards, wherever it may still be less than the least value found. With w = 1 / (sigma^2 + s2) and k > 1
+
+            chi2(k s2) >= chi2(s2) / k                      no weight falls below its k-th part
+            g(k s2)    >= g(s2) + ln k  s2 sum w            g is convex in ln s2: its tangent
+            g(s2 / k)  >= g(s2) / k                         g is concave in s2, and g(0) = 0
+            chi2(s2 - d) >= chi2(s2) + d [chi2(s2) - chi2(s3)] / (s3 - s2),  s3 > s2
+                                                            chi2 is convex in s2: the chord through two points above
+
+        A point of the grid whose lower bound exceeds the least value is left out.
         """
         points = np.concatenate([[0.0], _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]])
         middle = min(np.searchsorted(points, _MIDDLE), len(points) - 1)
