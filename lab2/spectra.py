@@ -1,4 +1,4 @@
-"""Normalised spectra as a Dataset: made from plain arrays, and checked before anything is learned from them."""
+"""Normalized spectra as a Dataset: made from plain arrays, and checked before anything is learned from them."""
 
 import numpy as np
 import xarray as xr
@@ -19,7 +19,7 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     Parameters
     ----------
     flux, ivar : array_like, shape (n_stars, n_pixels)
-        Continuum-normalised flux, and its inverse variance; 0 where a pixel says nothing.
+        Continuum-normalized flux, and its inverse variance; 0 where a pixel says nothing.
     wavelength : array_like, shape (n_pixels,)
         [Angstrom].
     labels : array_like, shape (n_stars, n_labels), optional

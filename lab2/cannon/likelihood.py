@@ -4,7 +4,7 @@ For one pixel, with stars n, fluxes f_n, errors sigma_n and terms of the polynom
 
     ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
 
-is maximised over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
+is maximized over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
 for every pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
 Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
 w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
@@ -16,7 +16,7 @@ from lab2.cannon import _kernels, _linear
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
-# s^2 of normalised flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
+# s^2 of normalized flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
 # at zero, where many pixels end, and at all of these before Newton's method takes over. Two a decade: with stars of
 # very different S/N one a decade can step over the deepest of several minima.
 _S2_GRID = np.geomspace(1e-8, 1e-1, 15)
@@ -167,7 +167,7 @@ class PixelLikelihood:
 
         best = curve.argmin(axis=0)
         start = points[best]
-        # where both neighbours are on the logarithmic grid, the vertex of the parabola through the three is nearer
+        # where both neighbors are on the logarithmic grid, the vertex of the parabola through the three is nearer
         inside = np.flatnonzero((best > 1) & (best < len(points) - 1))
         left, here, right = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
         inside, left, here, right = (part[np.isfinite(left + right)] for part in (inside, left, here, right))

@@ -38,7 +38,7 @@ class Cannon(Kept):
 
     @property
     def s2(self) -> xr.DataArray:
-        """Intrinsic variance of the normalised flux (wavelength)."""
+        """Intrinsic variance of the normalized flux (wavelength)."""
         return self.dataset.s2
 
     @property
@@ -113,7 +113,7 @@ class Cannon(Kept):
         return polynomial.design(self.scale(labels), self.pairs)
 
     def predict(self, labels: ArrayLike) -> xr.DataArray:
-        """Normalised model spectra.
+        """Normalized model spectra.
 
         Parameters
         ----------

@@ -109,7 +109,7 @@ def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Canno
             "training_star": spectra.star.values.astype(str),
         },
         attrs={
-            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs},
+            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs},
             "degree": degree,
             "training_ids_sha256": _hash(spectra.star.values),
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",
