@@ -263,7 +263,7 @@ def _coadd(path, images):
     if not np.issubdtype(bitmask.dtype, np.integer):
         raise SpectrumError(
             f"{path}: HDU 3 holds {bitmask.dtype}, where an apStar file has its integer bitmask; "
-            "aspcapStar files (the pipeline's normalised spectra) look like this: give the apStar file"
+            "aspcapStar files (the pipeline's normalized spectra) look like this: give the apStar file"
         )
     for name, image in (("flux", flux), ("error", error), ("bitmask", bitmask)):
         if image.ndim != 2 or image.shape[1] != N_PIXELS or len(image) == 0 or image.shape != flux.shape:

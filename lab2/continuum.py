@@ -1,4 +1,4 @@
-"""Pseudo-continuum normalisation on trusted pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
+"""Pseudo-continuum normalization on trusted pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
 
 The true continuum of a cool giant is nowhere to be seen: weak lines cover every pixel. What can be had is a
 smooth curve through pixels that hardly change with the labels. Dividing by it removes brightness, reddening
@@ -24,7 +24,7 @@ _OWN_LIST = "continuum_pixels.ecsv"
 # A chip's polynomial is believed only on several times more pixels than it has coefficients.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
-_BLOCK = 256  # stars normalised at a time, to bound memory
+_BLOCK = 256  # stars normalized at a time, to bound memory
 
 
 def load_pixels(path=None) -> xr.DataArray:
@@ -90,8 +90,8 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     Parameters
     ----------
     spectra : xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) on the 8575-pixel grid, normalised in any smooth way, and
-        ``labels`` (star, label). Repeat with spectra normalised on the pixels found until they settle.
+        ``flux``, ``ivar`` (star, wavelength) on the 8575-pixel grid, normalized in any smooth way, and
+        ``labels`` (star, label). Repeat with spectra normalized on the pixels found until they settle.
     fraction : float
         Share of each chip's pixels to trust; the course's list has 7 %.
     flux_range : float
@@ -127,7 +127,7 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
         here = enough & (chips == chip)
         if not here.any():
             raise ValueError(f"fewer than 80 % of the stars have data in any pixel of the {chip} chip")
-        # the level itself is uncertain while the normalisation still settles: take the upper envelope
+        # the level itself is uncertain while the normalization still settles: take the upper envelope
         level = np.median(np.sort(coefficients[here, 0])[-max(int(0.15 * here.sum()), 1) :])
         near = here & (np.abs(coefficients[:, 0] - level) < flux_range)
         wanted = min(int(fraction * here.sum()), near.sum())
@@ -197,8 +197,8 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     raw_only = [name for name in raw.data_vars if raw[name].dims != ("star",)]
     kept = raw.drop_vars(raw_only).assign_coords(trusted=("wavelength", pixels.values))
     return kept.assign(
-        flux=(grid, flux, {"long_name": "pseudo-continuum-normalised flux"}),
-        ivar=(grid, ivar, {"long_name": "inverse variance of the normalised flux"}),
+        flux=(grid, flux, {"long_name": "pseudo-continuum-normalized flux"}),
+        ivar=(grid, ivar, {"long_name": "inverse variance of the normalized flux"}),
         continuum=(grid, continuum, raw.flux.attrs),
         n_trusted=(chip_dims, counts[0]),
         n_clipped=(chip_dims, counts[1]),
@@ -207,7 +207,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
 
 
 def trusted_levels(spectra, pixels) -> xr.DataArray:
-    """Median normalised flux of the trusted pixels in each chip: 1 where the normalisation works.
+    """Median normalized flux of the trusted pixels in each chip: 1 where the normalization works.
 
     Parameters
     ----------

@@ -188,7 +188,7 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
         after = "label" if k == len(layers) - 1 else after
         variables[f"weight_{k}"], variables[f"bias_{k}"] = ((after, before), weight), (after, bias)
     coords = {name: spectra.coords[name] for name in ("wavelength", "chip") if name in spectra.coords}
-    attrs = {key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs}
+    attrs = {key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs}
     return Network(
         xr.Dataset(
             variables,

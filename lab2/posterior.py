@@ -160,7 +160,7 @@ def summary(idata) -> QTable:
     -------
     astropy.table.QTable
         A row a label: label, unit, mean, sd, p16, p50, p84 (percentiles), in that unit; rhat, the
-        rank-normalised split R-hat, and ess, the smaller of the effective numbers of draws for the bulk and
+        rank-normalized split R-hat, and ess, the smaller of the effective numbers of draws for the bulk and
         for the tails (Vehtari et al. 2021, Bayesian Analysis 16, 667).
     """
     draws = idata.posterior.labels.transpose("chain", "draw", "label")

@@ -4,7 +4,7 @@ For one pixel, with stars n, fluxes f_n, errors sigma_n and terms of the polynom
 
     ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
 
-is maximised over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
+is maximized over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
 for every pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
 Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
 w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
@@ -16,7 +16,7 @@ from lab2.cannon import _kernels, _linear
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
-# s^2 of normalised flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
+# s^2 of normalized flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
 # at zero, where many pixels end, and at all of these before Newton's method takes over. Two a decade: with stars of
 # very different S/N one a decade can step over the deepest of several minima.
 _S2_GRID = np.geomspace(1e-8, 1e-1, 15)
@@ -120,11 +120,16 @@ class PixelLikelihood:
     def _scan(self, which):
         """Those of the pixels whose stars determine theta, and near the best point of the grid for each of them.
 
-        From the middle of the grid outwards, leaving out what cannot be best. Of the two parts of -2 ln L chi^2 falls
-        with s2, and the sum of logarithms grows. From s2 up to k s2 chi^2 falls to no less than its k-th part, and the
-        sum, which is convex in ln s2 with the slope s2 sum w, grows at least by its tangent. Down to s2 / k the sum,
-        concave in s2 and zero at zero, falls to no less than its k-th part, and chi^2, convex in s2, grows at least by
-        the chord through two points above.
+        -2 ln L = chi2(s2) + g(s2) + const, g = sum ln(1 + ivar s2), is evaluated at the middle of the grid and then
+        outwards, wherever it may still be less than the least value found. With w = 1 / (sigma^2 + s2) and k > 1
+
+            chi2(k s2) >= chi2(s2) / k                      no weight falls below its k-th part
+            g(k s2)    >= g(s2) + ln k  s2 sum w            g is convex in ln s2: its tangent
+            g(s2 / k)  >= g(s2) / k                         g is concave in s2, and g(0) = 0
+            chi2(s2 - d) >= chi2(s2) + d [chi2(s2) - chi2(s3)] / (s3 - s2),  s3 > s2
+                                                            chi2 is convex in s2: the chord through two points above
+
+        A point of the grid whose lower bound exceeds the least value is left out.
         """
         points = np.concatenate([[0.0], _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]])
         middle = min(np.searchsorted(points, _MIDDLE), len(points) - 1)
@@ -162,7 +167,7 @@ class PixelLikelihood:
 
         best = curve.argmin(axis=0)
         start = points[best]
-        # where both neighbours are on the logarithmic grid, the vertex of the parabola through the three is nearer
+        # where both neighbors are on the logarithmic grid, the vertex of the parabola through the three is nearer
         inside = np.flatnonzero((best > 1) & (best < len(points) - 1))
         left, here, right = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
         inside, left, here, right = (part[np.isfinite(left + right)] for part in (inside, left, here, right))

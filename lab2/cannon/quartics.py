@@ -17,12 +17,16 @@ from the posterior or asks what another model would have given never sees a pixe
 the digits of the constant.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
+from lab2.cannon.model import Cannon
 from lab2.spectra import check, check_dims, check_wavelengths, per_full_weight
 
 __all__ = ["Nuisance", "Quartics", "quartics", "star_quartic", "weights"]
@@ -94,13 +98,15 @@ class Quartics:
     n_pixels: np.ndarray
     n_labels: int
 
-    def chi2(self, x) -> np.ndarray:
+    def chi2(self, x: ArrayLike) -> np.ndarray:
         """chi^2 of each star at its scaled labels x: (n_stars, n_labels) -> (n_stars,)."""
         monomials, _ = polynomial.normal_monomials(x, polynomial.terms(self.n_labels, 2))
         return (self.coefficients * monomials).sum(axis=1)
 
 
-def quartics(model, spectra, nuisances=(), progress=False) -> Quartics:
+def quartics(
+    model: Cannon, spectra: xr.Dataset, nuisances: Sequence[Nuisance] = (), progress: bool = False
+) -> Quartics:
     """chi^2 of every star as an exact quartic in its labels.
 
     Parameters
@@ -148,7 +154,7 @@ def quartics(model, spectra, nuisances=(), progress=False) -> Quartics:
     return Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))
 
 
-def weights(model, ivar) -> np.ndarray:
+def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     """The inverse variance of each pixel about the model, 1 / (sigma^2 + s^2); 0 where it says nothing.
 
     Parameters

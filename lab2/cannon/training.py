@@ -5,6 +5,7 @@ from importlib import metadata
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
@@ -22,7 +23,7 @@ _STARS = 256  # whose information is summed at a time
 _SEEN = 0.2
 
 
-def train(spectra, degree=2, progress=False) -> Cannon:
+def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Cannon:
     """Train the model on spectra with labels.
 
     Parameters
@@ -46,6 +47,17 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     ValueError
         If labels are missing, constant or linear combinations of each other (the message names them), if there
         are fewer stars than coefficients, or the spectra are such as `lab2.spectra.check` refuses.
+
+    Examples
+    --------
+    A spectrum of three pixels, of which the middle one does not know of the label:
+
+    >>> import lab2
+    >>> labels = np.linspace(4000.0, 5000.0, 50)[:, None]
+    >>> flux = 1.0 + 1e-4 * (labels - 4500.0) * [1.0, 0.0, -2.0]
+    >>> spectra = lab2.from_arrays(flux, np.full((50, 3), 1e4), [15200.0, 16000.0, 16900.0], labels, label=["teff"])
+    >>> lab2.train(spectra).gradient("teff").values.round(6).tolist()
+    [0.0001, 0.0, -0.0002]
 
     Notes
     -----
@@ -97,7 +109,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
             "training_star": spectra.star.values.astype(str),
         },
         attrs={
-            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs},
+            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs},
             "degree": degree,
             "training_ids_sha256": _hash(spectra.star.values),
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",
@@ -106,7 +118,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     return Cannon(dataset)
 
 
-def add_label_errors(model, spectra, error) -> xr.Dataset:
+def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr.Dataset:
     """Spectra whose variance holds what the errors of their labels do to the flux, to first order.
 
     For training labels that are not exact: without, their errors are taken for intrinsic scatter, and a star with poor

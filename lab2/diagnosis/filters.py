@@ -29,7 +29,7 @@ _ROTATION = (10.0, 20.0, 40.0)  # v sin i [km/s]
 _BRACKETT_WIDTH = 3.5  # standard deviation [Angstrom]: lines of hydrogen are broader than the spectrograph's profile
 _BLOCK = 32  # stars worked on at a time by one thread
 _NEAR_LINE = 0.7  # Angstrom: half the width of a line at the spectrograph's resolution
-_STRONG = 1.0  # log10 of the opacity at a line's centre over the continuum's
+_STRONG = 1.0  # log10 of the opacity at a line's center over the continuum's
 _FEWEST_PIXELS = 30  # for a reduced chi^2 that means something
 
 

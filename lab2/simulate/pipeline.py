@@ -44,7 +44,7 @@ _NOISE = {
 }
 # Formal errors come out this share of the real scatter.
 FORMAL_SHARE = 0.4
-# The middle of the sample: an impossible label errs towards it, so that the star still passes the cuts.
+# The middle of the sample: an impossible label errs toward it, so that the star still passes the cuts.
 TYPICAL = {"TEFF": 4650.0, "LOGG": 2.3, "FE_H": -0.2, "MG_FE": 0.1, "SI_FE": 0.1}
 
 

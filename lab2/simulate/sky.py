@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from lab2.grid import WAVELENGTH
+from lab2.grid import SPEED_OF_LIGHT, WAVELENGTH
 
 __all__ = ["airglow", "transmission"]
 
@@ -59,7 +59,7 @@ def transmission(velocity):
 
 
 def _at_rest(observed, velocity):
-    return np.interp(WAVELENGTH * (1 + velocity / 299792.458), WAVELENGTH, observed)
+    return np.interp(WAVELENGTH * (1 + velocity / SPEED_OF_LIGHT), WAVELENGTH, observed)
 
 
 @cache

@@ -24,7 +24,7 @@ __all__ = ["make_survey"]
 
 BATCH = 64  # stars whose spectra are computed together
 SMALLEST = 20
-# The Earth's velocity towards a star stays within its orbital speed [km/s].
+# The Earth's velocity toward a star stays within its orbital speed [km/s].
 EARTH_VELOCITY = 28.0
 
 

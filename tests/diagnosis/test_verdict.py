@@ -73,8 +73,8 @@ def test_verdicts_measure_what_they_name(table):
     assert table["verdict"][1].startswith("the spectrum is moved by -2")
     assert 5 < table["v_sin_i"][2] < 30
     assert "green chip: shallow lines" in table["verdict"][4]
-    assert table["verdict"][5] == "a good fit: the catalogue's labels are in doubt"
-    assert table["verdict"][6] == "the catalogue's labels are wrong, as its flags say"
+    assert table["verdict"][5] == "a good fit: the catalog's labels are in doubt"
+    assert table["verdict"][6] == "the catalog's labels are wrong, as its flags say"
     assert table["verdict"][7] == "the model does not fit: everywhere"
     assert table["deviation"][5] > 10
     assert table["outlier"][5] > 0.99
@@ -119,11 +119,11 @@ def test_a_flag_that_points_the_same_way_makes_weak_evidence_enough():
         ({"flag": Flag.OUTSIDE_TRAINING}, "the fit lies outside the training set"),
         ({"n_pixels": 600}, "few good pixels"),
         ({"VSCATTER": 5.0}, "the velocity varies: a binary"),
-        ({"ASPCAPFLAG": AspcapFlag.TEFF_WARN}, "a good fit; the catalogue warns of its labels"),
+        ({"ASPCAPFLAG": AspcapFlag.TEFF_WARN}, "a good fit; the catalog warns of its labels"),
         # the surer evidence goes first
         ({"ASPCAPFLAG": AspcapFlag.STAR_BAD, "flag": Flag.MULTIPLE_MINIMA}, "two minima compete"),
         # this says nothing about labels
-        ({"STARFLAG": StarFlag.BRIGHT_NEIGHBOR}, "a good fit: the catalogue's labels are in doubt"),
+        ({"STARFLAG": StarFlag.BRIGHT_NEIGHBOR}, "a good fit: the catalog's labels are in doubt"),
     ],
 )
 def test_verdict_on_labels_by_what_else_is_known(survey, evidence, verdict):
