@@ -17,16 +17,10 @@ from astropy.table import Table
 from lab2 import apstar, catalog
 from lab2 import archive as sdss
 from lab2.__main__ import main
-from lab2.archive import course, fetching, parallel, transfer
+from lab2.archive import fetching, parallel, transfer
 from lab2.archive.web import ArchiveError
 from lab2.files import sha256
 from lab2.survey import check, list_files
-from lab2.survey import course_file as present_course_file
-
-
-@pytest.fixture
-def folder(home):
-    return home / "data" / "dr17"
 
 
 def fetch(**given):
@@ -365,18 +359,6 @@ def test_a_limit_is_a_number_of_spectra(archive, limit):
         sdss.plan(limit=limit)
 
 
-@pytest.fixture
-def allstar(tiny_survey, tmp_path):
-    """A file like SDSS's own: all columns, other fields, vectors, among many rows."""
-    table = Table.read(tiny_survey / "allStar.fits")
-    table["FPARAM"] = np.ones((len(table), 9), "f4")
-    table["ASPCAP_ID"] = [str(name).replace("synspec", "synspec_rev1") for name in table["ASPCAP_ID"]]
-    table["J_ERR"] = np.float32(0.1)
-    path = tmp_path / "allStar-dr17-synspec_rev1.fits"
-    table.write(path)
-    return path
-
-
 def test_the_catalog_can_come_from_allstar(archive, folder, allstar, tiny_survey):
     plan = sdss.plan(allstar=allstar)
     assert archive.statements == []
@@ -392,94 +374,6 @@ def test_the_catalog_can_come_from_allstar(archive, folder, allstar, tiny_survey
     sdss.fetch(plan)
     assert spectra(folder) == spectra(tiny_survey)
     assert sdss.plan(allstar=allstar).present == 150
-
-
-def test_a_lighter_allstar_will_do(archive, allstar, tmp_path):
-    table = Table.read(allstar)
-    table.remove_columns(["FILE", "APSTAR_ID", "FPARAM", "GLON", "NI_FE"])
-    table.write(tmp_path / "allStarLite.fits")
-    plan = sdss.plan(allstar=tmp_path / "allStarLite.fits")
-    assert len(plan.downloads) == 150
-    assert plan.downloads[0].url == sdss.plan(allstar=allstar).downloads[0].url
-    table["ASPCAP_ID"] = [str(name).replace("dr17", "r12") for name in table["ASPCAP_ID"]]
-    table.write(tmp_path / "allStarLite-r12.fits")
-    with pytest.raises(ArchiveError, match="of another data release: its ASPCAP_ID is apogee"):
-        sdss.plan(allstar=tmp_path / "allStarLite-r12.fits")
-
-
-def test_only_the_fields_rows_of_allstar_are_read(tmp_path, allstar):
-    import tracemalloc
-
-    from lab2.archive import allstar as module
-
-    table = Table.read(allstar)
-    many = Table(np.resize(table.as_array(), 40_000))
-    many["FIELD"] = np.where(np.arange(len(many)) < len(table), many["FIELD"], "elsewhere")
-    many["PAD"] = np.zeros((len(many), 400), "f4")
-    path = tmp_path / "large.fits"
-    many.write(path)
-    del many
-    tracemalloc.start()
-    read = module.read(path, sdss.FIELDS)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert 100 < len(read) <= len(table)
-    assert peak < 0.2 * path.stat().st_size
-
-
-def test_other_files_are_no_allstar(tmp_path, allstar, real_spectra):
-    from lab2.archive import allstar as module
-
-    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing"):
-        module.read(tmp_path / "nothing.fits", ["M15"])
-    (tmp_path / "text.fits").write_text("not FITS")
-    with pytest.raises(ArchiveError, match=r"text\.fits is not a whole FITS file"):
-        module.read(tmp_path / "text.fits", ["M15"])
-    with pytest.raises(ArchiveError, match=r"is not a whole FITS file with a table in HDU 1|has no column FIELD"):
-        module.read(real_spectra["giant"], ["M15"])
-    table = Table.read(allstar)
-    table["FILE"] = [str(name).replace("-dr17-", "-r12-") for name in table["FILE"]]
-    table.write(tmp_path / "allStar-r12.fits")
-    with pytest.raises(ArchiveError, match="of another data release: its FILE is apStar-r12-"):
-        module.read(tmp_path / "allStar-r12.fits", sdss.FIELDS)
-
-
-def test_the_course_s_files_are_fetched_by_their_checksum(archive, home, folder, tmp_path, monkeypatch):
-    archive.course = tmp_path / "course"
-    archive.course.mkdir()
-    for kind, known in list(course.FILES.items()):
-        path = archive.course / known.name
-        path.write_bytes(kind.encode() * 1000)
-        monkeypatch.setitem(course.FILES, kind, known._replace(sha256=sha256(path)))
-    _, notes = fetch(limit=2)
-    assert notes == []
-    assert present_course_file("continuum").read_bytes() == b"continuum" * 1000
-    assert (folder / "mystery.fits").read_bytes() == b"mystery" * 1000
-    (archive.course / "mystery_spec_wiped.fits").write_bytes(b"another")
-    (home / "data" / "mystery_spec_wiped.fits").unlink()
-    with pytest.raises(ArchiveError, match=r"that is not the course's: its SHA-256.*put it into data/"):
-        course.course_file("mystery")
-    assert present_course_file("mystery") is None
-
-
-def test_a_server_that_is_down_is_asked_for_one_edition_only(archive, home, monkeypatch):
-    monkeypatch.setenv("LAB2_COURSE_URL", "http://127.0.0.1:9")  # the discard port
-    with pytest.raises(ArchiveError, match="could not be fetched") as raised:
-        course.course_file("mystery")
-    assert str(raised.value).count("http://127.0.0.1:9/") == 1
-
-
-def test_a_course_file_that_is_there_is_not_asked_for(archive, home):
-    (home / "data").mkdir()
-    mine = home / "data" / "continuum_wavelengths.npz"
-    mine.write_bytes(b"of another year")
-    assert course.course_file("continuum") == mine
-    assert archive.requests == []
-
-
-def test_the_real_course_files_are_the_known_ones(real_data):
-    for known in course.FILES.values():
-        assert sha256(real_data / "course" / known.name) == known.sha256
 
 
 def test_real_dr17_files_pass_the_check_and_come_byte_for_byte(archive, home, folder, real_spectra, tmp_path):

@@ -1,0 +1,53 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from lab2 import archive as sdss
+from lab2.archive import allstar as module
+from lab2.archive.web import ArchiveError
+
+
+def test_a_lighter_allstar_will_do(archive, allstar, tmp_path):
+    table = Table.read(allstar)
+    table.remove_columns(["FILE", "APSTAR_ID", "FPARAM", "GLON", "NI_FE"])
+    table.write(tmp_path / "allStarLite.fits")
+    plan = sdss.plan(allstar=tmp_path / "allStarLite.fits")
+    assert len(plan.downloads) == 150
+    assert plan.downloads[0].url == sdss.plan(allstar=allstar).downloads[0].url
+    table["ASPCAP_ID"] = [str(name).replace("dr17", "r12") for name in table["ASPCAP_ID"]]
+    table.write(tmp_path / "allStarLite-r12.fits")
+    with pytest.raises(ArchiveError, match="of another data release: its ASPCAP_ID is apogee"):
+        sdss.plan(allstar=tmp_path / "allStarLite-r12.fits")
+
+
+def test_only_the_fields_rows_of_allstar_are_read(tmp_path, allstar):
+    table = Table.read(allstar)
+    many = Table(np.resize(table.as_array(), 40_000))
+    many["FIELD"] = np.where(np.arange(len(many)) < len(table), many["FIELD"], "elsewhere")
+    many["PAD"] = np.zeros((len(many), 400), "f4")
+    path = tmp_path / "large.fits"
+    many.write(path)
+    del many
+    tracemalloc.start()
+    read = module.read(path, sdss.FIELDS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 100 < len(read) <= len(table)
+    assert peak < 0.2 * path.stat().st_size
+
+
+def test_other_files_are_no_allstar(tmp_path, allstar, real_spectra):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing"):
+        module.read(tmp_path / "nothing.fits", ["M15"])
+    (tmp_path / "text.fits").write_text("not FITS")
+    with pytest.raises(ArchiveError, match=r"text\.fits is not a whole FITS file"):
+        module.read(tmp_path / "text.fits", ["M15"])
+    with pytest.raises(ArchiveError, match=r"is not a whole FITS file with a table in HDU 1|has no column FIELD"):
+        module.read(real_spectra["giant"], ["M15"])
+    table = Table.read(allstar)
+    table["FILE"] = [str(name).replace("-dr17-", "-r12-") for name in table["FILE"]]
+    table.write(tmp_path / "allStar-r12.fits")
+    with pytest.raises(ArchiveError, match="of another data release: its FILE is apStar-r12-"):
+        module.read(tmp_path / "allStar-r12.fits", sdss.FIELDS)

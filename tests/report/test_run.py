@@ -1,0 +1,153 @@
+import os
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from pdfs import text_of
+
+from lab2.report.checkpoints import checkpoint, report
+from lab2.report.run import NotebookError, find, run
+
+PARAMETERS = 'survey = "simulated"\nseed = 1'
+
+
+SHOW = """
+import matplotlib.pyplot as plt
+from lab2.report import Page
+page = Page("{stem}", survey, seed)
+page.show(plt.figure(), "one", "A caption of {stem}.")
+page.say(f"The survey is {{survey}}, the seed {{seed}}.")
+"""
+
+
+def cell(source, *tags):
+    return new_code_cell(source, metadata={"tags": list(tags)})
+
+
+@pytest.fixture
+def notebooks(home, survey, monkeypatch):
+    """A folder of notebooks of our own; returns what adds one."""
+    folder = home / "notebooks"
+    folder.mkdir()
+    monkeypatch.setattr("lab2.report.run.notebook_folder", lambda: folder)
+
+    def add(stem, *cells, parameters=PARAMETERS):
+        head = [new_markdown_cell(f"# About {stem}"), cell(parameters, "parameters")]
+        nbformat.write(new_notebook(cells=[*head, *cells]), folder / f"{stem}.ipynb")
+
+    return add
+
+
+def test_notebooks_run_and_make_a_report(home, notebooks):
+    notebooks("01_first", cell(SHOW.format(stem="01_first"), "checkpoint-1"))
+    notebooks("02_second", new_markdown_cell("An answer.", metadata={"tags": ["checkpoint-1", "checkpoint-3"]}))
+    build = home / "build" / "simulated"
+    with pytest.raises(FileNotFoundError, match=r"01_first, 02_second; run: make cp1 \(or python -m lab2 run 01 02"):
+        checkpoint(1)
+    with pytest.raises(ValueError, match="no notebook has a cell tagged checkpoint-2"):
+        checkpoint(2)
+    assert run(progress=False, parameters={"seed": 5}) == [
+        build / "01_first.ipynb",
+        build / "02_second.ipynb",
+    ]
+    made = nbformat.read(build / "01_first.ipynb", as_version=4)
+    assert made.metadata["lab2"]["simulated"] is True
+    assert made.metadata["lab2"]["survey"] == "simulated"
+    assert not list(build.glob("*.failed.ipynb"))
+    os.remove(build / "02_second.ipynb")
+    run(["02"], progress=False)  # by its number
+
+    path = checkpoint(1, name="Jane_O'Hara-Núñez")
+    assert path == build / "Jane_O'Hara-Núñez_lab2_cp1.pdf"
+    text = "\n".join(text_of(path.read_bytes()))
+    for there in [
+        "Astro 128, Lab 2: checkpoint 1",
+        "Jane O'Hara-Núñez",
+        "Simulated survey",
+        "Survey: simulated",
+        "Figure 1. A caption of 01_first.",
+        "The survey is simulated, the seed 5.",
+        "An answer.",
+    ]:
+        assert there.replace("'", "’") in text.replace("'", "’")
+    assert "import" not in text
+    assert checkpoint(3).name == "Firstname_Lastname_lab1_cp3.pdf"
+
+    text = "\n".join(text_of(report().read_bytes()))
+    for there in [
+        "Contents",
+        "About 01_first",
+        "About 02_second",
+        "Figure 1. A caption of 01_first.",
+        "Release 17",
+    ]:
+        assert there in text
+    assert "import" not in text
+
+
+def test_a_survey_that_was_observed_is_not_called_simulated(home, notebooks, make_survey):
+    make_survey("dr17", simulated=False)
+    notebooks("01_first", cell(SHOW.format(stem="01_first"), "checkpoint-1"))
+    run(survey="dr17", progress=False)
+    text = "\n".join(text_of(checkpoint(1, "dr17").read_bytes()) + text_of(report("dr17").read_bytes()))
+    text = " ".join(text.split()).replace("’", "'")
+    for there in [
+        "Survey: dr17 (observed; labels of the pipeline's run synspec)",
+        "those of the Sloan Digital Sky Survey IV, Data Release 17",
+        "2780 rows in the fields M15, N6791, with the labels of the pipeline's run synspec; from here",
+        "in the public domain",
+        "https://www.sdss4.org/collaboration/citing-sdss/",
+        "Alfred P. Sloan Foundation",
+        "Abdurro'uf et al. 2022",
+    ]:
+        assert there in text
+    assert "imulated" not in text
+
+
+def test_a_failed_run_names_the_cell_and_keeps_the_notebook(home, notebooks):
+    notebooks("03_bad", cell("x = 1"), cell("# why\nraise KeyError('no such star')"), cell("y = 2"))
+    with pytest.raises(NotebookError) as caught:
+        run(progress=False)
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 3
+    assert "03_bad" in lines[0]
+    assert "03_bad.failed.ipynb" in lines[0]
+    assert lines[1].split(": ", 1)[1] == "In [4]: # why"
+    assert lines[2].split(": ", 1)[1] == "KeyError: 'no such star'"
+    assert [path.name for path in (home / "build" / "simulated").iterdir()] == ["03_bad.failed.ipynb"]
+    with pytest.raises(FileNotFoundError, match="03_bad"):
+        report()
+
+
+def test_a_kernel_that_dies_is_named_too(notebooks):
+    notebooks("03_dead", cell("import os\nos._exit(9)"))
+    with pytest.raises(NotebookError, match=r"(?s)03_dead.*cell: import os.*kernel died"):
+        run(progress=False)
+
+
+def test_nothing_runs_when_something_given_is_wrong(home, notebooks):
+    notebooks("01_first", cell("1"))
+    notebooks("02_second", cell("2"), parameters="seed = 1")
+    with pytest.raises(ValueError, match="no parameter `survey`"):
+        run(progress=False)
+    with pytest.raises(ValueError, match=r"01_first has a parameter 'sead'; they have seed, survey"):
+        run(["01"], parameters={"sead": 2}, progress=False)
+    with pytest.raises(ValueError, match="no notebook 07; there are 01_first, 02_second"):
+        run(["07"], progress=False)
+    with pytest.raises(FileNotFoundError, match="'dr17' was never made"):
+        run(["01"], survey="dr17", progress=False)
+    assert not (home / "build").exists()
+
+
+def test_without_torch_notebook_09_is_left_out_in_one_line(notebooks, monkeypatch):
+    notebooks("09_neural_network", cell("import torch"))
+    monkeypatch.setattr("lab2.report.run._NEEDS", {"09": "no_such_package"})
+    run(progress=False)
+    text = "\n".join(text_of(report().read_bytes()))
+    assert "Notebook 09_neural_network was left out: it needs no_such_package, which is not installed." in text
+
+
+def test_the_notebooks_are_found_in_order():
+    stems = [path.stem for path in find()]
+    assert stems == sorted(stems)
+    assert all(stem[:2].isdigit() for stem in stems)

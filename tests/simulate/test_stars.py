@@ -1,0 +1,63 @@
+"""The stars of the simulated survey: who is drawn, and their chemistry."""
+
+import numpy as np
+from a_giant import GIANT
+from scipy.spatial.distance import pdist
+
+from lab2.simulate import chemistry, spectrum
+from lab2.simulate.oddities import ODDITIES
+from lab2.simulate.pipeline import apogee_id
+from lab2.simulate.population import FIELDS, draw_giants
+from lab2.simulate.stars import draw_survey
+
+
+def test_full_catalog_has_the_labs_number_of_stars_and_every_oddity():
+    selected, rows = draw_survey(128, 1886)
+    assert len(selected) == len(set(selected["apogee_id"])) == 1886
+    assert set(ODDITIES) < set(selected["oddity"])
+    assert 0.025 < np.mean(selected["oddity"] != "") < 0.06
+    assert 2500 < len(rows) < 3100
+    metallicity = {f.name: np.median(selected["fe_h"][selected["field"] == f.name]) for f in FIELDS}
+    members = np.isfinite(selected["radius"])
+    assert abs(np.median(selected["fe_h"][members]) - 0.31) < 0.03
+    assert metallicity["M15"] < metallicity["K2_C4_168-21"] < metallicity["060+00"]
+    small, _ = draw_survey(128, 150)
+    assert set(ODDITIES) < set(small["oddity"])
+
+
+def test_giants_lie_on_a_branch_and_a_clump():
+    stars = draw_giants(np.random.default_rng(3), FIELDS[3], 3000)
+    counts, edges = np.histogram(stars["logg"], np.arange(0.5, 3.6, 0.2))
+    assert 2.2 < edges[np.argmax(counts)] < 2.5
+    clump = (stars["logg"] > 2.2) & (stars["logg"] < 2.6)
+    beside = ((stars["logg"] > 1.8) & (stars["logg"] < 2.0)) | ((stars["logg"] > 2.8) & (stars["logg"] < 3.0))
+    assert clump.sum() > 2 * beside.sum()
+    branch = np.abs(stars["logg"] - 1.5) < 0.2
+    assert np.corrcoef(stars["teff"][branch], stars["fe_h"][branch])[0, 1] < -0.6
+    mg_si = np.corrcoef(stars["mg_fe"], stars["si_fe"])[0, 1]
+    assert 0.75 < mg_si < 0.97
+    # the first dredge-up
+    c_n = np.asarray(stars["c_fe"] - stars["n_fe"])
+    assert c_n[stars["logg"] > 3.58].mean() - c_n[stars["logg"] < 3.0].mean() > 0.2
+
+
+def test_names_follow_from_coordinates():
+    assert apogee_id([320.97146], [12.73674]) == ["2M21235315+1244122"]
+    ra, dec = 15 * (1 + 2 / 60 + 3.04 / 3600), -(5 + 6 / 60 + 7.8 / 3600)
+    assert apogee_id([ra], [dec]) == ["2M01020304-0506078"]
+
+
+def test_hidden_chemistry_scatters_as_published():
+    stars = draw_giants(np.random.default_rng(4), FIELDS[2], 3000)
+    c, n, logg = (np.asarray(stars[name]) for name in ("c_fe", "n_fe", "logg"))
+    branch = (logg > 2.5) & (logg < 3.2) & (np.abs(stars["fe_h"] + 0.2) < 0.1) & (stars["mg_fe"] < 0.12)
+    # Hasselquist et al. 2019, ApJ 871, 181: 0.13 far from the plane to 0.18 near it
+    assert 0.13 < np.std(c[branch] - n[branch]) < 0.18
+    assert np.corrcoef(c[branch], n[branch])[0, 1] < -0.2
+    assert (c - np.asarray(stars["o_fe"])).max() < chemistry.CARBON_EXCESS + 1e-6
+
+
+def test_stars_differ_in_more_than_their_labels():
+    stars = draw_giants(np.random.default_rng(1), FIELDS[0], 40)
+    hidden = {name: np.asarray(stars[name]) for name in chemistry.HIDDEN}
+    assert np.mean(pdist(spectrum(np.tile(GIANT, (40, 1)), hidden)) / np.sqrt(8575)) > 0.003
