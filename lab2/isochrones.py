@@ -1,9 +1,9 @@
 """MIST isochrones: where stars of one age lie in the plane of effective temperature and surface gravity.
 
-The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come
-from, and tools/isochrone_table.py makes such a table). The points of an isochrone are numbered by equivalent evolutionary
-phase, the EEP: equal numbers mean equal states of evolution, whatever the mass. Order by EEP, never by log g: on the
-giant branch log g is not monotone.
+The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come from, and
+tools/isochrone_table.py makes such a table). The points of an isochrone are numbered by equivalent evolutionary phase,
+the EEP: equal numbers mean equal states of evolution, whatever the mass. Order by EEP, never by log g: on the giant
+branch log g is not monotone.
 """
 
 from functools import cache
@@ -71,7 +71,8 @@ def mist(age_gyr, feh):
     if not (age_gyr == age and carried[0] <= feh <= carried[-1]):
         raise ValueError(
             f"isochrones are carried for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
-            f"{age_gyr:g} Gyr and {feh:+g}. tools/isochrone_table.py makes the table, of the age and the metallicities at its head"
+            f"{age_gyr:g} Gyr and {feh:+g}. tools/isochrone_table.py makes the table, of the age and the metallicities "
+            "at its head"
         )
     result = _interpolated(table, carried, feh)
     result["phase"] = _phase(result["eep"])

@@ -1,6 +1,5 @@
 """Execute the notebooks, by papermill, in one process."""
 
-import ast
 import importlib.util
 import os
 from pathlib import Path
@@ -161,11 +160,14 @@ def _unfinished(failed):
 
 
 def _parameters(source):
-    """Names of a notebook's parameters: what its cell tagged `parameters` assigns."""
-    cells = nbformat.read(source, as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ()))
-    nodes = ast.walk(ast.parse(code))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`."""
+    import papermill
+
+    notebook = nbformat.read(source, as_version=4)
+    # what `_execute` runs it with, whatever the file says: papermill cannot read a cell of an unknown language
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    return set(papermill.inspect_notebook(notebook))
 
 
 def _left_out(source, needed):

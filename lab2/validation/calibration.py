@@ -59,6 +59,12 @@ class Calibration(Kept):
         """Standard deviations of the floor (label), of a star of mean labels."""
         return np.sqrt(xr.DataArray(np.diag(self.dataset.floor), dims="label", coords={"label": self.dataset.label}))
 
+    @property
+    def floor_correlations(self) -> xr.DataArray:
+        """Correlations of the floor (label, label_2), of a star of mean labels; 1 on the diagonal."""
+        sd = self.floor_errors.values
+        return self.dataset.floor / np.outer(sd, sd)
+
     def covariance(self, formal, labels) -> np.ndarray:
         """Calibrated covariances.
 
@@ -175,7 +181,7 @@ def calibrate(fits, truth) -> Calibration:
     Notes
     -----
     Only an offset that all stars share is taken off. A bias that changes with the labels counts as error, in the floor:
-    a line fitted to the residuals would draw the rarest stars towards the mean of the sample.
+    a line fitted to the residuals would draw the rarest stars toward the mean of the sample.
     """
     if "calibrated" in fits.attrs:
         raise ValueError("these fits are calibrated already; give them with their formal covariances")
