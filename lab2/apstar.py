@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from lab2._bits import Bits
 from lab2.files import replacing
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
+from lab2.spectra import credible_errors
 
 __all__ = [
     "BAD_BITS",
@@ -145,16 +146,18 @@ def read_many(paths, progress=True) -> xr.Dataset:
 def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     """Give infinite error to every pixel that says nothing about the star.
 
-    That is a pixel with one of `bits` set, without a finite flux or a finite positive error, or outside its
-    chip's range. Infinity, not a large number: it stays infinite whatever the spectrum is divided by later.
+    That is a pixel with one of `bits` set, without a finite flux or a finite positive error, outside its chip's range,
+    or with an absurd error, above 100 times the star's median (`lab2.spectra.credible_errors`): real files have such
+    errors, unflagged, at the ends of the chips. Infinity, not a large number: it stays infinite whatever the spectrum
+    is divided by later.
 
     Parameters
     ----------
     raw : xarray.Dataset
         As from `read` or `read_many`.
     bits : sequence of PixelBit, str or int
-        APOGEE_PIXMASK bits, each a member of `PixelBit`, its name or its number (0 to 14); by default the handout's, 0-7
-        and 12.
+        APOGEE_PIXMASK bits, each a member of `PixelBit`, its name or its number (0 to 14); by default the handout's,
+        0-7 and 12.
 
     Returns
     -------
@@ -173,7 +176,7 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     inside = (pixel >= edges.isel(edge=0)) & (pixel <= edges.isel(edge=1))
     good = ((raw.bitmask & mask) == 0) & np.isfinite(raw.flux) & np.isfinite(raw.error) & (raw.error > 0)
     error = raw.error.where(good & inside.transpose(*raw.error.dims), np.inf)
-    return raw.assign(error=error.assign_attrs(raw.error.attrs))
+    return raw.assign(error=error.copy(data=credible_errors(error.values)).assign_attrs(raw.error.attrs))
 
 
 def write(path, flux, error, bitmask, header) -> Path:
@@ -260,7 +263,7 @@ def _coadd(path, images):
     if not np.issubdtype(bitmask.dtype, np.integer):
         raise SpectrumError(
             f"{path}: HDU 3 holds {bitmask.dtype}, where an apStar file has its integer bitmask; "
-            "aspcapStar files (the pipeline's normalised spectra) look like this: give the apStar file"
+            "aspcapStar files (the pipeline's normalized spectra) look like this: give the apStar file"
         )
     for name, image in (("flux", flux), ("error", error), ("bitmask", bitmask)):
         if image.ndim != 2 or image.shape[1] != N_PIXELS or len(image) == 0 or image.shape != flux.shape:

@@ -122,8 +122,7 @@ def adopt(survey):
     Parameters
     ----------
     survey : str
-        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits. A mystery.fits beside them is welcome, and
-        is not asked for.
+        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits, and a mystery.fits if there is one.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Pseudo-continuum normalisation on trusted pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
+"""Pseudo-continuum normalization on trusted pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
 
 The true continuum of a cool giant is nowhere to be seen: weak lines cover every pixel. What can be had is a
 smooth curve through pixels that hardly change with the labels. Dividing by it removes brightness, reddening
@@ -14,6 +14,7 @@ from astropy.table import Table
 from numpy.polynomial import chebyshev
 
 from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
+from lab2.spectra import credible_errors, seen
 
 __all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_levels"]
 
@@ -23,7 +24,7 @@ _OWN_LIST = "continuum_pixels.ecsv"
 # A chip's polynomial is believed only on several times more pixels than it has coefficients.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
-_BLOCK = 256  # stars normalised at a time, to bound memory
+_BLOCK = 256  # stars normalized at a time, to bound memory
 
 
 def load_pixels(path=None) -> xr.DataArray:
@@ -89,8 +90,8 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     Parameters
     ----------
     spectra : xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) on the 8575-pixel grid, normalised in any smooth way, and
-        ``labels`` (star, label). Repeat with spectra normalised on the pixels found until they settle.
+        ``flux``, ``ivar`` (star, wavelength) on the 8575-pixel grid, normalized in any smooth way, and
+        ``labels`` (star, label). Repeat with spectra normalized on the pixels found until they settle.
     fraction : float
         Share of each chip's pixels to trust; the course's list has 7 %.
     flux_range : float
@@ -116,17 +117,17 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
         raise ValueError("the labels are linear combinations of each other: leave one out to find continuum pixels")
     normal = np.einsum("np,nt,nu->ptu", ivar, design, design, optimize=True)
     right = np.einsum("np,nt->pt", ivar * flux, design, optimize=True)
-    seen = (ivar > 0).sum(axis=0) > 0.8 * len(labels)
+    enough = seen(ivar).sum(axis=0) > 0.8 * len(labels)
     coefficients = np.zeros_like(right)
-    coefficients[seen] = np.linalg.solve(normal[seen], right[seen][..., None])[..., 0]
+    coefficients[enough] = np.linalg.solve(normal[enough], right[enough][..., None])[..., 0]
     effect = np.sqrt((coefficients[:, 1:] ** 2).sum(axis=1))
     trusted = np.zeros(N_PIXELS, dtype=bool)
     chips = chip_of(WAVELENGTH)
     for chip in CHIPS:
-        here = seen & (chips == chip)
+        here = enough & (chips == chip)
         if not here.any():
             raise ValueError(f"fewer than 80 % of the stars have data in any pixel of the {chip} chip")
-        # the level itself is uncertain while the normalisation still settles: take the upper envelope
+        # the level itself is uncertain while the normalization still settles: take the upper envelope
         level = np.median(np.sort(coefficients[here, 0])[-max(int(0.15 * here.sum()), 1) :])
         near = here & (np.abs(coefficients[:, 0] - level) < flux_range)
         wanted = min(int(fraction * here.sum()), near.sum())
@@ -155,9 +156,10 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     -------
     xarray.Dataset
         ``flux``, ``ivar``, ``continuum`` (star, wavelength; float32, the continuum in raw's unit), and per
-        chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: too few trusted pixels, or a
-        continuum that is not positive. A pixel without information has ivar 0, flux 1. The coordinate ``trusted``
-        (wavelength) keeps `pixels`, so that a model trained on these spectra knows how they were normalised.
+        chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: too few trusted pixels, each
+        counting as far as the star saw it (`lab2.spectra.seen`), or a continuum that is not positive. A pixel without
+        information has ivar 0, flux 1. The coordinate ``trusted`` (wavelength) keeps `pixels`, so that a model trained
+        on these spectra knows how they were normalized.
 
     Raises
     ------
@@ -177,11 +179,11 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     counts = np.zeros((3, shape[0], len(CHIPS)), dtype=int)
     for start in range(0, shape[0], _BLOCK):
         block = slice(start, start + _BLOCK)
+        errors = credible_errors(raw.error.values[block].astype(float))
         for k, chip in enumerate(CHIPS):
             here = chips == chip
             raw_flux = raw.flux.values[block, here].astype(float)
-            error = raw.error.values[block, here].astype(float)
-            error[~(np.isfinite(raw_flux) & (error > 0))] = np.inf
+            error = np.where(np.isfinite(raw_flux), errors[:, here], np.inf)
             level, n_trusted, n_clipped = _fit_chip(raw_flux, error, pixels.values[here], degree)
             enough = n_trusted >= _PIXELS_PER_COEFFICIENT * (degree + 1)
             bad = ~enough | ~(level > 0).all(axis=1)
@@ -195,8 +197,8 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     raw_only = [name for name in raw.data_vars if raw[name].dims != ("star",)]
     kept = raw.drop_vars(raw_only).assign_coords(trusted=("wavelength", pixels.values))
     return kept.assign(
-        flux=(grid, flux, {"long_name": "pseudo-continuum-normalised flux"}),
-        ivar=(grid, ivar, {"long_name": "inverse variance of the normalised flux"}),
+        flux=(grid, flux, {"long_name": "pseudo-continuum-normalized flux"}),
+        ivar=(grid, ivar, {"long_name": "inverse variance of the normalized flux"}),
         continuum=(grid, continuum, raw.flux.attrs),
         n_trusted=(chip_dims, counts[0]),
         n_clipped=(chip_dims, counts[1]),
@@ -205,7 +207,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
 
 
 def trusted_levels(spectra, pixels) -> xr.DataArray:
-    """Median normalised flux of the trusted pixels in each chip: 1 where the normalisation works.
+    """Median normalized flux of the trusted pixels in each chip: 1 where the normalization works.
 
     Parameters
     ----------
@@ -220,12 +222,12 @@ def trusted_levels(spectra, pixels) -> xr.DataArray:
         (star, chip_name); NaN where a chip has no good trusted pixel.
     """
     chips = chip_of(WAVELENGTH)
-    used = pixels.values & (spectra.ivar.values > 0)
+    used = pixels.values & (seen(spectra.ivar.values) == 1)
     levels = np.full((spectra.sizes["star"], len(CHIPS)), np.nan)
     for k, chip in enumerate(CHIPS):
         flux = np.where(used, spectra.flux.values, np.nan)[:, chips == chip]
-        seen = np.isfinite(flux).any(axis=1)
-        levels[seen, k] = np.nanmedian(flux[seen], axis=1)
+        good = np.isfinite(flux).any(axis=1)
+        levels[good, k] = np.nanmedian(flux[good], axis=1)
     return xr.DataArray(
         levels, dims=("star", "chip_name"), coords={"star": spectra.star.values, "chip_name": list(CHIPS)}
     )
@@ -241,8 +243,8 @@ def _fit_chip(flux, error, trusted, degree):
     at = basis[trusted]
     weight = 1 / error[:, trusted] ** 2
     value = np.where(weight > 0, flux[:, trusted], 0.0)
-    used = weight > 0
-    solvable = used.sum(axis=1) > degree
+    counts, used = seen(weight), weight > 0
+    solvable = (counts * used).sum(axis=1) > degree
     coefficients = np.zeros((len(flux), degree + 1))
     for _ in range(_CLIP_ROUNDS):
         w = weight * used
@@ -258,7 +260,8 @@ def _fit_chip(flux, error, trusted, degree):
         if (keep == used).all():
             break
         used = keep
-    return coefficients @ basis.T, used.sum(axis=1), ((weight > 0) & ~used).sum(axis=1)
+    n_used, n_clipped = (np.rint((counts * part).sum(axis=1)).astype(int) for part in (used, ~used))
+    return coefficients @ basis.T, n_used, n_clipped
 
 
 def _on_grid(indices) -> xr.DataArray:

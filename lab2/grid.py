@@ -15,6 +15,7 @@ __all__ = [
     "LOG_START",
     "LOG_STEP",
     "N_PIXELS",
+    "SPEED_OF_LIGHT",
     "WAVELENGTH",
     "chip_of",
     "pixel_of",
@@ -25,7 +26,8 @@ N_PIXELS = 8575
 LOG_START, LOG_STEP = 4.179, 6e-6
 WAVELENGTH = 10 ** (LOG_START + LOG_STEP * np.arange(N_PIXELS))
 WAVELENGTH.flags.writeable = False
-KM_S_PER_PIXEL = LOG_STEP * np.log(10) * speed_of_light / 1e3
+SPEED_OF_LIGHT = speed_of_light / 1e3  # km/s
+KM_S_PER_PIXEL = LOG_STEP * np.log(10) * SPEED_OF_LIGHT
 
 CHIPS = ("blue", "green", "red")
 # Anywhere inside the two gaps between the detectors (about 15810-15860 and 16430-16475 Angstrom).

@@ -71,8 +71,7 @@ def mist(age_gyr, feh):
     if not (age_gyr == age and carried[0] <= feh <= carried[-1]):
         raise ValueError(
             f"isochrones are carried for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
-            f"{age_gyr:g} Gyr and {feh:+g}. tools/isochrone_table.py makes the table, of the age and the metallicities "
-            "at its head"
+            f"{age_gyr:g} Gyr and {feh:+g}. tools/isochrone_table.py makes the table, of whatever its head says"
         )
     result = _interpolated(table, carried, feh)
     result["phase"] = _phase(result["eep"])

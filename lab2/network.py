@@ -19,7 +19,7 @@ from tqdm.auto import trange
 
 from lab2.cannon import Flag
 from lab2.files import Kept
-from lab2.spectra import check, check_wavelengths
+from lab2.spectra import check, check_wavelengths, seen
 
 __all__ = ["Network", "train"]
 
@@ -79,9 +79,10 @@ class Network(Kept):
             stars = slice(start, start + _BLOCK)
             block = spectra[["flux", "ivar"]].isel(star=stars).load()
             check(block)
-            inputs, error = _inputs(block, self.dataset.used.values)
+            used = self.dataset.used.values
+            inputs, _ = _inputs(block, used)
             labels[stars] = self._forward((inputs - self.dataset.input_mean.values) / self._input_scale)
-            n_pixels[stars] = (error > 0).sum(axis=1)
+            n_pixels[stars] = np.rint(seen(block.ivar.values)[:, used].sum(axis=1))
         no_data = n_pixels == 0
         labels[no_data] = np.nan
         return xr.Dataset(
@@ -153,7 +154,7 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
     constant = [str(n) for n, s, m in zip(training.label.values, scale, mean, strict=True) if s <= 1e-12 * abs(m)]
     if constant:
         raise ValueError(f"the label {', '.join(constant)} is the same for every star: nothing to learn from it")
-    used = ((training.ivar.values > 0).mean(axis=0) > _MIN_SEEN) & (training.flux.values.std(axis=0) > 0)
+    used = (seen(training.ivar.values).mean(axis=0) > _MIN_SEEN) & (training.flux.values.std(axis=0) > 0)
     if not used.any():
         raise ValueError(f"no pixel is seen in more than {_MIN_SEEN:.0%} of the {len(labels)} training stars")
     inputs, error = _inputs(training, used)
@@ -164,7 +165,7 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
         standard = (values - input_mean) / input_scale
         return torch.tensor(standard, dtype=torch.float32), torch.tensor(target, dtype=torch.float32)
 
-    layers, history = _optimise(
+    layers, history = _optimize(
         torch,
         tensors(training, inputs),
         tensors(validation, _inputs(validation, used)[0]),
@@ -187,7 +188,7 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
         after = "label" if k == len(layers) - 1 else after
         variables[f"weight_{k}"], variables[f"bias_{k}"] = ((after, before), weight), (after, bias)
     coords = {name: spectra.coords[name] for name in ("wavelength", "chip") if name in spectra.coords}
-    attrs = {key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs}
+    attrs = {key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs}
     return Network(
         xr.Dataset(
             variables,
@@ -243,7 +244,7 @@ def _inputs(spectra, used):
     return np.where(seen, flux - 1.0, 0.0), np.where(seen, error, 0.0)
 
 
-def _optimise(torch, training, validation, error, *, hidden, epochs, seed, progress):
+def _optimize(torch, training, validation, error, *, hidden, epochs, seed, progress):
     """Weights of the best epoch, and the losses of all: [(weight, bias), ...], (epochs, 2)."""
     inputs, target = training
     sizes = [inputs.shape[1], *hidden]
@@ -257,15 +258,15 @@ def _optimise(torch, training, validation, error, *, hidden, epochs, seed, progr
             for before, after in pairwise(sizes):
                 layers += [torch.nn.Linear(before, after), torch.nn.GELU()]
             network = torch.nn.Sequential(*layers, torch.nn.Linear(sizes[-1], target.shape[1]))
-            optimiser = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
+            optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
             history, best = np.empty((epochs, 2)), None
             for epoch in trange(epochs, desc="training the network", disable=not progress):
                 for batch in torch.randperm(len(inputs)).split(_BATCH):
                     shown = inputs[batch] + error[batch] * torch.randn(len(batch), inputs.shape[1])
-                    optimiser.zero_grad()
+                    optimizer.zero_grad()
                     loss(network(shown), target[batch]).backward()
-                    optimiser.step()
+                    optimizer.step()
                 schedule.step()
                 with torch.no_grad():
                     history[epoch] = [loss(network(x), y).item() for x, y in (training, validation)]

@@ -122,9 +122,8 @@ def sample(
         start = np.array(table["mean"])
     if nuisance:
         found = cannon.quartics(model, spectrum, [continuum_slop(model, spectrum, start)])
-    drawn = _sampled(
-        model, found, table, start, nuisance, draws=draws, tune=tune, chains=chains, seed=seed, progress_bar=progress
-    )
+    settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress_bar": progress}
+    drawn = _sampled(model, found, table, start, nuisance, settings)
     drawn.posterior.labels.attrs["units"] = [str(unit) for unit in table["unit"]]
     constants = xr.Dataset(
         {
@@ -161,7 +160,7 @@ def summary(idata) -> QTable:
     -------
     astropy.table.QTable
         A row a label: label, unit, mean, sd, p16, p50, p84 (percentiles), in that unit; rhat, the
-        rank-normalised split R-hat, and ess, the smaller of the effective numbers of draws for the bulk and
+        rank-normalized split R-hat, and ess, the smaller of the effective numbers of draws for the bulk and
         for the tails (Vehtari et al. 2021, Bayesian Analysis 16, 667).
     """
     draws = idata.posterior.labels.transpose("chain", "draw", "label")
@@ -201,10 +200,10 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
         describes the star, each is the larger about as often as the other (Gelman, Meng & Stern 1996, Statistica
         Sinica 6, 733).
     """
-    ivar = np.where(model.trained.values, spectrum.ivar.values[0], 0.0).astype(float)
-    seen = ivar > 0
+    weight = cannon.weights(model, spectrum.ivar.values[0])
+    seen = weight > 0
     expected = model.predict(np.asarray(labels)).values[:, seen]
-    sd = np.sqrt(1.0 / ivar[seen] + model.s2.values[seen])
+    sd = weight[seen] ** -0.5
     noise = np.random.default_rng(seed).normal(size=expected.shape)
     flux = np.full((len(expected), len(seen)), np.nan)
     flux[:, seen] = expected + sd * noise
@@ -300,27 +299,27 @@ def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
     return cannon.Nuisance(np.concatenate(columns, axis=1) * model.predict(labels).values[..., None], _SLOP)
 
 
-def _sampled(model, found, table, start, nuisance, **settings):
-    """Draws of the labels, from the deepest minimum of chi^2 on."""
+def _sampled(model, found, table, start, nuisance, settings):
+    """Draws of the labels; the chains start around the deepest minimum of chi^2."""
     import nutpie
+    import pymc as pm
 
+    scaling = tuple(zip(model.labels, model.label_mean.values, model.label_scale.values, strict=True))
+    priors = tuple(tuple(float(row[name]) for name in ("mean", "sd", *_BOUNDS)) for row in table)
+    density, compiled = _compiled(scaling, priors, nuisance)
     lower, upper = np.array(table["lower"]), np.array(table["upper"])
     inside = 0.01 * (upper - lower)  # a best fit outside of the bounds starts inside
-    density = _compiled(tuple(model.labels), nuisance).with_data(
-        quartic=polynomial.symmetric_form(len(model.labels)).matrix(found.coefficients[0]),
-        n_pixels=float(found.n_pixels[0]),
-        label_mean=model.label_mean.values,
-        label_scale=model.label_scale.values,
-        start=np.clip(start, lower + inside, upper - inside),
-        **{name: np.array(table[name]) for name in ("mean", "sd", *_BOUNDS)},
-    )
+    pm.set_data({"start": np.clip(start, lower + inside, upper - inside)}, model=density)
+    data = {"quartic": polynomial.symmetric_form(len(scaling)).matrix(found.coefficients[0])}
+    if nuisance:
+        data["n_pixels"] = float(found.n_pixels[0])
     cores = min(settings["chains"], os.cpu_count())
-    return nutpie.sample(density, cores=cores, save_warmup=False, **settings)
+    return nutpie.sample(compiled.with_data(**data), cores=cores, save_warmup=False, **settings)
 
 
 @cache
-def _compiled(names, nuisance):
-    """The PyMC model of any star for labels of these names, compiled for nutpie; it takes seconds, once."""
+def _compiled(scaling, priors, nuisance):
+    """The PyMC model of any star for these labels and priors, and the same compiled for nutpie: seconds, once."""
     # PyTensor reads this on import; unset, it complains where there is no C compiler, though numba needs none
     os.environ.setdefault("PYTENSOR_FLAGS", "cxx=")
     import nutpie
@@ -328,25 +327,20 @@ def _compiled(names, nuisance):
     import pytensor
     import pytensor.tensor as pt
 
-    pairs = polynomial.terms(len(names), 2)
-    with pytensor.config.change_flags(mode="NUMBA", cxx=""), pm.Model(coords={"label": names}) as model:
-        label_mean, label_scale, mean, sd, lower, upper, start = (
-            pm.Data(name, np.full(len(names), value), dims="label")
-            for name, value in {
-                "label_mean": 0.0,
-                "label_scale": 1.0,
-                "mean": 0.0,
-                "sd": 1.0,
-                "lower": -1.0,
-                "upper": 1.0,
-                "start": 0.0,
-            }.items()
-        )
-        quartic = pm.Data("quartic", np.zeros((len(pairs), len(pairs))))
-        n_pixels = pm.Data("n_pixels", 1.0)
+    names, label_mean, label_scale = zip(*scaling, strict=True)
+    mean, sd, lower, upper = np.transpose(priors)
+    n = len(names) + 1
+    with (
+        pytensor.config.change_flags(mode="NUMBA", cxx=""),
+        pm.Model(coords={"label": names}, check_bounds=False) as density,
+    ):
+        start = pm.Data("start", mean)
         labels = pm.TruncatedNormal("labels", mean, sd, lower=lower, upper=upper, initval=start, dims="label")
-        y = pt.concatenate([np.ones(1), (labels - label_mean) / label_scale])
-        u = y[pairs[:, 0]] * y[pairs[:, 1]]
-        chi2 = pt.dot(u, pt.dot(quartic, u))
-        pm.Potential("log_likelihood", -0.5 * n_pixels * pt.log(chi2) if nuisance else -0.5 * chi2)
-        return nutpie.compile_pymc_model(model, var_names=["labels"])
+        y = pt.concatenate([np.ones(1), (labels - np.array(label_mean)) / np.array(label_scale)])
+        u = pt.outer(y, y)[np.triu_indices(n)]  # the terms of degree 2
+        chi2 = pt.dot(u, pt.dot(pm.Data("quartic", np.zeros((n * (n + 1) // 2,) * 2)), u))
+        if nuisance:
+            pm.Potential("log_likelihood", -0.5 * pm.Data("n_pixels", 1.0) * pt.log(chi2))
+        else:
+            pm.Potential("log_likelihood", -0.5 * chi2)
+        return density, nutpie.compile_pymc_model(density, var_names=["labels"])

@@ -1,10 +1,16 @@
-"""Normalised spectra as a Dataset: made from plain arrays, and checked before anything is learned from them."""
+"""Normalized spectra as a Dataset: made from plain arrays, and checked before anything is learned from them."""
 
 import numpy as np
 import xarray as xr
 from numba import njit
 
-__all__ = ["check", "check_dims", "check_wavelengths", "from_arrays"]
+__all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
+
+# Errors so many times the star's median say nothing, not even how large they are: DR17's files have them, unflagged, on
+# the twenty pixels at either end of a chip, up to a million times the median.
+_ABSURD = 100.0
+# A pixel whose error is ten times that of the pixels which carry the information counts in full; beyond, by its weight.
+_FULL = 0.01
 
 
 def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
@@ -13,7 +19,7 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     Parameters
     ----------
     flux, ivar : array_like, shape (n_stars, n_pixels)
-        Continuum-normalised flux, and its inverse variance; 0 where a pixel says nothing.
+        Continuum-normalized flux, and its inverse variance; 0 where a pixel says nothing.
     wavelength : array_like, shape (n_pixels,)
         [Angstrom].
     labels : array_like, shape (n_stars, n_labels), optional
@@ -53,6 +59,59 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
         spectra = spectra.assign_coords(label=names).assign(labels=(("star", "label"), labels))
     check(spectra)
     return spectra
+
+
+def credible_errors(error) -> np.ndarray:
+    """Errors with those made infinite that are not finite, not positive, or absurdly large.
+
+    Parameters
+    ----------
+    error : array_like, shape (n_stars, n_pixels)
+        Of the flux, in any unit.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_stars, n_pixels)
+        A copy. Absurd is what exceeds 100 times the median of the star's other errors.
+
+    Examples
+    --------
+    >>> credible_errors([[1.0, 2.0, 1.0, 1e6, -1.0]]).tolist()
+    [[1.0, 2.0, 1.0, inf, inf]]
+    """
+    error = np.array(error)
+    error[~(error > 0)] = np.inf
+    finite = np.isfinite(error)
+    for row, good in zip(error, finite, strict=True):
+        if good.any():
+            row[row > _ABSURD * np.median(row[good])] = np.inf
+    return error
+
+
+def seen(ivar) -> np.ndarray:
+    """How far each star saw each pixel, from 0 to 1: what counts of pixels and of stars add up.
+
+    A pixel counts in full while its weight is at least a hundredth of what is typical of the star (an error up to ten
+    times as large), and below that in proportion to its weight. "Typical" is the mean weight of the pixels that carry
+    the information, sum ivar^2 / sum ivar: the effective number of pixels (Kish 1965, Survey Sampling, section 11.7) is
+    sum ivar over that, so that 8000 useless pixels do not make 6 useful ones untypical.
+
+    Parameters
+    ----------
+    ivar : array_like, shape (n_stars, n_pixels)
+        Inverse variances, not negative.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_stars, n_pixels)
+
+    Examples
+    --------
+    >>> seen([[4.0, 1.0, 4e-6, 0.0]]).round(4).tolist()
+    [[1.0, 1.0, 0.0001, 0.0]]
+    """
+    ivar = np.asarray(ivar, dtype=float)
+    return np.minimum(ivar * per_full_weight(ivar)[:, None], 1.0)
 
 
 def check(spectra) -> None:
@@ -135,3 +194,18 @@ def _all_usable(flux, ivar):
         if not usable:
             return False
     return True
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def per_full_weight(ivar):
+    """1 over the weight from which on a pixel of a star counts in full (`seen`); 0 for a star without information."""
+    out = np.zeros(ivar.shape[0])
+    for s in range(ivar.shape[0]):
+        total, squares = 0.0, 0.0
+        for p in range(ivar.shape[1]):
+            weight = np.float64(ivar[s, p])
+            total += weight
+            squares += weight * weight
+        if squares > 0.0:
+            out[s] = total / (_FULL * squares)
+    return out

@@ -1,7 +1,8 @@
 """The Cannon (Ness et al. 2015): a quadratic model of the spectrum in the labels, trained and read backwards.
 
-In the order of the flow: ``polynomial`` (the terms), ``likelihood`` and ``training`` (every pixel to the maximum of its
-likelihood), ``model`` (what training makes), ``quartics`` (spectra become chi^2) and ``fitting`` (chi^2 becomes labels).
+In the order of the flow: ``polynomial`` (the terms), ``likelihood`` and ``training`` (every pixel to the maximum of
+its likelihood), ``model`` (what training makes), ``quartics`` (spectra become chi^2) and ``fitting`` (chi^2 becomes
+labels).
 """
 
 from lab2.cannon.fitting import Flag, UncalibratedErrorWarning, errors, fit_labels, fit_quartics, training_distance

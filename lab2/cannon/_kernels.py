@@ -11,6 +11,7 @@ from numba import float64, njit, vectorize
 __all__ = [
     "INLINE",
     "OPTIONS",
+    "count_seen",
     "gradient_sums",
     "star_weights",
     "sum_products",
@@ -26,8 +27,9 @@ OPTIONS = {
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
 
-# For functions that other compiled ones call. As a symbol of its own such a function exists twice, in its own module and
-# in its caller's, compiled apart: which of the two is linked depends on what was cached, and with it the last digit.
+# For functions that other compiled ones call: they must not be symbols of their own. Such a symbol exists twice, in its
+# own module and in its caller's, optimized apart; which one is linked depends on what was cached, and so does the last
+# digit of the result.
 INLINE = {**OPTIONS, "forceinline": True}
 
 _TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
@@ -41,8 +43,14 @@ def _weight(ivar, s2):
     return ivar / (1.0 + ivar * s2) if ivar > 0.0 else 0.0
 
 
-weight = vectorize([float64(float64, float64)], cache=True)(_weight)
+_each_weight = vectorize([float64(float64, float64)], cache=True)(_weight)
 _weight = njit(**INLINE)(_weight)
+
+
+def weight(ivar, s2):
+    """`_weight` of arrays that broadcast against each other, in double precision."""
+    with np.errstate(invalid="ignore"):  # 0 times infinity is computed, and not taken
+        return _each_weight(ivar, s2)
 
 
 @njit(**OPTIONS)
@@ -81,6 +89,16 @@ def _log_sum(ivar, s2):
     for n in range(whole, n_stars):
         product *= 1.0 + ivar[n] * s2
     return total + np.log(product)
+
+
+@njit(**OPTIONS)
+def count_seen(ivar, per_full):
+    """How many stars saw each pixel, each counting as far as it did: ivar (n_pixels, n_stars), per_full (n_stars,)."""
+    out = np.zeros(ivar.shape[0])
+    for p in range(ivar.shape[0]):
+        for n in range(ivar.shape[1]):
+            out[p] += min(ivar[p, n] * per_full[n], 1.0)
+    return out
 
 
 @njit(**OPTIONS)
@@ -143,17 +161,18 @@ def sum_products(theta, place, out):
 def star_weights(spectra, pixels, window, work, sums):
     """Weights of a block of stars in the pixels of a window, and the sums over them that need no labels.
 
-    spectra = (flux, ivar), each (n_stars, n_pixels); pixels = (flux_zero, s2), each (n_pixels,); window = (start, stop).
-    Filled are work = (weight, weighted), each (n_stars, at least stop - start): weight = 1 / (1 / ivar + s2), 0 where
-    ivar is 0 or s2 infinite, and weight (flux - flux_zero). Added to are sums = (chi_zero, n_pixels), each (n_stars,):
-    sum weight (flux - flux_zero)^2 and the number of pixels with weight. A value that may not be used leaves NaN in
+    spectra = (flux, ivar, per_full): two arrays (n_stars, n_pixels), and (n_stars,) as from
+    `lab2.spectra.per_full_weight`; pixels = (flux_zero, s2), each (n_pixels,); window = (start, stop). Filled are work
+    = (weight, weighted), each (n_stars, at least stop - start): weight = 1 / (1 / ivar + s2), 0 where ivar is 0 or s2
+    infinite, and weight (flux - flux_zero). Added to are sums = (chi_zero, n_pixels), each (n_stars,): sum weight (flux
+    - flux_zero)^2, and how far the star saw the pixels with weight. A value that may not be used leaves NaN in
     chi_zero.
     """
-    (flux, ivar), (flux_zero, s2), (start, stop) = spectra, pixels, window
+    (flux, ivar, per_full), (flux_zero, s2), (start, stop) = spectra, pixels, window
     (weight, weighted), (chi_zero, n_pixels) = work, sums
     for s in range(ivar.shape[0]):
         chi = 0.0
-        seen = 0
+        seen = 0.0
         wrong = 0
         for p in range(start, stop):
             iv = np.float64(ivar[s, p])
@@ -162,7 +181,7 @@ def star_weights(spectra, pixels, window, work, sums):
             weight[s, p - start] = w
             weighted[s, p - start] = w * r
             chi += w * r * r
-            seen += w > 0.0
+            seen += min(iv * per_full[s], 1.0) if w > 0.0 else 0.0
             wrong += not iv >= 0.0
         chi_zero[s] += chi if wrong == 0 else np.nan
         n_pixels[s] += seen

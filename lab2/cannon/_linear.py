@@ -1,7 +1,7 @@
 """Small symmetric positive systems, compiled: one at a time, and many of them side by side.
 
 Side by side the systems are the innermost axis, 64 at a time: every operation of Cholesky's algorithm is then the same
-on 64 neighbours in memory, which a processor does in a few instructions, and the loops over rows and columns cost
+on 64 neighbors in memory, which a processor does in a few instructions, and the loops over rows and columns cost
 little. Twins in the tests solve one system after the other.
 """
 

@@ -5,15 +5,18 @@ pixel, so that many starts, exact second derivatives and a count of the distinct
 """
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2._bits import Bits
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial
 from lab2.cannon._minima import Minima, Search, Wall, find_minima
-from lab2.cannon.quartics import quartics
+from lab2.cannon.model import Cannon
+from lab2.cannon.quartics import Nuisance, Quartics, quartics
 
 __all__ = ["Flag", "UncalibratedErrorWarning", "errors", "fit_labels", "fit_quartics", "training_distance"]
 
@@ -43,7 +46,9 @@ class UncalibratedErrorWarning(UserWarning):
     """A formal error is about to be quoted as if it were the real one."""
 
 
-def fit_labels(model, spectra, nuisances=(), progress=False) -> xr.Dataset:
+def fit_labels(
+    model: Cannon, spectra: xr.Dataset, nuisances: Sequence[Nuisance] = (), progress: bool = False
+) -> xr.Dataset:
     """Fit the labels of every star.
 
     Parameters
@@ -62,8 +67,8 @@ def fit_labels(model, spectra, nuisances=(), progress=False) -> xr.Dataset:
     xarray.Dataset
         ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2): the formal one,
         twice the inverse of the Hessian of chi^2 at the minimum (the observed information), with the s^2 of the model
-        but no calibration. ``chi2``,
-        ``reduced_chi2`` and ``n_pixels`` (star); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
+        but no calibration. ``chi2``, ``reduced_chi2`` and ``n_pixels`` (star), each pixel counting as far as the star
+        saw it (`lab2.spectra.seen`); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
         ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above the best,
         infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its edge;
         ``flag``: sum of `Flag` bits. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
@@ -73,11 +78,24 @@ def fit_labels(model, spectra, nuisances=(), progress=False) -> xr.Dataset:
     ValueError
         If the wavelengths are not the model's, the spectra such as `lab2.spectra.check` refuses, or a nuisance is not
         of the spectra's shape.
+
+    Examples
+    --------
+    The formal error of a label that two pixels of error 0.01 tell, of slope 1e-4 and 2e-4 per kelvin, is
+    0.01 / sqrt(1e-8 + 4e-8) K:
+
+    >>> import lab2
+    >>> labels = np.linspace(4000.0, 5000.0, 50)[:, None]
+    >>> flux = 1.0 + 1e-4 * (labels - 4500.0) * [1.0, 0.0, -2.0]
+    >>> spectra = lab2.from_arrays(flux, np.full((50, 3), 1e4), [15200.0, 16000.0, 16900.0], labels, label=["teff"])
+    >>> fits = lab2.fit_labels(lab2.train(spectra), spectra)
+    >>> float(fits.labels[10, 0].round(3)), float(fits.covariance[10, 0, 0].round(3) ** 0.5)
+    (4204.082, 44.721359549995796)
     """
     return fit_quartics(model, quartics(model, spectra, nuisances, progress), spectra, progress)
 
 
-def fit_quartics(model, found, spectra, progress=False) -> xr.Dataset:
+def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: bool = False) -> xr.Dataset:
     """Fit the labels of every star from its chi^2.
 
     Parameters
@@ -111,7 +129,7 @@ def fit_quartics(model, found, spectra, progress=False) -> xr.Dataset:
     return _results(model, spectra.star.values.astype(str), minima, found.n_pixels, bad_continuum)
 
 
-def training_distance(model, labels) -> np.ndarray:
+def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
     """Mahalanobis distance from the training set's mean, in units of its farthest member's.
 
     Parameters
@@ -129,7 +147,7 @@ def training_distance(model, labels) -> np.ndarray:
     return np.sqrt(np.einsum("nk,kl,nl->n", x, precision, x) / radius2) * _WALL
 
 
-def errors(fits) -> xr.DataArray:
+def errors(fits: xr.Dataset) -> xr.DataArray:
     """Standard errors of the labels, for quoting.
 
     Parameters

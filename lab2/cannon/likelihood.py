@@ -4,7 +4,7 @@ For one pixel, with stars n, fluxes f_n, errors sigma_n and terms of the polynom
 
     ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
 
-is maximised over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
+is maximized over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
 for every pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
 Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
 w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
@@ -16,7 +16,7 @@ from lab2.cannon import _kernels, _linear
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
-# s^2 of normalised flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
+# s^2 of normalized flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
 # at zero, where many pixels end, and at all of these before Newton's method takes over. Two a decade: with stars of
 # very different S/N one a decade can step over the deepest of several minima.
 _S2_GRID = np.geomspace(1e-8, 1e-1, 15)
@@ -27,8 +27,6 @@ _NEGLIGIBLE = 0.03
 _SMALLEST_S2 = 1e-12
 _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
 _MAX_STEPS = 40
-# A pixel that few of the stars saw (at the edge of a chip, say) would be fitted exactly and predict nonsense.
-_SEEN = 0.2
 
 
 def minus_two_log_likelihood(flux, ivar, terms, s2):
@@ -67,8 +65,8 @@ class PixelLikelihood:
 
     Notes
     -----
-    What has a value for each pixel and term has the pixels last, where `lab2.cannon._linear` wants them. The work space is made
-    once and used by every evaluation.
+    What has a value for each pixel and term has the pixels last, where `lab2.cannon._linear` wants them. The work space
+    is made once and used by every evaluation.
     """
 
     def __init__(self, flux, ivar, terms, monomials, place):
@@ -97,22 +95,24 @@ class PixelLikelihood:
         _linear.squared_norm_solved(self._factor, self.terms.T @ model.T, bend)
         return first, second - 2.0 * bend
 
-    def maximize(self):
-        """The most likely s2 and theta of each pixel.
+    def maximize(self, which):
+        """The most likely s2 and theta of some pixels.
+
+        Parameters
+        ----------
+        which : numpy.ndarray of int
+            The rows to do: pixels that enough stars saw.
 
         Returns
         -------
         s2 : numpy.ndarray, shape (n_pixels,)
-            Infinite where no more stars than terms, or not more than a fifth of them, saw the pixel, or where they
-            do not determine theta.
+            Infinite in the other pixels, and where the stars do not determine theta.
         theta : numpy.ndarray, shape (n_pixels, n_terms)
             Zero there.
         """
         n_pixels, n_terms = len(self.flux), self.terms.shape[1]
         s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
-        seen = (self.ivar > 0).sum(axis=1)
-        trainable = np.flatnonzero((seen > n_terms) & (seen > _SEEN * self.ivar.shape[1]))
-        trainable, start = self._scan(trainable)
+        trainable, start = self._scan(which)
         if trainable.size:
             s2[trainable], theta[trainable] = self._newton(trainable, start)
         return s2, theta
@@ -120,11 +120,16 @@ class PixelLikelihood:
     def _scan(self, which):
         """Those of the pixels whose stars determine theta, and near the best point of the grid for each of them.
 
-        From the middle of the grid outwards, leaving out what cannot be best. Of the two parts of -2 ln L chi^2 falls
-        with s2, and the sum of logarithms grows. From s2 up to k s2 chi^2 falls to no less than its k-th part, and the
-        sum, which is convex in ln s2 with the slope s2 sum w, grows at least by its tangent. Down to s2 / k the sum,
-        concave in s2 and zero at zero, falls to no less than its k-th part, and chi^2, convex in s2, grows at least by
-        the chord through two points above.
+        -2 ln L = chi2(s2) + g(s2) + const, g = sum ln(1 + ivar s2), is evaluated at the middle of the grid and then
+        outwards, wherever it may still be less than the least value found. With w = 1 / (sigma^2 + s2) and k > 1
+
+            chi2(k s2) >= chi2(s2) / k                      no weight falls below its k-th part
+            g(k s2)    >= g(s2) + ln k  s2 sum w            g is convex in ln s2: its tangent
+            g(s2 / k)  >= g(s2) / k                         g is concave in s2, and g(0) = 0
+            chi2(s2 - d) >= chi2(s2) + d [chi2(s2) - chi2(s3)] / (s3 - s2),  s3 > s2
+                                                            chi2 is convex in s2: the chord through two points above
+
+        A point of the grid whose lower bound exceeds the least value is left out.
         """
         points = np.concatenate([[0.0], _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]])
         middle = min(np.searchsorted(points, _MIDDLE), len(points) - 1)
@@ -162,7 +167,7 @@ class PixelLikelihood:
 
         best = curve.argmin(axis=0)
         start = points[best]
-        # where both neighbours are on the logarithmic grid, the vertex of the parabola through the three is nearer
+        # where both neighbors are on the logarithmic grid, the vertex of the parabola through the three is nearer
         inside = np.flatnonzero((best > 1) & (best < len(points) - 1))
         left, here, right = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
         inside, left, here, right = (part[np.isfinite(left + right)] for part in (inside, left, here, right))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2.cannon import polynomial
 from lab2.files import Kept
@@ -37,7 +38,7 @@ class Cannon(Kept):
 
     @property
     def s2(self) -> xr.DataArray:
-        """Intrinsic variance of the normalised flux (wavelength)."""
+        """Intrinsic variance of the normalized flux (wavelength)."""
         return self.dataset.s2
 
     @property
@@ -90,14 +91,14 @@ class Cannon(Kept):
         """Whether a pixel has a model (wavelength)."""
         return np.isfinite(self.s2)
 
-    def scale(self, labels) -> np.ndarray:
+    def scale(self, labels: ArrayLike) -> np.ndarray:
         """Scaled labels (..., label) of labels in their units."""
         labels = np.asarray(labels, dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
         return (labels - self.label_mean.values) / self.label_scale.values
 
-    def design(self, labels) -> np.ndarray:
+    def design(self, labels: ArrayLike) -> np.ndarray:
         """The terms of the polynomial: the matrix X of the lab's problem 6.
 
         Parameters
@@ -111,8 +112,8 @@ class Cannon(Kept):
         """
         return polynomial.design(self.scale(labels), self.pairs)
 
-    def predict(self, labels) -> xr.DataArray:
-        """Normalised model spectra.
+    def predict(self, labels: ArrayLike) -> xr.DataArray:
+        """Normalized model spectra.
 
         Parameters
         ----------
@@ -138,7 +139,7 @@ class Cannon(Kept):
             coords["star"] = labels.star
         return xr.DataArray(flux, dims=dims, coords=coords)
 
-    def gradient(self, label, at=None) -> xr.DataArray:
+    def gradient(self, label: str, at: ArrayLike | None = None) -> xr.DataArray:
         """Derivative of the model spectrum by one label.
 
         Parameters

@@ -124,7 +124,7 @@ def symmetric_form(n_labels) -> Form:
 
     Examples
     --------
-    >>> symmetric_form(5).place.max() + 1  # different monomials of degree 4 or less in five labels
+    >>> int(symmetric_form(5).place.max()) + 1  # different monomials of degree 4 or less in five labels
     126
     """
     pairs = terms(n_labels, 2)

@@ -17,13 +17,17 @@ from the posterior or asks what another model would have given never sees a pixe
 the digits of the constant.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
-from lab2.spectra import check, check_dims, check_wavelengths
+from lab2.cannon.model import Cannon
+from lab2.spectra import check, check_dims, check_wavelengths, per_full_weight
 
 __all__ = ["Nuisance", "Quartics", "quartics", "star_quartic", "weights"]
 
@@ -86,7 +90,7 @@ class Quartics:
         Of the monomials of degree 4 or less, in the order of `lab2.cannon.polynomial.normal_monomials` for a polynomial
         of degree 2.
     n_pixels : numpy.ndarray of int, shape (n_stars,)
-        Pixels with weight.
+        Pixels with weight, each counting as far as the star saw it (`lab2.spectra.seen`).
     n_labels : int
     """
 
@@ -94,13 +98,15 @@ class Quartics:
     n_pixels: np.ndarray
     n_labels: int
 
-    def chi2(self, x) -> np.ndarray:
+    def chi2(self, x: ArrayLike) -> np.ndarray:
         """chi^2 of each star at its scaled labels x: (n_stars, n_labels) -> (n_stars,)."""
         monomials, _ = polynomial.normal_monomials(x, polynomial.terms(self.n_labels, 2))
         return (self.coefficients * monomials).sum(axis=1)
 
 
-def quartics(model, spectra, nuisances=(), progress=False) -> Quartics:
+def quartics(
+    model: Cannon, spectra: xr.Dataset, nuisances: Sequence[Nuisance] = (), progress: bool = False
+) -> Quartics:
     """chi^2 of every star as an exact quartic in its labels.
 
     Parameters
@@ -148,7 +154,7 @@ def quartics(model, spectra, nuisances=(), progress=False) -> Quartics:
     return Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))
 
 
-def weights(model, ivar) -> np.ndarray:
+def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     """The inverse variance of each pixel about the model, 1 / (sigma^2 + s^2); 0 where it says nothing.
 
     Parameters
@@ -198,12 +204,13 @@ class _PixelSums:
         n_stars, n_pixels = flux.shape
         summed, products = np.zeros((2, len(self.products), n_stars))
         linear = np.zeros((n_stars, self.theta.shape[1]))
-        constant, seen = np.zeros(n_stars), np.zeros(n_stars, dtype=np.int64)
+        constant, seen = np.zeros((2, n_stars))
+        seen_spectra = flux, ivar, per_full_weight(ivar)
         weight, weighted = np.empty((2, n_stars, _CHUNK))
         for start in range(0, n_pixels, _CHUNK):
             stop = min(start + _CHUNK, n_pixels)
             pixels, window = (self.flux_zero, self.s2), (start, stop)
-            _kernels.star_weights((flux, ivar), pixels, window, (weight, weighted), (constant, seen))
+            _kernels.star_weights(seen_spectra, pixels, window, (weight, weighted), (constant, seen))
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
             summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)
@@ -211,7 +218,7 @@ class _PixelSums:
         summed = np.ascontiguousarray(summed.T)
         summed[:, self.form.place[0]] -= 2.0 * linear
         summed[:, self.form.place[0, 0]] += constant
-        return summed, seen
+        return summed, np.rint(seen).astype(int)
 
     def explained(self, star, columns, sd):
         """What the nuisances take off one star's chi^2: the quartic of T^T W N (P^-1 + N^T W N)^-1 N^T W T."""

@@ -1,25 +1,29 @@
-"""Training the Cannon: every pixel by itself, to the global maximum of its likelihood (Ness et al. 2015, section 2.4)."""
+"""Training the Cannon: every pixel by itself, to the global maximum of its likelihood (Ness et al. 2015, sect. 2.4)."""
 
 import hashlib
 from importlib import metadata
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.likelihood import PixelLikelihood
 from lab2.cannon.model import Cannon
-from lab2.spectra import check, check_dims
+from lab2.spectra import check, check_dims, per_full_weight
 
 __all__ = ["add_label_errors", "train"]
 
 # Pixels times stars worked on at a time by one thread, 4 MiB an array: its matrix products run at their best, and what
 # numpy and Python take to call them is little.
 _BLOCK = 2**19
+_STARS = 256  # whose information is summed at a time
+# A pixel that few of the stars saw (at the edge of a chip, say) would be fitted exactly and predict nonsense.
+_SEEN = 0.2
 
 
-def train(spectra, degree=2, progress=False) -> Cannon:
+def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Cannon:
     """Train the model on spectra with labels.
 
     Parameters
@@ -34,14 +38,26 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     Returns
     -------
     Cannon
-        A pixel that no more stars saw than it has coefficients, that not more than a fifth of them saw, or whose
-        stars do not determine them, is left untrained: s2 infinite, theta that of flux 1.
+        A pixel is left untrained, s2 infinite and theta that of flux 1, if no more stars saw it than it has
+        coefficients, if not more than a fifth of them did, or if they do not determine the coefficients. A star counts
+        as far as it saw the pixel (`lab2.spectra.seen`).
 
     Raises
     ------
     ValueError
         If labels are missing, constant or linear combinations of each other (the message names them), if there
         are fewer stars than coefficients, or the spectra are such as `lab2.spectra.check` refuses.
+
+    Examples
+    --------
+    A spectrum of three pixels, of which the middle one does not know of the label:
+
+    >>> import lab2
+    >>> labels = np.linspace(4000.0, 5000.0, 50)[:, None]
+    >>> flux = 1.0 + 1e-4 * (labels - 4500.0) * [1.0, 0.0, -2.0]
+    >>> spectra = lab2.from_arrays(flux, np.full((50, 3), 1e4), [15200.0, 16000.0, 16900.0], labels, label=["teff"])
+    >>> lab2.train(spectra).gradient("teff").values.round(6).tolist()
+    [0.0001, 0.0, -0.0002]
 
     Notes
     -----
@@ -58,13 +74,16 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     _check_design(x, pairs, names)
     terms = polynomial.design(x, pairs)
     monomials, place = polynomial.normal_monomials(x, pairs)
+    per_full = _per_full_weight(spectra)
+    enough = max(len(pairs), _SEEN * len(x))
 
     def train_block(pixels):
         block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
         flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
         if not _kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
             check(block)  # which says what is wrong, and where
-        return PixelLikelihood(flux, ivar, terms, monomials, place).maximize()
+        trainable = np.flatnonzero(_kernels.count_seen(ivar, per_full) > enough)
+        return PixelLikelihood(flux, ivar, terms, monomials, place).maximize(trainable)
 
     results = map_blocks(
         train_block,
@@ -90,7 +109,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
             "training_star": spectra.star.values.astype(str),
         },
         attrs={
-            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalisation") if key in spectra.attrs},
+            **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs},
             "degree": degree,
             "training_ids_sha256": _hash(spectra.star.values),
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",
@@ -99,7 +118,7 @@ def train(spectra, degree=2, progress=False) -> Cannon:
     return Cannon(dataset)
 
 
-def add_label_errors(model, spectra, error) -> xr.Dataset:
+def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr.Dataset:
     """Spectra whose variance holds what the errors of their labels do to the flux, to first order.
 
     For training labels that are not exact: without, their errors are taken for intrinsic scatter, and a star with poor
@@ -137,6 +156,14 @@ def add_label_errors(model, spectra, error) -> xr.Dataset:
     slopes = polynomial.jacobian(model.scale(labels), model.pairs) * (error / model.label_scale.values)[..., None, :]
     variance = sum((slopes[..., k] @ model.theta.values.T) ** 2 for k in range(labels.shape[1]))
     return spectra.assign(ivar=spectra.ivar.copy(data=_kernels.weight(spectra.ivar.values, variance)))
+
+
+def _per_full_weight(spectra):
+    """`lab2.spectra.per_full_weight` of all stars, read block by block."""
+    parts = map_blocks(
+        lambda stars: per_full_weight(spectra.ivar.isel(star=stars).values), spectra.sizes["star"], _STARS
+    )
+    return np.concatenate(parts)
 
 
 def _label_scaling(labels, names):

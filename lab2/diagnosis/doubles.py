@@ -21,7 +21,7 @@ def fit_shift(model, spectrum) -> dict:
     """The velocity at which a star's spectrum fits best, with the labels there.
 
     The spectrum is moved by whole pixels, so that nothing is interpolated, and fitted at each; a parabola through the
-    least chi^2 and its neighbours gives the velocity between the pixels.
+    least chi^2 and its neighbors gives the velocity between the pixels.
 
     Parameters
     ----------

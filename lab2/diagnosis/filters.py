@@ -1,13 +1,15 @@
 """What the residuals of every spectrum look like: matched filters for the ways in which a spectrum can be odd.
 
-Each way changes the flux by a template T times an amplitude. With the residual r of the best fit, the weights w and the
-Jacobian J of the model by the labels, the least-squares amplitude, the labels free to follow to first order, is
+Each way changes the flux by a template T times an amplitude a, and the labels may follow: to first order they add the
+columns of J, the Jacobian of the model by the labels. Both are linear nuisances of which nothing is known before
+(`lab2.cannon.quartics`). With the residual r of the best fit and C^-1, the weights W less what J explains, chi^2 is
+least for the amplitude
 
-    amplitude = n / d,   n = T.w.r - c.G^-1.(J.w.r),   d = T.w.T - c.G^-1.c,   c = J.w.T,   G = J.w.J,
+    a = n / d,   n = T^T C^-1 r,   d = T^T C^-1 T,   C^-1 = W - W J (J^T W J)^-1 J^T W,
 
-and z = n / sqrt(d) its significance: chi^2 falls by z^2. J is theta times the derivative of the polynomial's terms, so
-that all stars share one matrix product for each template and nothing is fitted. Templates are made from D = 1 - F, the
-depth of the best-fitting model.
+and z = n / sqrt(d) is its significance: chi^2 falls by z^2. J is theta times the derivative of the polynomial's terms,
+so that all stars share one matrix product for each template and nothing is fitted. Templates are made from D = 1 - F,
+the depth of the best-fitting model.
 """
 
 import numpy as np
@@ -18,6 +20,7 @@ from lab2 import lines
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial, weights
 from lab2.grid import BRACKETT, KM_S_PER_PIXEL, LOG_STEP, chip_of, rotation_kernel
+from lab2.spectra import seen
 
 __all__ = ["excess", "moved", "screen"]
 
@@ -26,7 +29,7 @@ _ROTATION = (10.0, 20.0, 40.0)  # v sin i [km/s]
 _BRACKETT_WIDTH = 3.5  # standard deviation [Angstrom]: lines of hydrogen are broader than the spectrograph's profile
 _BLOCK = 32  # stars worked on at a time by one thread
 _NEAR_LINE = 0.7  # Angstrom: half the width of a line at the spectrograph's resolution
-_STRONG = 1.0  # log10 of the opacity at a line's centre over the continuum's
+_STRONG = 1.0  # log10 of the opacity at a line's center over the continuum's
 _FEWEST_PIXELS = 30  # for a reduced chi^2 that means something
 
 
@@ -57,9 +60,8 @@ def screen(model, spectra, fits) -> xr.Dataset:
     wavelength = spectra.wavelength.values
     if not np.allclose(np.diff(np.log10(wavelength)), LOG_STEP, rtol=1e-3, atol=0):
         raise ValueError(f"the pixels must be steps of {LOG_STEP:g} in log10 of the wavelength, so that lines can move")
-    theta, chip = model.theta.values, chip_of(wavelength)
-    labels = fits.labels.fillna(model.label_mean).transpose("star", "label").values
-    # light added to a detector is seldom even: it fades towards one of its ends
+    chip = chip_of(wavelength)
+    # light added to a detector is seldom even: it fades toward one of its ends
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
     ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
     kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
@@ -68,11 +70,8 @@ def screen(model, spectra, fits) -> xr.Dataset:
     )
 
     def screen_block(stars):
-        block = spectra[["flux", "ivar"]].isel(star=stars)
-        weight = weights(model, block.ivar.values)
-        depth = 1.0 - model.predict(labels[stars]).values
-        residual = np.where(weight > 0, block.flux.values - 1.0 + depth, 0.0)
-        match = _Matcher(theta, weight, residual, model.scale(labels[stars]), model.pairs)
+        match = _Matcher(model, spectra[["flux", "ivar"]].isel(star=stars), fits.isel(star=stars))
+        depth = match.depth
         by_lag = np.array([match(depth - moved(depth, lag)) for lag in _LAGS])
         by_width = np.array([match(depth - convolve1d(depth, kernel, axis=1)) for kernel in kernels])
         emission = match(np.broadcast_to(brackett, depth.shape))
@@ -123,8 +122,9 @@ def excess(model, spectra, fits) -> xr.DataArray:
     def sum_block(stars):
         weight = weights(model, spectra.ivar.values[stars])
         residual = np.where(weight > 0, spectra.flux.values[stars] - model.predict(labels[stars]).values, 0.0)
-        seen = (weight > 0) @ masks.T
-        return np.where(seen >= _FEWEST_PIXELS, (weight * residual**2) @ masks.T / np.maximum(seen, 1), np.nan)
+        n_pixels = seen(spectra.ivar.values[stars]) @ masks.T
+        chi2 = (weight * residual**2) @ masks.T
+        return np.where(n_pixels >= _FEWEST_PIXELS, chi2 / np.maximum(n_pixels, 1), np.nan)
 
     values = np.concatenate(map_blocks(sum_block, spectra.sizes["star"], _BLOCK))
     return xr.DataArray(values, dims=("star", "region"), coords={"star": spectra.star, "region": list(regions)})
@@ -145,22 +145,30 @@ def moved(values, lag) -> np.ndarray:
 class _Matcher:
     """Significance and amplitude of a template in the residuals of a block of stars."""
 
-    def __init__(self, theta, weight, residual, x, pairs):
-        self.theta, self.weight, self.weighted = theta, weight, weight * residual
-        self.slopes = polynomial.jacobian(x, pairs)  # (star, term, label)
-        normal = np.array([(theta * w[:, None]).T @ theta for w in weight])
+    def __init__(self, model, spectra, fits):
+        labels = fits.labels.transpose("star", "label").values
+        self.fitted = np.isfinite(labels).all(axis=1)
+        labels = np.where(self.fitted[:, None], labels, model.label_mean.values)
+        self.theta, self.weight = model.theta.values, weights(model, spectra.ivar.values)
+        self.depth = 1.0 - model.predict(labels).values
+        self.weighted = self.weight * np.where(self.weight > 0, spectra.flux.values - 1.0 + self.depth, 0.0)
+        self.slopes = polynomial.jacobian(model.scale(labels), model.pairs)  # (star, term, label)
+        normal = np.array([(self.theta * w[:, None]).T @ self.theta for w in self.weight])
         information = np.einsum("ntk,ntu,nul->nkl", self.slopes, normal, self.slopes, optimize=True)
         self.inverse = np.linalg.pinv(information, hermitian=True)
-        along = np.einsum("ntk,nt->nk", self.slopes, self.weighted @ theta)
-        self.step = np.einsum("nkl,nl->nk", self.inverse, along)
+        self.step = np.einsum("nkl,nl->nk", self.inverse, self._on_labels(self.weighted))
+
+    def _on_labels(self, weighted):
+        """J^T of rows of pixels, (star, label)."""
+        return np.einsum("ntk,nt->nk", self.slopes, weighted @ self.theta)
 
     def __call__(self, template):
-        """z and amplitude, (2, star); 0 where the template says nothing."""
-        on_labels = np.einsum("ntk,nt->nk", self.slopes, (template * self.weight) @ self.theta)
+        """z and amplitude, (2, star); 0 where the template says nothing or the star has no fit."""
+        on_labels = self._on_labels(template * self.weight)
         top = (template * self.weighted).sum(axis=1) - (on_labels * self.step).sum(axis=1)
         norm = (template**2 * self.weight).sum(axis=1)
         bottom = norm - np.einsum("nk,nkl,nl->n", on_labels, self.inverse, on_labels)
-        usable = bottom > 1e-9 * norm
+        usable = self.fitted & (bottom > 1e-9 * norm)
         bottom = np.where(usable, bottom, 1.0)
         return np.where(usable, [top / np.sqrt(bottom), top / bottom], 0.0)
 

@@ -1,4 +1,4 @@
-"""A verdict on every star that is odd, from evidence: its spectrum, its fit, and what the catalogue says of it."""
+"""A verdict on every star that is odd, from evidence: its spectrum, its fit, and what the catalog says of it."""
 
 import numpy as np
 from astropy.table import QTable
@@ -7,6 +7,7 @@ from lab2 import cannon, catalog, continuum
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
+from lab2.spectra import seen
 from lab2.validation.calibration import calibrate
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
@@ -14,7 +15,7 @@ __all__ = ["diagnose"]
 
 # Evidence is measured in robust standard deviations of the whole survey. In a normal distribution 5 happens to no star
 # of a survey of this size; real distributions have longer tails, and then to a few in a thousand. Where a flag of the
-# catalogue points the same way the question is put to a few dozen stars only, and 3 is enough.
+# catalog points the same way the question is put to a few dozen stars only, and 3 is enough.
 _ALONE, _WITH_FLAG = 5.0, 3.0
 _PROBABLE = 0.5  # of labels to be none of the ordinary scatter
 # Flags that point to a kind of spectrum.
@@ -41,16 +42,16 @@ def diagnose(fits, spectra, rows) -> QTable:
     fits : xarray.Dataset
         As from `lab2.validation.cross_validate`: labels from spectra that were not trained on.
     spectra : xarray.Dataset
-        The same stars, with ``labels`` from the catalogue.
+        The same stars, with ``labels`` from the catalog.
     rows : astropy.table.Table
-        The catalogue's rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
+        The catalog's rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
 
     Returns
     -------
     astropy.table.QTable
         A row a star. verdict, "" for an ordinary star, and kind, in one word: "no fit", "continuum", "double",
         "shifted", "broadened", "emission", "added light", "labels" or "poor fit". The evidence: deviation (the largest
-        of the labels' distances from the catalogue, in robust standard deviations) and label (which), outlier (the
+        of the labels' distances from the catalog, in robust standard deviations) and label (which), outlier (the
         probability that the labels are none of the ordinary scatter), reduced_chi2, chi2_z (its logarithm in the
         survey's robust standard deviations) and excess (where in wavelength chi^2 comes from); velocity_z, rotation_z,
         emission_z and veil_z (in the same units); velocity [km/s] and share of the light (of a moved or second
@@ -69,7 +70,7 @@ def diagnose(fits, spectra, rows) -> QTable:
     little of itself); only those that stand out by a velocity are fitted again, moved and doubled.
     """
     if not (list(fits.star.values) == list(spectra.star.values) == list(np.asarray(rows["APOGEE_ID"], str))):
-        raise ValueError("fits, spectra and catalogue rows are not of the same stars in the same order")
+        raise ValueError("fits, spectra and catalog rows are not of the same stars in the same order")
     model = cannon.train(spectra)
     own = cannon.fit_labels(model, spectra)
     table = _gather(fits, own, spectra, rows, model)
@@ -166,7 +167,7 @@ def _moved_or_doubled(row, model, spectrum, labels):
     if np.isfinite(labels).all():
         again = doubles.fit_double(model, spectrum, labels, row["velocity"], row["share"])
         double = min(double, again, key=lambda fit: fit["chi2"])
-    price = np.log((spectrum.ivar.values > 0).sum())
+    price = np.log(seen(spectrum.ivar.values).sum())
     cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price
     if cheaper or double["share"] > _BRIGHTER:
         return "shifted", f"the spectrum is moved by {shift['velocity']:+.1f} km/s", shift["velocity"], 1.0
@@ -175,17 +176,17 @@ def _moved_or_doubled(row, model, spectrum, labels):
 
 
 def _about_labels(row):
-    """Why the labels of a star whose spectrum is ordinary may differ from the catalogue's."""
+    """Why the labels of a star whose spectrum is ordinary may differ from the catalog's."""
     explanations = [
         ("MULTIPLE_MINIMA" in row["fit_flags"], "two minima compete"),
-        ("_BAD" in row["aspcapflag"], "the catalogue's labels are wrong, as its flags say"),
+        ("_BAD" in row["aspcapflag"], "the catalog's labels are wrong, as its flags say"),
         ("OUTSIDE_TRAINING" in row["fit_flags"], "the fit lies outside the training set"),
         (row["masked"] > _MASKED, "few good pixels"),
         (row["vscatter"] > _BINARY_SCATTER, "the velocity varies: a binary"),
         (row["chi2_z"] > _ALONE, f"the model does not fit: {row['excess']}"),
-        ("_WARN" in row["aspcapflag"], "a good fit; the catalogue warns of its labels"),
+        ("_WARN" in row["aspcapflag"], "a good fit; the catalog warns of its labels"),
     ]
-    return next((text for holds, text in explanations if holds), "a good fit: the catalogue's labels are in doubt")
+    return next((text for holds, text in explanations if holds), "a good fit: the catalog's labels are in doubt")
 
 
 def _standardised(values):

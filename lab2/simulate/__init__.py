@@ -2,7 +2,7 @@
 
 `make_survey` writes it; `spectrum` is the model of a star's spectrum behind it. The parts: ``population``
 (who lives where), ``chemistry`` (what no label tells of them), ``stars`` (which of them are in the survey),
-``catalogue`` (what allStar says of them), ``spectra`` and ``emulator`` (their light), ``sky`` and ``instrument`` (what
+``catalog`` (what allStar says of them), ``spectra`` and ``emulator`` (their light), ``sky`` and ``instrument`` (what
 the telescope makes of it), ``oddities`` (what goes wrong) and ``survey`` (the files).
 """
 

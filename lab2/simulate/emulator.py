@@ -44,7 +44,7 @@ def limits() -> dict[str, tuple[float, float]]:
 
 
 def spectra(labels) -> np.ndarray:
-    """Normalised spectra at R = 22,500.
+    """Normalized spectra at R = 22,500.
 
     Parameters
     ----------

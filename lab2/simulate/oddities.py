@@ -1,6 +1,6 @@
 """The few per cent of stars with which something is wrong: what a validation has to find.
 
-Each kind touches the spectrum, the catalogue or both, flagged as DR17 would flag it, or not at all.
+Each kind touches the spectrum, the catalog or both, flagged as DR17 would flag it, or not at all.
 """
 
 import numpy as np
@@ -54,13 +54,13 @@ def assign(rng, stars, candidates):
 
 
 def disturb(rng, kind, flux, labels):
-    """Normalised flux of a star with an oddity of the given kind.
+    """Normalized flux of a star with an oddity of the given kind.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     kind : str
-        One of `ODDITIES`; kinds that leave the normalised spectrum alone return it as it is.
+        One of `ODDITIES`; kinds that leave the normalized spectrum alone return it as it is.
     flux : numpy.ndarray, shape (8575,)
     labels : numpy.ndarray, shape (5,)
         The star's true labels.
@@ -89,7 +89,7 @@ def disturb(rng, kind, flux, labels):
 
 
 def _spoil(rng, stars, row):
-    """Wrong catalogue labels: each off by many errors, towards the middle of the sample."""
+    """Wrong catalog labels: each off by many errors, toward the middle of the sample."""
     size = {"TEFF": 250.0, "LOGG": 0.5, "FE_H": 0.2, "MG_FE": 0.1, "SI_FE": 0.08}
     for column, typical in TYPICAL.items():
         stars[column][row] += np.sign(typical - stars[column][row]) * size[column] * rng.uniform(0.7, 1.4)

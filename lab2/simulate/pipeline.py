@@ -1,4 +1,4 @@
-"""What the survey's catalogue says of the stars: positions, magnitudes, S/N, ASPCAP-like labels, flags.
+"""What the survey's catalog says of the stars: positions, magnitudes, S/N, ASPCAP-like labels, flags.
 
 The labels are the truth with noise that depends on S/N and with the small trends that pipelines have; their
 formal errors are too small, as on real data.
@@ -24,7 +24,7 @@ SHARE_OF_THREE_VISITS = 0.15
 # Extinction at J and H relative to K (Indebetouw et al. 2005, ApJ 619, 931).
 EXTINCTION_J, EXTINCTION_H = 2.50, 1.55
 
-# Catalogue column of each label or abundance, scatter about the truth at high S/N, and what S/N 100 adds
+# Catalog column of each label or abundance, scatter about the truth at high S/N, and what S/N 100 adds
 # in quadrature [K, dex], of the size of DR17's repeat visits and of its comparisons with other work.
 _NOISE = {
     "teff": ("TEFF", 18.0, 12.0),
@@ -44,7 +44,7 @@ _NOISE = {
 }
 # Formal errors come out this share of the real scatter.
 FORMAL_SHARE = 0.4
-# The middle of the sample: an impossible label errs towards it, so that the star still passes the cuts.
+# The middle of the sample: an impossible label errs toward it, so that the star still passes the cuts.
 TYPICAL = {"TEFF": 4650.0, "LOGG": 2.3, "FE_H": -0.2, "MG_FE": 0.1, "SI_FE": 0.1}
 
 
@@ -82,8 +82,8 @@ def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
     cluster = np.isfinite(stars["radius"])
     uniform = FIELD_RADIUS * np.sqrt(rng.random(n))
     distance = np.where(cluster, np.abs(rng.normal(0, np.where(cluster, stars["radius"], 1.0))), uniform)
-    centre = SkyCoord(field.glon * u.deg, field.glat * u.deg, frame="galactic")
-    place = centre.directional_offset_by(rng.uniform(0, 360, n) * u.deg, distance * u.deg)
+    center = SkyCoord(field.glon * u.deg, field.glat * u.deg, frame="galactic")
+    place = center.directional_offset_by(rng.uniform(0, 360, n) * u.deg, distance * u.deg)
     stars["field"] = np.full(n, field.name, dtype="U16")
     stars["glon"], stars["glat"] = place.l.deg, place.b.deg
     stars["ra"], stars["dec"] = place.icrs.ra.deg, place.icrs.dec.deg
@@ -107,7 +107,7 @@ def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
 
 
 def aspcap(rng, stars):
-    """Add the catalogue's labels, abundances and their errors, in the catalogue's column names, in place.
+    """Add the catalog's labels, abundances and their errors, in the catalog's column names, in place.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def allstar(stars, locations):
     return table
 
 
-def second_rows(rng, stars, neighbours):
+def second_rows(rng, stars, neighbors):
     """Further rows of stars observed twice: in the field beside, or in the same by the 1 m telescope.
 
     Parameters
@@ -189,7 +189,7 @@ def second_rows(rng, stars, neighbours):
     rng : numpy.random.Generator
     stars : astropy.table.Table
         The rows to repeat, complete.
-    neighbours : dict of str to str
+    neighbors : dict of str to str
         The field beside each field.
 
     Returns
@@ -203,7 +203,7 @@ def second_rows(rng, stars, neighbours):
     lesser["n_visits"] = 1
     aspcap(rng, lesser)
     beside = np.arange(n) % 2 == 0
-    lesser["field"] = [neighbours[f] if b else f for f, b in zip(stars["field"], beside, strict=True)]
+    lesser["field"] = [neighbors[f] if b else f for f, b in zip(stars["field"], beside, strict=True)]
     lesser["telescope"] = np.where(beside, "apo25m", "apo1m")
     lesser["EXTRATARG"] = 1 << 4
     return vstack([stars[:0], lesser])

@@ -1,6 +1,6 @@
 """Who lives in the four fields: metallicities, alpha sequences, stars along isochrones, their chemistry.
 
-`draw` gives the truth about each star; what the catalogue says of it is `lab2.simulate.pipeline`'s.
+`draw` gives the truth about each star; what the catalog says of it is `lab2.simulate.pipeline`'s.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Field:
-    """One field: SDSS name, centre in Galactic coordinates [deg], K-band extinction and its scatter [mag],
+    """One field: SDSS name, center in Galactic coordinates [deg], K-band extinction and its scatter [mag],
     share of the sample, its populations, and the fields that overlap it on the sky."""
 
     name: str
@@ -56,7 +56,7 @@ class Field:
     extinction: tuple[float, float]
     share: float
     components: tuple[Component, ...]
-    neighbour: str
+    neighbor: str
 
 
 FIELDS = (
@@ -182,7 +182,7 @@ def _alpha(rng, fe_h, high):
 
 @cache
 def _isochrone(m_h):
-    """Points of one isochrone and the weight of each segment between neighbours of one phase."""
+    """Points of one isochrone and the weight of each segment between neighbors of one phase."""
     table = mist(MIST_AGE, m_h)
     phase = np.array([_PHASES.index(p) for p in table["phase"]])
     mass = table["initial_mass"].value

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from lab2.grid import WAVELENGTH
+from lab2.grid import SPEED_OF_LIGHT, WAVELENGTH
 
 __all__ = ["airglow", "transmission"]
 
@@ -23,8 +23,8 @@ _OH = np.array([
     (16692.4, 0.9), (16708.9, 0.8), (16840.5, 0.5), (16903.7, 0.8),
 ])  # fmt: skip
 
-# CO2 bands: centre and rotational constants of the upper and lower level [1/cm] (Rothman et al. 2013,
-# HITRAN): the lines run over even J, at centre + (B' + B'') m + (B' - B'') m^2.
+# CO2 bands: center and rotational constants of the upper and lower level [1/cm] (Rothman et al. 2013,
+# HITRAN): the lines run over even J, at center + (B' + B'') m + (B' - B'') m^2.
 _CO2_BANDS = ((6347.85, 0.3870, 0.3902), (6227.92, 0.3866, 0.3902))
 _AIR_TEMPERATURE = 265.0
 # Methane, 2 nu3: the Q branch and the R and P lines, clusters each [1/cm] (positions as DR17 flags them).
@@ -59,7 +59,7 @@ def transmission(velocity):
 
 
 def _at_rest(observed, velocity):
-    return np.interp(WAVELENGTH * (1 + velocity / 299792.458), WAVELENGTH, observed)
+    return np.interp(WAVELENGTH * (1 + velocity / SPEED_OF_LIGHT), WAVELENGTH, observed)
 
 
 @cache
@@ -70,16 +70,16 @@ def _airglow_observed():
 
 @cache
 def _absorption_observed():
-    centres, depths = [1e8 / _METHANE, _WATER], [np.full(len(_METHANE), 0.22), np.full(len(_WATER), 0.25)]
+    centers, depths = [1e8 / _METHANE, _WATER], [np.full(len(_METHANE), 0.22), np.full(len(_WATER), 0.25)]
     j = np.arange(0, 46, 2)
     for origin, upper, lower in _CO2_BANDS:
         population = (2 * j + 1) * np.exp(-1.438777 * lower * j * (j + 1) / _AIR_TEMPERATURE)
         for m in (j + 1, -j):
             wavenumber = origin + (upper + lower) * m + (upper - lower) * m**2
-            centres.append(1e8 / wavenumber)
+            centers.append(1e8 / wavenumber)
             depths.append(0.25 * population / population.max())
-    return _gaussians(np.concatenate(centres), np.concatenate(depths), 0.33)
+    return _gaussians(np.concatenate(centers), np.concatenate(depths), 0.33)
 
 
-def _gaussians(centres, heights, sigma):
-    return np.exp(-0.5 * ((WAVELENGTH[:, None] - centres) / sigma) ** 2) @ heights
+def _gaussians(centers, heights, sigma):
+    return np.exp(-0.5 * ((WAVELENGTH[:, None] - centers) / sigma) ** 2) @ heights

@@ -1,4 +1,4 @@
-"""The survey's stars: who is drawn in each field, so that every cut of the catalogue has something to do."""
+"""The survey's stars: who is drawn in each field, so that every cut of the catalog has something to do."""
 
 import numpy as np
 from astropy import units as u
@@ -38,9 +38,9 @@ def draw_survey(seed, n_stars):
     Returns
     -------
     selected : astropy.table.Table
-        The `n_stars` giants, truth and catalogue columns together, with `oddity`.
+        The `n_stars` giants, truth and catalog columns together, with `oddity`.
     rows : astropy.table.Table
-        Every row of the catalogue: the selected, the others and second rows.
+        Every row of the catalog: the selected, the others and second rows.
     """
     selected, others = [], []
     for i, (field, n) in enumerate(zip(FIELDS, _shares(n_stars), strict=True)):
@@ -61,12 +61,12 @@ def draw_survey(seed, n_stars):
     repeatable = np.flatnonzero((selected["snr"] > 80) & ~named)
     n_second = min(max(2, round(SECOND * n_stars)), len(repeatable))
     repeated = selected[np.sort(rng.choice(repeatable, n_second, replace=False))]
-    second = pipeline.second_rows(rng, repeated, {field.name: field.neighbour for field in FIELDS})
+    second = pipeline.second_rows(rng, repeated, {field.name: field.neighbor for field in FIELDS})
     return selected, vstack([selected, others, second])
 
 
 def mystery_star(seed):
-    """The star whose labels nobody tells: one row like those of `draw_survey`, in no catalogue."""
+    """The star whose labels nobody tells: one row like those of `draw_survey`, in no catalog."""
     rng = np.random.default_rng([seed, 4])
     # Of many giants of a field, the chemistry of one; its labels are set.
     star = draw_giants(rng, FIELDS[0], 1)
@@ -90,7 +90,7 @@ def _shares(n_stars):
 
 
 def _passes(stars):
-    """The cuts of problem 1 on catalogue labels."""
+    """The cuts of problem 1 on catalog labels."""
     return (stars["snr"] >= 50) & (stars["LOGG"] <= 4) & (stars["TEFF"] <= 5700) & (stars["FE_H"] >= -1)
 
 
@@ -160,7 +160,7 @@ def _set_snr(stars, row, snr):
 
 
 def _complete(rng, stars):
-    """Velocities, and what every catalogue row has."""
+    """Velocities, and what every catalog row has."""
     n = len(stars)
     stars["v_helio"] = stars["velocity"]
     several = np.asarray(stars["n_visits"]) > 1

@@ -1,4 +1,4 @@
-"""Normalised model spectra of red giants, from any labels.
+"""Normalized model spectra of red giants, from any labels.
 
 Behind them is a synthesis in local thermodynamic equilibrium: MARCS model atmospheres, linemake's lines with strengths
 calibrated on three real stars, every abundance by itself. tools/synthesis/README.md says how it was made and how far
@@ -20,7 +20,7 @@ RANGE = {"teff": (3500.0, 5900.0), "logg": (-0.2, 4.2), "fe_h": (-1.3, 0.6), "mg
 
 
 def spectrum(labels, abundances=None):
-    """Normalised model spectrum for each label vector, on the 8575-pixel grid.
+    """Normalized model spectrum for each label vector, on the 8575-pixel grid.
 
     The flux is that over the true continuum, at the resolution of the spectrograph, R = 22,500, and broadened by
     macroturbulence.

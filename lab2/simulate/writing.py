@@ -24,14 +24,14 @@ __all__ = ["make_survey"]
 
 BATCH = 64  # stars whose spectra are computed together
 SMALLEST = 20
-# The Earth's velocity towards a star stays within its orbital speed [km/s].
+# The Earth's velocity toward a star stays within its orbital speed [km/s].
 EARTH_VELOCITY = 28.0
 
 
 def make_survey(folder, seed=128, n_stars=1886, progress=True):
     """Simulate the survey of the four fields and write it as SDSS would.
 
-    The folder gets allStar.fits (the whole catalogue of the fields, DR17 column names), an apStar file for
+    The folder gets allStar.fits (the whole catalog of the fields, DR17 column names), an apStar file for
     each star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (the true labels, abundances and
     oddity of each apStar star) and manifest.json. It appears when it is complete; one of that name is
     replaced then.
@@ -71,7 +71,7 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
 
     selected, rows = draw_survey(seed, n_stars)
     locations = {name: 5001 + i for i, name in enumerate(f.name for f in FIELDS)}
-    locations.update({field.neighbour: 5101 + i for i, field in enumerate(FIELDS)})
+    locations.update({field.neighbor: 5101 + i for i, field in enumerate(FIELDS)})
     pipeline.allstar(rows, locations).write(partial / "allStar.fits")
     mystery = mystery_star(seed)
     _truth(vstack([selected, mystery])).write(partial / "truth.ecsv")
