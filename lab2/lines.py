@@ -105,7 +105,7 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
     )
 
 
-def spaced_lines(strengths, window, apart=4.0) -> dict:
+def spaced_lines(strengths: dict[str, float], window: tuple[float, float], apart: float = 4.0) -> dict[str, float]:
     """Lines of several elements to mark in a window, none too near another for its name to be read.
 
     Parameters

@@ -2,6 +2,8 @@
 
 import numpy as np
 import xarray as xr
+from astropy.table import QTable, Row
+from numpy.typing import ArrayLike
 
 from lab2 import cannon
 from lab2.diagnosis.doubles import fit_double, fit_shift
@@ -22,7 +24,7 @@ _SUREST = {
 _SEEN = 0.7  # fraction of a window's pixels that must have a residual
 
 
-def kinds_found(evidence) -> list[str]:
+def kinds_found(evidence: QTable) -> list[str]:
     """The kinds of odd stars that occur, in the order of `KINDS`.
 
     Parameters
@@ -33,7 +35,7 @@ def kinds_found(evidence) -> list[str]:
     return [kind for kind in KINDS if (np.asarray(evidence["kind"]) == kind).any()]
 
 
-def most_telling(evidence, kind) -> int:
+def most_telling(evidence: QTable, kind: str) -> int:
     """The row of the star that shows a kind of oddity best.
 
     Parameters
@@ -61,7 +63,7 @@ def most_telling(evidence, kind) -> int:
     return int(of_kind[np.nan_to_num(measure, nan=-np.inf).argmax()])
 
 
-def portrait(model, spectrum, row) -> xr.Dataset | None:
+def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset | None:
     """What to show of an odd star: its spectrum, the best fit of one star, and what the verdict says instead.
 
     Parameters
@@ -84,7 +86,7 @@ def portrait(model, spectrum, row) -> xr.Dataset | None:
     if not np.isfinite(own).all():
         return None
     trained = model.trained.values
-    flux = np.where((spectrum.ivar.values[0] > 0) & trained, spectrum.flux.values[0], np.nan)
+    flux = np.where(cannon.weights(model, spectrum.ivar.values[0]) > 0, spectrum.flux.values[0], np.nan)
     shown = {"flux": flux, "best": np.where(trained, model.predict(own).values, np.nan)}
     explained = {}
     if row["kind"] == "double":
@@ -99,7 +101,7 @@ def portrait(model, spectrum, row) -> xr.Dataset | None:
     )
 
 
-def worst_window(wavelength, residual, width=90.0) -> slice:
+def worst_window(wavelength: ArrayLike, residual: ArrayLike, width: float = 90.0) -> slice:
     """The stretch of a spectrum with the largest mean square residual.
 
     Parameters
@@ -141,7 +143,7 @@ def worst_window(wavelength, residual, width=90.0) -> slice:
     return slice(int(start[first]), int(end[first]))
 
 
-def mean_residuals(model, spectra, kind, fewest=4) -> xr.DataArray:
+def mean_residuals(model: cannon.Cannon, spectra: xr.Dataset, kind: ArrayLike, fewest: int = 4) -> xr.DataArray:
     """Mean residual spectrum of the stars of each kind of oddity: what they have in common.
 
     Parameters
@@ -167,7 +169,7 @@ def mean_residuals(model, spectra, kind, fewest=4) -> xr.DataArray:
     for mean, name in zip(means, names, strict=True):
         group = spectra.isel(star=np.flatnonzero(kind == name))
         labels = cannon.fit_labels(model, group).labels.fillna(model.label_mean)
-        seen = (group.ivar.values > 0) & model.trained.values
+        seen = cannon.weights(model, group.ivar.values) > 0
         residual = np.where(seen, group.flux.values - model.predict(labels).values, 0.0)
         np.divide(residual.sum(axis=0), seen.sum(axis=0), out=mean, where=seen.any(axis=0))
     return xr.DataArray(

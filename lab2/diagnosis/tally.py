@@ -1,7 +1,10 @@
 """Counts of odd stars: what was found of what was planted, and what goes along with labels that are off."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from astropy.table import QTable
+from numpy.typing import ArrayLike
 
 __all__ = ["circumstances", "confusion", "detection"]
 
@@ -9,7 +12,7 @@ _PROBABLE = 0.5  # that labels are none of the ordinary scatter
 _CLIPPED = 0.95  # quantile of the continuum's error beyond which it counts as off
 
 
-def confusion(planted, kind, order) -> QTable:
+def confusion(planted: ArrayLike, kind: ArrayLike, order: Sequence[str]) -> QTable:
     """How many stars of each planted oddity were found to be of each kind.
 
     Parameters
@@ -34,7 +37,7 @@ def confusion(planted, kind, order) -> QTable:
     return table
 
 
-def detection(planted, kind) -> dict:
+def detection(planted: ArrayLike, kind: ArrayLike) -> dict:
     """How complete and how pure a search for odd stars is.
 
     Parameters
@@ -67,7 +70,7 @@ def detection(planted, kind) -> dict:
     }
 
 
-def circumstances(evidence) -> QTable:
+def circumstances(evidence: QTable) -> QTable:
     """What goes along with labels that are off: each circumstance among those stars and among the others.
 
     Parameters

@@ -231,7 +231,7 @@ class Page:
         )
         _display_caption(caption)
 
-    def say(self, markdown):
+    def say(self, markdown: str) -> None:
         """Put a passage of Markdown on the page, for prose whose numbers were computed.
 
         Parameters
@@ -246,7 +246,7 @@ class Page:
         ValueError
             If there is no text.
         """
-        text = inspect.cleandoc(markdown)
+        text = inspect.cleandoc(markdown).strip()
         if not text:
             raise ValueError("there is nothing to say")
         display(Markdown(text))
@@ -303,7 +303,7 @@ class Page:
         }
 
 
-def _paragraph(text):
+def _paragraph(text: str) -> str:
     """Text of several indented lines as one line."""
     return " ".join(text.split())
 

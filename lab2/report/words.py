@@ -1,9 +1,11 @@
 """Numbers in a sentence."""
 
+from collections.abc import Iterable
+
 __all__ = ["listed"]
 
 
-def listed(values, names, form=".2f") -> str:
+def listed(values: Iterable[float], names: Iterable[str], form: str = ".2f") -> str:
     """Values with their names, as a sentence lists them.
 
     Parameters

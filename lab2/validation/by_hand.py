@@ -5,14 +5,16 @@ Both are what the handout of the lab suggests. They look at one star or one pixe
 """
 
 import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.optimize import curve_fit
 
-from lab2.cannon import likelihood
+from lab2.cannon import Cannon, likelihood, weights
 
 __all__ = ["fit_by_hand", "scan_scatter"]
 
 
-def fit_by_hand(model, spectrum) -> tuple[np.ndarray, np.ndarray]:
+def fit_by_hand(model: Cannon, spectrum: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Labels of one star by nonlinear least squares over its pixels, from the training set's mean.
 
     Parameters
@@ -39,7 +41,8 @@ def fit_by_hand(model, spectrum) -> tuple[np.ndarray, np.ndarray]:
     flux, ivar = (np.asarray(spectrum[name], dtype=float).squeeze() for name in ("flux", "ivar"))
     if flux.ndim != 1:
         raise ValueError(f"give the spectrum of one star; got flux of shape {spectrum.flux.shape}")
-    good = (ivar > 0) & model.trained.values
+    weight = weights(model, ivar)
+    good = weight > 0
     if good.sum() <= len(model.labels):
         raise ValueError(f"{good.sum()} pixels with information are too few for {len(model.labels)} labels")
 
@@ -51,14 +54,14 @@ def fit_by_hand(model, spectrum) -> tuple[np.ndarray, np.ndarray]:
         None,
         flux[good],
         model.label_mean.values,
-        sigma=np.sqrt(1 / ivar[good] + model.s2.values[good]),
+        sigma=weight[good] ** -0.5,
         absolute_sigma=True,
         method="trf",
         x_scale=model.label_scale.values,
     )
 
 
-def scan_scatter(model, training, pixel, s2) -> tuple[np.ndarray, float]:
+def scan_scatter(model: Cannon, training: xr.Dataset, pixel: int, s2: ArrayLike) -> tuple[np.ndarray, float]:
     """-2 ln L of one pixel at each s^2 of a grid, theta being solved for at each, and at the s^2 of the model.
 
     Parameters

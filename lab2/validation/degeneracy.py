@@ -1,14 +1,19 @@
 """Which change of one label hides a change of others: stars that absorb the same amount of light."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
+
+from lab2.cannon import Cannon
 
 __all__ = ["match_absorption"]
 
 _EQUAL = 1e-9  # of normalized flux
 
 
-def match_absorption(model, labels, target, label, bounds, pixels) -> tuple[np.ndarray, bool]:
+def match_absorption(
+    model: Cannon, labels: ArrayLike, target: ArrayLike, label: str, bounds: tuple[float, float], pixels: ArrayLike
+) -> tuple[np.ndarray, bool]:
     """Change one label until the model's mean flux equals that of a target.
 
     Parameters

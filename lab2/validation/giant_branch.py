@@ -5,7 +5,10 @@ difference from the fitted one tests the scale of the temperatures; how the temp
 log g tests the trend, and is free of that scale.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import xarray as xr
 from astropy import units as u
 from astropy.table import QTable
 
@@ -20,7 +23,7 @@ _FEH = (-1.0, 0.5)  # the metallicities of the carried isochrones
 _FEWEST = 20  # stars for a slope
 
 
-def on_branch(labels) -> np.ndarray:
+def on_branch(labels: xr.DataArray) -> np.ndarray:
     """Which stars lie on the giant branch, where isochrones are carried and the red clump does not interfere.
 
     Parameters
@@ -38,7 +41,13 @@ def on_branch(labels) -> np.ndarray:
     return (logg > LOGG[0]) & (logg < LOGG[1]) & ~clump & (fe_h > _FEH[0]) & (fe_h < _FEH[1])
 
 
-def against_isochrones(labels, ranges=(LOGG,), age_gyr=6.0, seed=128, resamples=300) -> QTable:
+def against_isochrones(
+    labels: xr.DataArray,
+    ranges: Sequence[tuple[float, float]] = (LOGG,),
+    age_gyr: float = 6.0,
+    seed: int = 128,
+    resamples: int = 300,
+) -> QTable:
     """Fitted temperatures of the giant branch less those of isochrones, and how both change with metallicity.
 
     Parameters

@@ -1,8 +1,10 @@
 """What residuals say: bias and scatter of each label with errors, and trends with what a star is like."""
 
 import numpy as np
+import xarray as xr
 from astropy.stats import mad_std
 from astropy.table import QTable
+from numpy.typing import ArrayLike
 
 __all__ = [
     "paired_residuals",
@@ -17,7 +19,7 @@ __all__ = [
 _OUTLIER = 5.0  # robust standard deviations beyond which a star has no say in a trend
 
 
-def robust_scatter(residuals) -> np.ndarray:
+def robust_scatter(residuals: ArrayLike) -> np.ndarray:
     """The standard deviation of a normal distribution with the same median absolute deviation, along axis 0.
 
     Parameters
@@ -130,7 +132,9 @@ def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
     return QTable(rows=rows, names=("per", "label", "slope", "slope_error"))
 
 
-def slope_with_error(x, y, rng=128, resamples=500) -> tuple[float, float]:
+def slope_with_error(
+    x: ArrayLike, y: ArrayLike, rng: int | np.random.Generator = 128, resamples: int = 500
+) -> tuple[float, float]:
     """Slope of the least-squares line through points, with its error from the bootstrap.
 
     Parameters
@@ -166,7 +170,7 @@ def slope_with_error(x, y, rng=128, resamples=500) -> tuple[float, float]:
     return float(_slope(x, y)), float(_slope(x[draws], y[draws]).std())
 
 
-def shrinkage(fits, truth) -> np.ndarray:
+def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     """Slope of fitted less true label against the true label: below 0, answers are drawn toward the mean.
 
     Parameters

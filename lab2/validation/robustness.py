@@ -7,6 +7,7 @@ say whether the model is (`refits`).
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2 import cannon
 from lab2.grid import CHIPS
@@ -14,7 +15,7 @@ from lab2.grid import CHIPS
 __all__ = ["correlation_inflation", "deviates", "neighbor_correlation", "refits"]
 
 
-def deviates(model, spectrum, labels) -> np.ndarray:
+def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> np.ndarray:
     """Residuals of a spectrum in standard deviations of noise and scatter, of the pixels that have both.
 
     Parameters
@@ -28,15 +29,15 @@ def deviates(model, spectrum, labels) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n,)
-        (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with information and a model, in order of wavelength.
+        (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with weight, in order of wavelength.
     """
-    ivar = spectrum.ivar.values[0]
-    seen = (ivar > 0) & model.trained.values
+    weight = cannon.weights(model, spectrum.ivar.values[0])
+    seen = weight > 0
     residual = spectrum.flux.values[0][seen] - model.predict(np.asarray(labels, dtype=float)).values[seen]
-    return residual / np.sqrt(1.0 / ivar[seen] + model.s2.values[seen])
+    return residual * np.sqrt(weight[seen])
 
 
-def neighbor_correlation(values, lags=10) -> np.ndarray:
+def neighbor_correlation(values: ArrayLike, lags: int = 10) -> np.ndarray:
     """Autocorrelation of residuals about zero, at lags of 1, 2, ... pixels.
 
     Parameters
@@ -68,7 +69,7 @@ def neighbor_correlation(values, lags=10) -> np.ndarray:
     return np.array([np.mean(values[lag:] * values[:-lag]) / power for lag in range(1, lags + 1)])
 
 
-def correlation_inflation(correlation) -> float:
+def correlation_inflation(correlation: ArrayLike) -> float:
     """The factor by which correlated neighbors widen the error of a mean over many pixels.
 
     Parameters
@@ -90,7 +91,7 @@ def correlation_inflation(correlation) -> float:
     return float(np.sqrt(max(1.0 + 2.0 * np.sum(correlation), 1.0)))
 
 
-def refits(model, spectrum, spectra, group) -> xr.DataArray:
+def refits(model: cannon.Cannon, spectrum: xr.Dataset, spectra: xr.Dataset, group: ArrayLike) -> xr.DataArray:
     """Labels of one star without each chip, and from models trained on each group of other stars.
 
     Parameters
