@@ -122,7 +122,7 @@ def normalization(raw, spectra, star, pixels):
 
 @styled
 def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "model")):
-    """Normalised spectrum and model, with the residual below, in one window of wavelength.
+    """Normalized spectrum and model, with the residual below, in one window of wavelength.
 
     Parameters
     ----------
@@ -333,6 +333,6 @@ def velocity_year(day, velocity, pixel):
 
 
 def _seen(spectra, star):
-    """Normalised flux of one star, NaN where the pixel says nothing."""
+    """Normalized flux of one star, NaN where the pixel says nothing."""
     one = spectra.sel(star=star)
     return np.where(one.ivar.values > 0, one.flux.values, np.nan)

@@ -146,7 +146,7 @@ def predictive(wavelength, flux, band, window):
         ax.plot(x, flux[here] - level, ".", color="0.2", ms=2.5, label="observed")
     top.set(ylabel="normalized flux", ylim=(np.nanmin(low) - 0.15, None))
     top.legend(loc="lower right", ncols=2)
-    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="less the median", xlim=window)
+    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="minus the median", xlim=window)
     return figure
 
 

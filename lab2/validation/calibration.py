@@ -166,8 +166,8 @@ def calibrate(fits, truth) -> Calibration:
     fits : xarray.Dataset
         Of stars that their model was not trained on, as from `lab2.validation.cross_validate`; not calibrated.
     truth : xarray.DataArray
-        (star, label), of the same stars in the same order. Where these are the catalogue's labels, its errors count as
-        the fit's: the calibrated error is then that of predicting the catalogue, an upper limit to the fit's own.
+        (star, label), of the same stars in the same order. Where these are the catalog's labels, its errors count as
+        the fit's: the calibrated error is then that of predicting the catalog, an upper limit to the fit's own.
 
     Returns
     -------
