@@ -57,7 +57,7 @@ setup: .venv/.installed  ## Install everything into .venv
 survey: $(MANIFEST)  ## Make the simulated survey, fetch dr17, or check the files of another
 
 ifeq ($(SURVEY),simulated)
-$(MANIFEST): $(wildcard lab2/simulate/*.py lab2/tables/*) lab2/apstar.py data/.n_stars | .venv/.installed
+$(MANIFEST): $(wildcard lab2/simulate/*.py lab2/tables/*) lab2/apstar.py lab2/grid.py data/.n_stars | .venv/.installed
 	$(PY) -m lab2 simulate --survey $(SURVEY) $(if $(N_STARS),--n-stars $(N_STARS))
 else ifeq ($(SURVEY),dr17)
 $(MANIFEST): | .venv/.installed

@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 import lab2
-from lab2 import polynomial
+from lab2.cannon import polynomial
 
 __all__ = ["against_curve_fit", "against_grid"]
 
@@ -26,8 +26,8 @@ def against_curve_fit(model, spectra, n_stars, seed=1) -> dict:
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.choice(spectra.sizes["star"], n_stars, replace=False))
     spectra = spectra.isel(star=chosen)
-    fits = lab2.cannon.fitting.fit_labels(model, spectra)
-    training = model.scale(model.dataset.training_labels.values)
+    fits = lab2.fit_labels(model, spectra)
+    training = model.scale(model.training_labels.values)
     starts = np.vstack([np.zeros(training.shape[1]), training[rng.choice(len(training), _STARTS - 1, replace=False)]])
     theta, s2, pairs = model.theta.values, model.s2.values, model.pairs
     difference, excess, failed = [], [], 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab2.apstar import N_PIXELS, WAVELENGTH
+from lab2.grid import N_PIXELS, WAVELENGTH
 from lab2.simulate import chemistry, spectrum
 
 __all__ = ["Stars", "draw_labels", "make", "spread"]
@@ -22,7 +22,7 @@ _BLOCK = 500  # stars at a time: bounds the memory
 
 @dataclass(frozen=True)
 class Stars:
-    """Continuum-normalised spectra: flux, ivar (n_stars, n_pixels), labels (n_stars, 5), wavelength (n_pixels,)."""
+    """Continuum-normalized spectra: flux, ivar (n_stars, n_pixels), labels (n_stars, 5), wavelength (n_pixels,)."""
 
     flux: np.ndarray
     ivar: np.ndarray
@@ -111,6 +111,6 @@ def _relative_error(rng):
     pixel = np.arange(N_PIXELS)
     for first, last in CHIPS:
         error[first:last] = 1 + 0.35 * np.linspace(-1, 1, last - first) ** 2
-    for centre, height in zip(rng.uniform(0, N_PIXELS, 60), rng.uniform(0.5, 6, 60), strict=True):
-        error += height * np.exp(-0.5 * ((pixel - centre) / 3) ** 2)
+    for center, height in zip(rng.uniform(0, N_PIXELS, 60), rng.uniform(0.5, 6, 60), strict=True):
+        error += height * np.exp(-0.5 * ((pixel - center) / 3) ** 2)
     return error

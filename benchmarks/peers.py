@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import curve_fit
 
 import lab2
-from lab2 import polynomial
+from lab2.cannon import polynomial
 
 __all__ = ["CORES", "AnniesLasso", "CurveFit", "Lab2", "Loop", "TheCannon", "missing", "quiet"]
 
@@ -66,15 +66,15 @@ class Lab2:
 
     def train(self):
         """Train the model."""
-        self.model = lab2.cannon.train(self.training)
+        self.model = lab2.train(self.training)
 
     def fit(self):
         """Labels of the test stars."""
-        return lab2.cannon.fitting.fit_labels(self.model, self.testing).labels.values
+        return lab2.fit_labels(self.model, self.testing).labels.values
 
 
 class AnniesLasso:
-    """annieslasso 0.2.96 (Casey et al. 2016), without regularisation, s2 after the fact: another objective."""
+    """annieslasso 0.2.96 (Casey et al. 2016), without regularization, s2 after the fact: another objective."""
 
     name = "annieslasso 0.2.96"
     # Its pool is handed one pixel at a time and waits for it: more processes only slow the training.

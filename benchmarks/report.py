@@ -41,7 +41,7 @@ def markdown(results) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *_code_rows(results["codes"]),
         "",
-        "annieslasso optimises another objective: it fits theta without a scatter, and finds s2 afterwards from the "
+        "annieslasso optimizes another objective: it fits theta without a scatter, and finds s2 afterwards from the "
         "median chi2. Settings used, the fastest of those tried: "
         + "; ".join(f"{code['name']} {code['settings']}" for code in results["codes"] if "settings" in code)
         + ".",

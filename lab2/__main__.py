@@ -40,13 +40,13 @@ def main(arguments=None):
 
 
 def fetch(chosen):
-    """Fetch a survey's catalogue and spectra from SDSS DR17, or what is missing of them."""
+    """Fetch a survey's catalog and spectra from SDSS DR17, or what is missing of them."""
     from lab2 import archive
 
     plan = archive.plan(chosen.survey, chosen.fields, chosen.limit, chosen.allstar, chosen.verify)
     record = plan.record
     print(
-        f"survey {chosen.survey!r}: fields {', '.join(record['fields'])}; {record['rows']} rows in the catalogue, label"
+        f"survey {chosen.survey!r}: fields {', '.join(record['fields'])}; {record['rows']} rows in the catalog, label"
     )
     print(f"tree {record['label_tree']}, from {record['source']}")
     size = f"about {plan.size / 1e9:.2f} GB ({plan.free / 1e9:.0f} GB are free)"
@@ -129,7 +129,7 @@ def label(chosen):
         raise ValueError(f"the labels are written as ECSV, so --out must end with .ecsv, not {chosen.out!r}")
     raw = apstar.read_many(chosen.files)
     model = Cannon.load(model_path)
-    trusted = model.trusted  # the pixels on which the training spectra were normalised
+    trusted = model.trusted  # the pixels on which the training spectra were normalized
     fits = fit_labels(model, continuum.normalize(apstar.mask_bad_pixels(raw), trusted))
     if chosen.calibration:
         fits = validation.Calibration.load(chosen.calibration).apply(fits)
@@ -191,7 +191,7 @@ def _parser():
     one.add_argument("--survey", **(on_survey | {"default": "dr17", "help": "a folder in data/ (default: dr17)"}))
     one.add_argument("--fields", nargs="+", metavar="FIELD", help="fields of APOGEE (default: the lab's four)")
     one.add_argument("--limit", type=int, metavar="N", help="so many spectra (default: all giants)")
-    one.add_argument("--allstar", metavar="FILE", help="take the catalogue from this allStar file of DR17")
+    one.add_argument("--allstar", metavar="FILE", help="take the catalog from this allStar file of DR17")
     one.add_argument("--verify", action="store_true", help="read all files that are here, and compare checksums")
     one.add_argument("--dry-run", action="store_true", help="say what would be fetched, and how large it is")
 

@@ -1,4 +1,4 @@
-"""The allStar catalogue: read it, cut it to the giants of problem 1, join it with spectra."""
+"""The allStar catalog: read it, cut it to the giants of problem 1, join it with spectra."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ class AspcapFlag(Bits):
 
 
 def load(survey) -> QTable:
-    """The whole catalogue of a survey's fields, before any cut.
+    """The whole catalog of a survey's fields, before any cut.
 
     Parameters
     ----------
@@ -101,13 +101,13 @@ def load(survey) -> QTable:
     Raises
     ------
     FileNotFoundError
-        If the survey, or its catalogue, is not there.
+        If the survey, or its catalog, is not there.
     ValueError
-        If the catalogue cannot be read.
+        If the catalog cannot be read.
     """
     path = survey_folder(survey, must_exist=True) / "allStar.fits"
     if not path.is_file():
-        raise FileNotFoundError(f"survey {survey!r} has no catalogue: expected {path}")
+        raise FileNotFoundError(f"survey {survey!r} has no catalog: expected {path}")
     try:
         table = QTable.read(path, format="fits", hdu=1)
     except (OSError, ValueError, IndexError) as error:
@@ -117,12 +117,12 @@ def load(survey) -> QTable:
 
 
 def adopt(survey):
-    """Make a folder of SDSS's own files a survey: write its manifest.
+    """Write the manifest of a folder of SDSS's own files, so that it can be used as a survey.
 
     Parameters
     ----------
     survey : str
-        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits, and a mystery.fits if there is one.
+        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits; mystery.fits is optional.
 
     Returns
     -------
@@ -132,11 +132,11 @@ def adopt(survey):
     Raises
     ------
     FileNotFoundError
-        If there is no such folder, or it lacks the catalogue or the spectra.
+        If there is no such folder, or it lacks the catalog or the spectra.
     """
     folder = survey_folder(survey, must_exist=True)
     for pattern, what in {
-        "allStar.fits": "the catalogue",
+        "allStar.fits": "the catalog",
         "apStar/*/*.fits": "the spectra, apStar/<field>/<file>.fits",
     }.items():
         if not any(folder.glob(pattern)):
@@ -145,10 +145,10 @@ def adopt(survey):
 
 
 def select_giants(catalog):
-    """Apply the cuts of problem 1, and count what each removed.
+    """Apply the cuts of problem 1, and count the rows that each removes.
 
-    A star observed in two fields has two rows; the one of highest S/N stays, so that no star can stand on
-    both sides of a training split.
+    A star observed in two fields has two rows; the one with the highest S/N is kept, so that no star can be on both
+    sides of a training split.
 
     Parameters
     ----------
@@ -158,9 +158,9 @@ def select_giants(catalog):
     Returns
     -------
     giants : astropy.table.QTable
-        The rows that stay, in the catalogue's order.
+        The rows that remain, in the order of the catalog.
     cutflow : astropy.table.QTable
-        Columns cut, removed, remaining: one row a step.
+        Columns cut, removed, remaining; one row for each step.
     """
     values = from_catalog(catalog).values
     teff, logg, fe_h = values[:, :3].T
@@ -174,7 +174,7 @@ def select_giants(catalog):
         ("metal-poor: [Fe/H] < -1", fe_h < -1),
     ]
     keep = np.ones(len(catalog), dtype=bool)
-    steps = [("rows in the catalogue", 0, len(catalog))]
+    steps = [("rows in the catalog", 0, len(catalog))]
     for name, removed in [*cuts, ("second row of a star, lower S/N", None)]:
         if removed is None:
             removed = _lesser_rows(np.asarray(catalog["APOGEE_ID"], dtype=str), snr, keep)
@@ -186,9 +186,9 @@ def select_giants(catalog):
 
 
 def spectrum_paths(catalog, survey) -> list[Path]:
-    """Where the survey keeps the apStar file of each catalogue row.
+    """Where the survey keeps the apStar file of each catalog row.
 
-    The file's name is the catalogue's FILE; where that is empty or absent it is built as DR17 builds it
+    The file's name is the catalog's FILE; where that is empty or absent it is built as DR17 builds it
     (apStar for the northern telescopes, asStar for lco25m).
 
     Parameters
@@ -213,7 +213,7 @@ def spectrum_paths(catalog, survey) -> list[Path]:
 
 
 def with_spectra(catalog, survey):
-    """Split catalogue rows by whether the survey has their spectra.
+    """Split catalog rows by whether the survey has their spectra.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def with_spectra(catalog, survey):
     present : astropy.table.Table
         The rows whose file is there.
     reasons : list of str
-        Why each of the others is not: what the manifest has kept of its fetching, or "not fetched".
+        For each of the other rows why it has none: the error that the manifest recorded, or "not fetched".
 
     Raises
     ------
@@ -243,10 +243,10 @@ def with_spectra(catalog, survey):
 
 
 def label_tree(catalog):
-    """Which run of the pipeline the labels come from, as ASPCAP_ID says it: "synspec", "synspec_rev1", ...
+    """The pipeline run that the labels come from, according to ASPCAP_ID: "synspec", "synspec_rev1", ...
 
     SkyServer's tables hold the tree synspec, the files of the archive synspec_rev1 (SDSS DR17, "Ways to Access
-    APOGEE Data"), so that two catalogues of the same stars may differ.
+    APOGEE Data"), so that two catalogs of the same stars may differ.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def label_tree(catalog):
     Returns
     -------
     str
-        "unknown" where the table does not say.
+        "unknown" if the table has no ASPCAP_ID, or none in the expected form.
     """
     if "ASPCAP_ID" not in catalog.colnames:
         return "unknown"
@@ -265,7 +265,7 @@ def label_tree(catalog):
 
 
 def example_star(catalog) -> str:
-    """The star that the lab shows as its example: that of checkpoint 1, or else the catalogue's first.
+    """The star that the lab shows as an example: that of checkpoint 1 if it is in the catalog, else the first star.
 
     Parameters
     ----------
@@ -277,18 +277,18 @@ def example_star(catalog) -> str:
 
 
 def attach(spectra, catalog):
-    """Join spectra with the catalogue rows that they were read for.
+    """Join spectra with the catalog rows that they were read for.
 
     Parameters
     ----------
     spectra : xarray.Dataset
-        With the dim ``star``, in the order of the catalogue's rows.
+        With the dim ``star``, in the order of the catalog's rows.
     catalog : astropy.table.Table
 
     Returns
     -------
     xarray.Dataset
-        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) of the catalogue.
+        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) of the catalog.
 
     Raises
     ------
@@ -298,7 +298,7 @@ def attach(spectra, catalog):
     labels = from_catalog(catalog)
     if list(labels.star.values) != list(spectra.star.values):
         raise ValueError(
-            f"spectra of {spectra.sizes['star']} stars do not match {len(catalog)} catalogue rows star by star"
+            f"spectra of {spectra.sizes['star']} stars do not match {len(catalog)} catalog rows star by star"
         )
     columns = {"field": ("FIELD", str), "snr": ("SNR", float), "starflag": ("STARFLAG", np.int64)}
     columns["aspcapflag"] = ("ASPCAPFLAG", np.int64)
@@ -319,7 +319,7 @@ def truth(survey, stars):
     labels : xarray.DataArray
         (star, label), in the order of `stars`.
     oddity : numpy.ndarray of str
-        What is wrong with each star, "" for an ordinary one.
+        The kind of oddity of each star, "" for an ordinary one.
 
     Raises
     ------
@@ -355,8 +355,7 @@ def _lesser_rows(names, snr, keep):
     """Rows whose star has another kept row of higher S/N."""
     order = np.lexsort((-snr, names))
     order = order[keep[order]]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = names[order][1:] != names[order][:-1]
-    lesser = np.zeros(len(names), dtype=bool)
-    lesser[order[~first]] = True
+    _, first = np.unique(names[order], return_index=True)
+    lesser = keep.copy()
+    lesser[order[first]] = False
     return lesser

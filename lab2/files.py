@@ -1,7 +1,8 @@
-"""Files that are whole or absent, and results that are kept as one netCDF file each.
+"""Atomic writing of files, checksums, and results that are stored as one netCDF file each.
 
-A file is written beside its place and renamed, so that nobody ever reads half of it. A result that is kept (a model, a
-calibration, a network) is one xarray Dataset; its file says what kind it is and which version of the layout it has.
+A file is written under a temporary name in the same folder and then renamed, so that no incomplete file is ever seen
+under the final name. A stored result (a model, a calibration, a network) is one xarray Dataset; its file states its
+kind and the version of its layout.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ __all__ = ["Kept", "now", "replacing", "sha256"]
 
 
 def now() -> str:
-    """The time, UTC, as ISO 8601 in whole seconds."""
+    """The current UTC time in ISO 8601 format, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
@@ -30,18 +31,18 @@ def sha256(path) -> str:
 
 @contextlib.contextmanager
 def replacing(path):
-    """Write a file beside its place and rename it, so that nobody ever sees half of it.
+    """Write a file atomically: under a temporary name in the same folder, renamed at the end.
 
     Parameters
     ----------
     path : path-like
-        The file to make. Its folder is made if need be.
+        The file to write. Its folder is created if necessary.
 
     Yields
     ------
     pathlib.Path
-        The file to write, with the suffix of `path`. It takes the place of `path` when the block ends well,
-        and is removed when it does not.
+        The temporary file to write to, with the suffix of `path`. It replaces `path` when the block ends normally, and
+        is deleted when the block raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,22 +56,22 @@ def replacing(path):
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A result that is one Dataset in memory and one netCDF file on disk; the base of model, calibration and network.
+    """A result that is one Dataset in memory and one netCDF file on disk: base class of model, calibration and network.
 
     Attributes
     ----------
     dataset : xarray.Dataset
-        All that the result consists of.
+        The complete content of the result.
     """
 
     dataset: xr.Dataset
-    # What the file says it is, such as "lab2 Cannon", and the version of its layout, raised when old files can no
-    # longer be read.
+    # The kind that is written to the file, such as "lab2 Cannon", and the version of its layout, which is increased
+    # when files of the old layout can no longer be read.
     kind: ClassVar[str]
     version: ClassVar[int]
 
     def save(self, path) -> None:
-        """Write the file; it appears whole or not at all."""
+        """Write the file, atomically."""
         marked = self.dataset.assign_attrs(format=self.kind, format_version=self.version)
         with replacing(path) as part:
             marked.to_netcdf(part, engine="h5netcdf")
@@ -84,7 +85,7 @@ class Kept:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is cut short, of another kind or made by other software, or of another version.
+            If the file is truncated, of another kind or made by other software, or of another version.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(f"no such file of a {cls.kind}: {path}")

@@ -18,7 +18,6 @@ __all__ = [
     "SPEED_OF_LIGHT",
     "WAVELENGTH",
     "chip_of",
-    "pixel_of",
     "rotation_kernel",
 ]
 
@@ -59,17 +58,6 @@ def chip_of(wavelength) -> np.ndarray:
     ['blue', 'green', 'red']
     """
     return np.array(CHIPS)[np.digitize(wavelength, _CHIP_SPLIT)]
-
-
-def pixel_of(wavelength) -> np.ndarray:
-    """Fractional pixel number of a vacuum wavelength [Angstrom].
-
-    Examples
-    --------
-    >>> round(float(pixel_of(WAVELENGTH[100])), 6)
-    100.0
-    """
-    return (np.log10(wavelength) - LOG_START) / LOG_STEP
 
 
 def rotation_kernel(v_sin_i) -> np.ndarray:

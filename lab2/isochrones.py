@@ -1,9 +1,9 @@
 """MIST isochrones: where stars of one age lie in the plane of effective temperature and surface gravity.
 
-The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come from, and
+The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come from;
 tools/isochrone_table.py makes such a table). The points of an isochrone are numbered by equivalent evolutionary phase,
-the EEP: equal numbers mean equal states of evolution, whatever the mass. Order by EEP, never by log g: on the giant
-branch log g is not monotone.
+the EEP: equal numbers mean equal evolutionary states, whatever the mass. Sort by EEP, never by log g: on the giant
+branch log g is not monotonic.
 """
 
 from functools import cache
@@ -20,8 +20,8 @@ TABLE = Path(__file__).with_name("tables") / "isochrones_mist_6gyr.ecsv"
 # Primary EEPs (Dotter 2016, ApJS 222, 8): the ends of the main sequence and of the helium flash. The tip of
 # the giant branch is 605, the end of core helium burning 707.
 TAMS, ZACHEB = 454, 631
-# Dotter numbers no base of the giant branch. The luminosity passes a minimum there, within 3 of this EEP on
-# each of the seven isochrones.
+# Dotter (2016) defines no EEP for the base of the giant branch. The luminosity has a minimum there, within 3 EEPs of
+# this one on each of the seven isochrones.
 RGB_BASE = 500
 
 
@@ -44,7 +44,7 @@ def mist(age_gyr, feh):
     Parameters
     ----------
     age_gyr : float
-        Age in Gyr: 6, the one that is carried.
+        Age in Gyr; only 6 is carried.
     feh : float
         Initial [Fe/H] in dex, from -1 to +0.5.
 
@@ -54,13 +54,14 @@ def mist(age_gyr, feh):
         One row an EEP, from main-sequence stars of about half a solar mass to the end of core helium
         burning: `eep`, `initial_mass` [Msun], `teff` [K], `logg` [dex(cm/s2)], `log_luminosity` [dex(Lsun)]
         and `phase`, which is "MS" (EEP 301-453), "SGB" (454-499), "RGB" (500-605) or "CHeB" (631-707). The
-        few million years from the tip of the giant branch to the clump are left out: draw "CHeB" as a line of
-        its own. The table's `meta` says where the numbers come from.
+        few million years from the tip of the giant branch to the clump are left out: plot "CHeB" as a separate
+        line. The table's `meta` gives the source of the numbers.
 
     Raises
     ------
     ValueError
-        For an age or a metallicity that is not carried; the message says what is, and which tool makes more.
+        If the age or the metallicity is not in the carried table; the message gives its range, and the tool to extend
+        it.
 
     References
     ----------
@@ -71,7 +72,7 @@ def mist(age_gyr, feh):
     if not (age_gyr == age and carried[0] <= feh <= carried[-1]):
         raise ValueError(
             f"isochrones are carried for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
-            f"{age_gyr:g} Gyr and {feh:+g}. tools/isochrone_table.py makes the table, of whatever its head says"
+            f"{age_gyr:g} Gyr and {feh:+g}. For others, edit the constants in tools/isochrone_table.py and run it"
         )
     result = _interpolated(table, carried, feh)
     result["phase"] = _phase(result["eep"])
@@ -115,7 +116,7 @@ def teff_on_rgb(logg, feh, age_gyr=6):
     Raises
     ------
     ValueError
-        For an age or a metallicity that is not carried, or a gravity that the giant branch does not reach.
+        If the age or the metallicity is not in the carried table, or the giant branch does not reach a gravity.
     """
     isochrone = mist(age_gyr, feh)
     branch = isochrone[isochrone["phase"] == "RGB"]

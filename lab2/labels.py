@@ -1,7 +1,7 @@
-"""The five labels of the lab, and how they are carried.
+"""The five labels of the lab, and their representation.
 
-Labels travel as an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN there. The
-catalogue's own NULL (-9999) is turned into NaN here and nowhere else.
+Labels are an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN. The catalog's NULL (-9999) is
+converted to NaN in this module only.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import xarray as xr
 
 __all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "label_names"]
 
-# What SDSS catalogues hold where the pipeline derived no value (the allStar data model of DR17).
+# Value in SDSS catalogs where the pipeline derived none (the allStar data model of DR17).
 CATALOG_NULL = -9999.0
 
 
@@ -45,7 +45,7 @@ def label_names() -> list[str]:
 
 
 def from_catalog(catalog) -> xr.DataArray:
-    """Labels of catalogue rows.
+    """Labels of catalog rows.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def from_catalog(catalog) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        Float64, dims ``(star, label)``; NaN where the catalogue has NULL (-9999), a mask or NaN.
+        Float64, dims ``(star, label)``; NaN where the catalog has NULL (-9999), a mask or NaN.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def from_catalog(catalog) -> xr.DataArray:
     """
     missing = [c for c in ["APOGEE_ID", *(label.column for label in LABELS)] if c not in catalog.colnames]
     if missing:
-        raise ValueError(f"the catalogue has no column {', '.join(missing)}; it has {catalog.colnames}")
+        raise ValueError(f"the catalog has no column {', '.join(missing)}; it has {catalog.colnames}")
     columns = []
     for label in LABELS:
         column = catalog[label.column]

@@ -26,18 +26,18 @@ def _table():
 def strong_lines(element=None, minimum_strength=None):
     """Table of the strong lines in the H band, by wavelength.
 
-    The strength is log10 of eta, the opacity at the centre of the line over that of the continuum, in a giant
+    The strength is log10 of eta, the opacity at the center of the line over that of the continuum, in a giant
     of Teff 4600 K, log g 2.2 and solar abundances. At -1 a line takes a few per cent of the light before the
     spectrograph smooths it, near 0 it begins to saturate, and a line of 2 or more stands out in any APOGEE
-    spectrum of a giant. It ranks lines, no more: one layer stands for the whole atmosphere, too deep a one for CO and
-    OH, and damping wings are left out.
+    spectrum of a giant. Use it only to rank lines: it is computed for a single layer of the atmosphere, which is too
+    deep for CO and OH, and damping wings are left out.
 
     Parameters
     ----------
     element : str, optional
-        Chemical symbol ("Mg", "Si", "Fe", ...) or molecule ("CO", "CN", "OH"); all by default.
+        Chemical symbol ("Mg", "Si", "Fe", ...) or molecule ("CO", "CN", "OH"); default: all.
     minimum_strength : float, optional
-        Keep only lines at least this strong [dex]; all by default.
+        Keep only lines at least this strong [dex]; default: all.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
     wavelength : array_like, shape (n_pixels,)
         Vacuum [Angstrom].
     spectrum : array_like, shape (n_pixels,)
-        Its absolute value is searched; NaN counts as nothing.
+        Peaks of its absolute value are searched for; NaN counts as 0.
     lines : astropy.table.QTable
         As from `strong_lines`.
     count : int
@@ -85,7 +85,7 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
     Returns
     -------
     astropy.table.QTable
-        By height: wavelength, value, species and line (of the nearest line), distance [Angstrom], and matched.
+        Highest peak first: wavelength, value, species and line (of the nearest line), distance [Angstrom], and matched.
     """
     wavelength, height = np.asarray(wavelength), np.nan_to_num(np.abs(np.asarray(spectrum, dtype=float)))
     peaks = find_peaks(height, distance=4)[0]  # a line is about three pixels wide

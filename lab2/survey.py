@@ -1,4 +1,4 @@
-"""A survey's folders and its manifest: where things lie, which files a survey has, whether they are still the same."""
+"""Folders of a survey, and its manifest: the list of its files with checksums, and the check against it."""
 
 import importlib.metadata
 import importlib.util
@@ -94,7 +94,7 @@ def notebook_folder():
 
 
 def manifest(survey):
-    """What data/<survey>/manifest.json says of a survey.
+    """Read data/<survey>/manifest.json.
 
     Parameters
     ----------
@@ -138,8 +138,8 @@ def list_files(folder, known=None):
     folder : path-like
         The survey's folder.
     known : dict, optional
-        What an earlier manifest said of files that nobody has changed since. They are not read again: what has become
-        of them is for `check` to find, and must not be written down as right.
+        Entries of an earlier manifest for files that were not rewritten since. Their checksums are copied, not computed
+        anew, so that damage since then is still found by `check`.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def write_manifest(folder, known=None, **about):
     known : dict, optional
         As for `list_files`.
     **about
-        What else the manifest says, such as simulated=True and seed=1.
+        Further entries of the manifest, such as simulated=True and seed=1.
 
     Returns
     -------

@@ -1,19 +1,17 @@
-"""A stand-in for SDSS's archives on loopback: SkyServer's SQL search, the Science Archive Server, the course's
-repository and MIST's web form. It speaks their protocols, and fails in their ways when it is asked to.
+"""A stand-in for SDSS's archives on loopback: SkyServer's SQL search, the Science Archive Server and the course's
+repository. It speaks their protocols, and fails as they do when it is asked to.
 
-The tables apogeeStar and aspcapStar are made from an allStar catalogue, and SQLite answers the SQL. Files are those
+The tables apogeeStar and aspcapStar are made from an allStar catalog, and SQLite answers the SQL. Files are those
 of a folder, served with ranges, ETag and Last-Modified.
 """
 
 import gzip
 import hashlib
-import io
 import random
 import re
 import sqlite3
 import threading
 import time
-import zipfile
 from dataclasses import dataclass
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,7 +47,7 @@ class ArchiveServer:
     Parameters
     ----------
     catalog : astropy.table.Table, optional
-        Rows of an allStar catalogue.
+        Rows of an allStar catalog.
     stars : pathlib.Path, optional
         Folder with <field>/<file> of the spectra, whatever their telescope.
     course : pathlib.Path, optional
@@ -69,10 +67,6 @@ class ArchiveServer:
         Path, first byte asked for, status, bytes sent (if the client stayed); of every request for a file.
     statements : list of str
         The SQL that was asked.
-    forms : list of dict
-        What was posted to MIST's form.
-    isochrone, link : str
-        The file that MIST's form answers with, and where it says that it is.
     redirect : str
         Where requests for spectra are sent instead.
     ranges : bool
@@ -87,10 +81,10 @@ class ArchiveServer:
 
     def __init__(self, catalog=None, stars=None, course=None, faults=Faults(), seed=1):
         self.stars, self.course, self.faults = stars, course, faults
-        self.sql, self.redirect, self.isochrone, self.link = "ok", None, "", ""
+        self.sql, self.redirect = "ok", None
         self.lost, self.busy, self.changed, self.agents = set(), set(), set(), set()
         self.ranges, self.cut, self.pace, self._failures = True, None, 0.0, None
-        self.requests, self.statements, self.forms = [], [], []
+        self.requests, self.statements = [], []
         self.stalled = threading.Event()  # set at the end, so that stalled answers end too
         self._rng, self._lock = random.Random(seed), threading.Lock()
         self._rows = None if catalog is None else Table(catalog, copy=True)
@@ -109,7 +103,7 @@ class ArchiveServer:
     @property
     def environment(self):
         """The variables that send lab2 here."""
-        kinds = {"SKYSERVER": "", "SAS": "", "COURSE": "/course", "MIST": "/MIST"}
+        kinds = {"SKYSERVER": "", "SAS": "", "COURSE": "/course"}
         return {f"LAB2_{kind}_URL": self.url + folder for kind, folder in kinds.items()}
 
     def hide(self, column):
@@ -166,24 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-    def do_POST(self):
-        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.archive.forms.append({key: value[0] for key, value in parse_qs(text, keep_blank_values=True).items()})
-        if not (self.archive.isochrone or self.archive.link):
-            return self._send(200, b"<html><body>The [Fe/H] must be within -4 and 0.5.</body></html>", "text/html")
-        link = self.archive.link or "tmp/MIST_iso_1.iso.zip"
-        return self._send(200, f'<html><body><a href="{link}">Click here</a></body></html>'.encode(), "text/html")
-
     def do_GET(self):
         url = urlsplit(self.path)
         path = unquote(url.path)
         if path == "/dr17/en/tools/search/x_results.aspx":
             self._sql(parse_qs(url.query))
-        elif path == "/MIST/tmp/MIST_iso_1.iso.zip":
-            packed = io.BytesIO()
-            with zipfile.ZipFile(packed, "w") as archive:
-                archive.writestr("MIST_iso_1.iso", self.archive.isochrone)
-            self._send(200, packed.getvalue(), "application/zip")
         elif path.startswith("/course/") and self.archive.course:
             self._file(path, self.archive.course / path.rsplit("/", 1)[1])
         elif path.startswith(STARS) and self.archive.redirect:

@@ -3,15 +3,8 @@ import pytest
 from astropy.io import fits
 
 from lab2 import apstar
-from lab2.apstar import (
-    BAD_BITS,
-    CHIPS,
-    N_PIXELS,
-    PIXMASK,
-    WAVELENGTH,
-    SpectrumError,
-    UnreadableSpectrumWarning,
-)
+from lab2.apstar import BAD_BITS, PixelBit, SpectrumError, UnreadableSpectrumWarning
+from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH
 
 CHIP_KEYS = {"BMIN": 201, "BMAX": 3320, "GMIN": 3538, "GMAX": 6127, "RMIN": 6295, "RMAX": 8380}
 HEADER = {
@@ -49,36 +42,13 @@ def write_older(path, *, shape=(N_PIXELS,), grid_in=1, mask_type="i2", flux_type
     return path
 
 
-# --- the grid and the bits ----------------------------------------------------------------------------------
-
-
-def test_wavelength_grid():
-    assert WAVELENGTH.shape == (8575,)
-    assert WAVELENGTH[0] == pytest.approx(15100.8, abs=0.01)
-    assert WAVELENGTH[-1] == pytest.approx(16999.8, abs=0.1)
-    np.testing.assert_allclose(np.diff(np.log10(WAVELENGTH)), 6e-6, rtol=1e-6)
-    with pytest.raises(ValueError, match="read-only"):
-        WAVELENGTH[0] = 1.0
-
-
-def test_chips():
-    assert apstar.chip_of([15150, 15800, 15890, 16430, 16490, 16950]).tolist() == [
-        "blue", "blue", "green", "green", "red", "red",
-    ]  # fmt: skip
-    chips = apstar.chip_of(WAVELENGTH)
-    for chip, first, last in (("blue", 201, 3320), ("green", 3538, 6127), ("red", 6295, 8380)):
-        assert set(chips[first : last + 1]) == {chip}
+# --- the bits -----------------------------------------------------------------------------------------------
 
 
 def test_bits_are_those_of_dr17():
-    assert [PIXMASK[name] for name in ("BADPIX", "NOSKY", "PERSIST_HIGH", "SIG_SKYLINE", "SIG_TELLURIC")] == [
-        0,
-        7,
-        9,
-        12,
-        13,
-    ]
-    assert sorted(PIXMASK[name] for name in BAD_BITS) == [*range(8), 12]
+    bits = {"BADPIX": 0, "NOSKY": 7, "PERSIST_HIGH": 9, "SIG_SKYLINE": 12, "SIG_TELLURIC": 13}
+    assert {name: int(PixelBit[name]) for name in bits} == {name: 1 << bit for name, bit in bits.items()}
+    assert sorted(BAD_BITS) == [1 << bit for bit in (*range(8), 12)]
 
 
 # --- real files ---------------------------------------------------------------------------------------------

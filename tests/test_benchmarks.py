@@ -60,7 +60,7 @@ def test_curve_fit_gives_the_same_labels(load, stars, method):
     ours.train()
     code = peers.CurveFit(stars, stars.stars(slice(0, 5)), method)
     code.model = ours.model
-    sigma = np.sqrt(np.diagonal(lab2.cannon.fitting.fit_labels(ours.model, ours.testing).covariance.values, 0, 1, 2))
+    sigma = np.sqrt(np.diagonal(lab2.fit_labels(ours.model, ours.testing).covariance.values, 0, 1, 2))
     assert np.all(np.abs(code.fit() - ours.fit()) < 0.1 * sigma)
 
 

@@ -3,7 +3,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 
-from lab2 import LABELS, catalog, from_arrays, manifest
+from lab2 import LABELS, catalog, from_arrays
+from lab2.survey import write_manifest
 
 NULL = -9999.0
 # name, SNR, TEFF, LOGG, FE_H, MG_FE, SI_FE, and why it goes ("" stays)
@@ -88,7 +89,7 @@ def test_selection_of_nothing():
     assert cutflow["remaining"].tolist() == [0] * 6
 
 
-def test_catalogue_without_a_label():
+def test_catalog_without_a_label():
     made = table()
     made.remove_column("FE_H")
     with pytest.raises(ValueError, match="no column FE_H"):
@@ -101,15 +102,15 @@ def test_survey_that_was_never_made(tmp_path, monkeypatch):
         catalog.load("nowhere")
 
 
-def test_survey_without_catalogue(tmp_path, monkeypatch):
+def test_survey_without_catalog(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
     (tmp_path / "data" / "half").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"'half' has no catalogue: expected .*allStar.fits"):
+    with pytest.raises(FileNotFoundError, match=r"'half' has no catalog: expected .*allStar.fits"):
         catalog.load("half")
 
 
 @pytest.mark.parametrize("content", [b"", b"no FITS file", fits.PrimaryHDU().header.tostring().encode()])
-def test_a_catalogue_that_cannot_be_read(tmp_path, monkeypatch, content):
+def test_a_catalog_that_cannot_be_read(tmp_path, monkeypatch, content):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
     (tmp_path / "data" / "half").mkdir(parents=True)
     (tmp_path / "data" / "half" / "allStar.fits").write_bytes(content)
@@ -176,7 +177,7 @@ def test_rows_are_split_by_whether_their_spectra_are_there(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     reason = {"apStar/M67/apStar-dr17-4.fits": "the server answered 404"}
-    manifest.write(folder.parent, simulated=False, missing=reason)
+    write_manifest(folder.parent, simulated=False, missing=reason)
     present, reasons = catalog.with_spectra(made[:6], "tiny")
     assert present["FILE"].tolist() == made["FILE"][:3].tolist()
     assert reasons == ["not fetched", "the server answered 404", "not fetched"]
@@ -207,35 +208,35 @@ def test_the_run_of_the_pipeline_is_in_the_name_of_the_labels(names, tree):
 
 
 def test_flag_words():
-    aspcap = catalog.ASPCAPFLAG
-    assert catalog.flag_words(0, aspcap) == "-"
-    assert catalog.flag_words((1 << 23) + (1 << 16), aspcap) == "TEFF_BAD STAR_BAD"
-    assert catalog.flag_words(1 << 7, aspcap) == "STAR_WARN"
-    assert catalog.flag_words(np.int32(-(2**31)), aspcap) == "NO_ASPCAP_RESULT"
-    assert catalog.flag_words(np.int32(-(2**31)) + 1, aspcap) == "TEFF_WARN NO_ASPCAP_RESULT"
-    assert catalog.flag_words(np.int64(2**31), aspcap) == "NO_ASPCAP_RESULT"
-    assert catalog.flag_words(1 << 15, aspcap) == "-"
-    assert catalog.flag_words(np.int64(1028), catalog.STARFLAG) == "BRIGHT_NEIGHBOR PERSIST_MED"
+    words = catalog.AspcapFlag.words
+    assert words(0) == "-"
+    assert words((1 << 23) + (1 << 16)) == "TEFF_BAD STAR_BAD"
+    assert words(1 << 7) == "STAR_WARN"
+    assert words(np.int32(-(2**31))) == "NO_ASPCAP_RESULT"
+    assert words(np.int32(-(2**31)) + 1) == "TEFF_WARN NO_ASPCAP_RESULT"
+    assert words(np.int64(2**31)) == "NO_ASPCAP_RESULT"
+    assert words(1 << 15) == "-"
+    assert catalog.StarFlag.words(np.int64(1028)) == "BRIGHT_NEIGHBOR PERSIST_MED"
 
 
 @pytest.mark.parametrize(
     ("flag", "name", "bit"),
     [
-        ("ASPCAPFLAG", "TEFF_WARN", 0),
-        ("ASPCAPFLAG", "CHI2_WARN", 8),
-        ("ASPCAPFLAG", "SN_WARN", 11),
-        ("ASPCAPFLAG", "VSINI_WARN", 14),
-        ("ASPCAPFLAG", "TEFF_BAD", 16),
-        ("ASPCAPFLAG", "STAR_BAD", 23),
-        ("ASPCAPFLAG", "SN_BAD", 27),
-        ("ASPCAPFLAG", "NO_ASPCAP_RESULT", 31),
-        ("STARFLAG", "LOW_SNR", 4),
-        ("STARFLAG", "PERSIST_HIGH", 9),
-        ("STARFLAG", "SUSPECT_BROAD_LINES", 17),
+        ("AspcapFlag", "TEFF_WARN", 0),
+        ("AspcapFlag", "CHI2_WARN", 8),
+        ("AspcapFlag", "SN_WARN", 11),
+        ("AspcapFlag", "VSINI_WARN", 14),
+        ("AspcapFlag", "TEFF_BAD", 16),
+        ("AspcapFlag", "STAR_BAD", 23),
+        ("AspcapFlag", "SN_BAD", 27),
+        ("AspcapFlag", "NO_ASPCAP_RESULT", 31),
+        ("StarFlag", "LOW_SNR", 4),
+        ("StarFlag", "PERSIST_HIGH", 9),
+        ("StarFlag", "SUSPECT_BROAD_LINES", 17),
     ],
 )
 def test_bits_are_those_of_dr17(flag, name, bit):
-    assert getattr(catalog, flag)[bit] == name
+    assert getattr(catalog, flag)[name] == 1 << bit
 
 
 def spectra_of(names):
@@ -256,7 +257,7 @@ def test_attach():
 
 @pytest.mark.parametrize("names", [["just bright", "giant"], ["giant"], ["giant", "other"]])
 def test_attach_refuses_other_stars(names):
-    with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalogue rows"):
+    with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalog rows"):
         catalog.attach(spectra_of(names), table()[[0, 6]])
 
 

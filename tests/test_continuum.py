@@ -4,7 +4,7 @@ import xarray as xr
 from numpy.polynomial import chebyshev
 
 from lab2 import apstar, continuum
-from lab2.apstar import CHIPS, N_PIXELS, WAVELENGTH, chip_of
+from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 
 CHIP = chip_of(WAVELENGTH)
 EDGES = {"blue": (201, 3320), "green": (3538, 6127), "red": (6295, 8380)}
@@ -109,8 +109,8 @@ def test_outliers_are_clipped_and_counted():
     error = np.full(level.shape, 10.0)
     flux = level + rng.uniform(-10, 10, level.shape)
     clean = continuum.normalize(raw_spectra(flux, error), trusted)
-    spoilt = {"blue": 12, "green": 0, "red": 3}
-    pixels = {chip: np.flatnonzero(trusted.values & (chip == CHIP))[5 : 5 + n] for chip, n in spoilt.items()}
+    spoiled = {"blue": 12, "green": 0, "red": 3}
+    pixels = {chip: np.flatnonzero(trusted.values & (chip == CHIP))[5 : 5 + n] for chip, n in spoiled.items()}
     for n, pixel in enumerate(np.concatenate(list(pixels.values()))):
         flux[1, pixel] += 4000 if n % 2 else -900
     spectra = continuum.normalize(raw_spectra(flux, error), trusted)
@@ -185,7 +185,7 @@ def test_spectrum_with_every_pixel_masked():
         assert (spectra.n_trusted[0] == 0).all()
 
 
-def test_many_stars_are_normalised_one_by_one():
+def test_many_stars_are_normalized_one_by_one():
     # more than one block of 256
     rng = np.random.default_rng(79)
     trusted, level = trusted_pixels(rng), smooth_levels(rng, 4)
@@ -306,8 +306,8 @@ def test_three_forms_of_the_list_are_one(tmp_path):
             "not those of APOGEE pixels.*must not be interpolated",
         ),
         (WAVELENGTH[:500] * (1 + 1.38e-6), "not those of APOGEE pixels"),  # a tenth of a pixel off
-        (WAVELENGTH[1000:1500] / 10, "not those of APOGEE pixels"),  # nanometre
-        (WAVELENGTH[1000:1500] / 1e4, "not those of APOGEE pixels"),  # micrometre
+        (WAVELENGTH[1000:1500] / 10, "not those of APOGEE pixels"),  # nanometer
+        (WAVELENGTH[1000:1500] / 1e4, "not those of APOGEE pixels"),  # micrometer
         (WAVELENGTH[-1] + np.arange(500.0), "not those of APOGEE pixels"),  # beyond the grid
         (np.full(500, np.nan), "not those of APOGEE pixels"),
         (-WAVELENGTH[:500], "not those of APOGEE pixels"),

@@ -116,10 +116,16 @@ def test_one_caller_cannot_spoil_the_next():
     assert again.meta["references"]
 
 
-@pytest.mark.parametrize(("age", "feh"), [(float("nan"), 0.0), (21, 0.0), (0, 0.0), (6, 0.6), (6, -4.1), (6, np.nan)])
-def test_what_mist_does_not_have_is_refused(age, feh):
-    with pytest.raises(ValueError, match=r"MIST's isochrones have (age_gyr from 0.0001 to 20|feh from -4 to 0.5); got"):
+@pytest.mark.parametrize(
+    ("age", "feh"),
+    [(float("nan"), 0.0), (21, 0.0), (0, 0.0), (5.9, 0.0), (6, 0.6), (6, -4.1), (6, -1.01), (6, np.nan)],
+)
+def test_what_is_not_carried_is_refused_with_what_is(age, feh):
+    carried = r"isochrones are carried for 6 Gyr and \[Fe/H\] from -1 to \+0\.5; got .* Gyr and .*isochrone_table\.py"
+    with pytest.raises(ValueError, match=carried):
         mist(age, feh)
+    with pytest.raises(ValueError, match=carried):
+        teff_on_rgb(2.0, feh, age)
 
 
 @pytest.mark.parametrize("logg", [-0.5, 4.4, float("nan"), [2.0, 5.0]])

@@ -3,12 +3,12 @@
 import nbformat
 import pytest
 import xarray as xr
-from test_typst import text_of
+from pdfs import text_of
 
 from lab2 import archive as sdss
-from lab2 import paths
 from lab2.report.checkpoints import CHECKPOINTS, checkpoint, report
 from lab2.report.run import NotebookError, find, run
+from lab2.survey import build_folder
 
 SOURCES = find()
 
@@ -41,7 +41,7 @@ def test_a_notebook_runs_from_top_to_bottom(outcomes, stem):
 
 @pytest.mark.parametrize("stem", [source.stem for source in SOURCES])
 def test_a_notebook_shows_no_bare_values(outcomes, stem):
-    executed = nbformat.read(paths.build_folder("simulated") / f"{stem}.ipynb", as_version=4)
+    executed = nbformat.read(build_folder("simulated") / f"{stem}.ipynb", as_version=4)
     bare = [o for cell in executed.cells for o in cell.get("outputs", ()) if o.output_type == "execute_result"]
     assert not bare
 
@@ -67,7 +67,7 @@ def test_a_checkpoint_shows_its_figures(outcomes, number):
 
 def test_the_report_holds_every_figure_and_table(outcomes):
     text = "\n".join(text_of(report().read_bytes()))
-    made = [nbformat.read(paths.build_folder("simulated") / source.name, as_version=4) for source in SOURCES]
+    made = [nbformat.read(build_folder("simulated") / source.name, as_version=4) for source in SOURCES]
     shown = sum(len(captions(notebook)) for notebook in made)
     numbered = [kind for kind in ("Figure", "Table") for n in range(1, shown + 1) if f"{kind} {n}." in text]
     assert len(numbered) == shown > 0
@@ -81,11 +81,11 @@ def test_a_fetched_survey_runs_without_the_spectra_that_are_missing(archive):
     text = " ".join("\n".join(text_of(checkpoint(1, "dr17").read_bytes())).split())
     assert "Survey: dr17 (observed; labels of the pipeline's run synspec)" in text
     assert "imulated" not in text
-    first = nbformat.read(paths.build_folder("dr17") / "01_training_set.ipynb", as_version=4)
+    first = nbformat.read(build_folder("dr17") / "01_training_set.ipynb", as_version=4)
     outputs = [o.get("data", {}) for cell in first.cells for o in cell.get("outputs", ())]
     said = [data.get("text/markdown", "") for data in outputs]
     assert any("**Without a spectrum in this survey: 2.**" in passage and "404" in passage for passage in said)
-    spectra = xr.open_dataset(paths.build_folder("dr17") / "03_spectra.nc", engine="h5netcdf")
+    spectra = xr.open_dataset(build_folder("dr17") / "03_spectra.nc", engine="h5netcdf")
     assert spectra.sizes["star"] == 148
     assert (spectra.ivar.sum("wavelength") > 0).all()
     assert spectra.attrs["label_tree"] == "synspec"

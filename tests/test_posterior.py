@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 from scipy.special import logit
 
-from lab2 import cannon, inference, posterior
+from lab2 import cannon, posterior
 from lab2.spectra import from_arrays
 
 PIXELS = np.linspace(15000.0, 15100.0, 60)
@@ -89,7 +89,7 @@ def test_one_pixel_leaves_the_rest_to_the_priors_and_a_seed_repeats_itself(linea
     faint = spectrum.assign(ivar=spectrum.ivar.where(spectrum.wavelength == PIXELS[7], 0.0))
     mean, covariance = gaussian_posterior(model, faint)
     idata, again = (posterior.sample(model, faint, draws=500, tune=300, seed=5, **WIDE) for _ in range(2))
-    assert idata.attrs["fit_flag"] == inference.FLAGS["NO_DATA"]
+    assert idata.attrs["fit_flag"] == cannon.Flag.NO_DATA
     assert_moments(idata, mean, np.sqrt(np.diag(covariance)))
     # the last digits depend on how the sums are split between threads
     np.testing.assert_allclose(idata.posterior.labels, again.posterior.labels, rtol=1e-6)
@@ -101,7 +101,7 @@ def cut():
     model, spectrum = trained(degree=2, means=[4800.0, -0.2], scales=[250.0, 0.3], seed=3)
     spectrum = spectrum.assign(ivar=spectrum.ivar / 100.0)
     model.dataset.attrs["label_tree"] = "synspec"
-    best = inference.fit_labels(model, spectrum).isel(star=0)
+    best = cannon.fit_labels(model, spectrum).isel(star=0)
     teff, fe_h = best.labels.values
     sd_teff, sd_fe_h = np.sqrt(np.diag(best.covariance))
     priors = {
@@ -147,7 +147,7 @@ def test_draws_carry_what_they_were_made_from(cut, tmp_path):
     read = posterior.az.from_netcdf(tmp_path / "draws.nc", engine="h5netcdf")
     np.testing.assert_array_equal(read.posterior.labels, idata.posterior.labels)
     np.testing.assert_array_equal(read.constant_data.prior_upper, priors[:, 3])
-    fit = inference.fit_labels(model, spectrum)
+    fit = cannon.fit_labels(model, spectrum)
     assert read.attrs["chi2"] == float(fit.chi2[0])
     assert read.attrs["seed"] == 128
     assert read.attrs["label_tree"] == fit.attrs["label_tree"] == "synspec"
@@ -207,8 +207,8 @@ def test_predicted_spectra_are_as_far_from_the_model_as_the_observed_one(linear)
     n = PIXELS.size - 5
     assert float(drawn.chi2_drawn.mean()) == pytest.approx(n, abs=5 * np.sqrt(2 * n / 4000))
     assert 0.001 < float((drawn.chi2_drawn > drawn.chi2).mean()) < 0.999
-    spoilt = hidden.assign(flux=hidden.flux + 3 * NOISE)
-    assert (posterior.predictive(model, spoilt, draws).chi2_drawn > drawn.chi2 * 3).sum() == 0
+    spoiled = hidden.assign(flux=hidden.flux + 3 * NOISE)
+    assert (posterior.predictive(model, spoiled, draws).chi2_drawn > drawn.chi2 * 3).sum() == 0
 
 
 def made_up(labels, diverging=0, fit_flag=0):
@@ -236,7 +236,7 @@ def test_each_problem_is_named():
     assert "effective draws, not 400" in few
     (divergent,) = posterior.problems(made_up(good, diverging=3))
     assert divergent.startswith("3 divergent")
-    (second,) = posterior.problems(made_up(good, fit_flag=inference.FLAGS["MULTIPLE_MINIMA"]))
+    (second,) = posterior.problems(made_up(good, fit_flag=cannon.Flag.MULTIPLE_MINIMA))
     assert "second minimum" in second
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lab2.spectra import check, from_arrays
+from lab2.spectra import _all_usable, check, from_arrays
 
 FLUX, IVAR, WAVELENGTH = np.ones((2, 3)), np.full((2, 3), 4.0), np.array([1.0, 2.0, 3.0])
 
@@ -82,3 +82,18 @@ def test_check_wants_both_variables_star_first():
         check(spectra.drop_vars("ivar"))
     with pytest.raises(ValueError, match="need flux with dims"):
         check(spectra.transpose("wavelength", "star"))
+
+
+def test_all_usable():
+    rng = np.random.default_rng(10)
+    ivar = 1 / rng.uniform(0.003, 0.3, (9, 33)) ** 2
+    ivar[rng.random((9, 33)) < 0.1] = 0.0
+    ivar[2, 5] = 0.0
+    flux = rng.normal(1, 0.2, ivar.shape)
+    flux[2, 5] = np.nan  # without weight, so it does not matter
+    for kind in ("f4", "f8"):
+        assert _all_usable(flux.astype(kind), ivar.astype(kind))
+        for array, value in ((ivar, -1.0), (ivar, np.nan), (ivar, np.inf), (flux, np.nan), (flux, -np.inf)):
+            wrong = array.copy()
+            wrong[-1, -1] = value
+            assert not _all_usable(*((flux, wrong) if array is ivar else (wrong, ivar)))

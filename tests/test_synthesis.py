@@ -24,8 +24,8 @@ MARCS = np.array([
 ])  # fmt: skip
 
 
-def grey_atmosphere(teff=4500.0, logg=2.0):
-    """A grey atmosphere with Hopf's function put as 0.7, and a plain run of mass with depth."""
+def gray_atmosphere(teff=4500.0, logg=2.0):
+    """A gray atmosphere with Hopf's function put as 0.7, and a plain run of mass with depth."""
     log_tau = np.linspace(-5, 1.4, 53)
     tau = 10**log_tau
     temperature = teff * (0.75 * (tau + 0.7)) ** 0.25
@@ -55,12 +55,12 @@ def test_nuclei_charge_and_pressure_are_conserved(gas):
         bound = sum(
             pair.count(element) * gas.molecules[m] for m, pair in chemistry.MOLECULES.items() if element != "Fe"
         )
-        total = gas.neutral[element] + gas.ionised[element] + bound
+        total = gas.neutral[element] + gas.ionized[element] + bound
         np.testing.assert_allclose(total, abundance[element] * gas.hydrogen, rtol=1e-3)
-    positive = sum(gas.ionised.values())
+    positive = sum(gas.ionized.values())
     np.testing.assert_allclose(gas.electrons, positive, rtol=0.05)  # H- takes a few per cent of the electrons
     assert (gas.electrons < positive).all()
-    particles = gas.electrons + sum(sum(part.values()) for part in (gas.neutral, gas.ionised, gas.molecules))
+    particles = gas.electrons + sum(sum(part.values()) for part in (gas.neutral, gas.ionized, gas.molecules))
     np.testing.assert_allclose(particles * chemistry.BOLTZMANN * gas.temperature, MARCS[:, 3], rtol=1e-4)
 
 
@@ -203,7 +203,7 @@ def test_gradient_of_the_flux_against_finite_differences():
 def equivalent_width(log_gf):
     # less the errors of interpolation in the continuum, which a very weak line does not stand out from
     with_line, without = (
-        spectrum.synthesize(one_line(gf), 4500.0, 2.0, 0.0, atmosphere=grey_atmosphere()).flux for gf in (log_gf, -20.0)
+        spectrum.synthesize(one_line(gf), 4500.0, 2.0, 0.0, atmosphere=gray_atmosphere()).flux for gf in (log_gf, -20.0)
     )
     return np.sum(without - with_line)
 
@@ -227,7 +227,7 @@ def line_in(gas, line):
 
 def test_strength_of_a_line_is_that_of_its_oscillators():
     # the integral over frequency is pi e^2/(m c) gf n/Q exp(-E/kT) (1 - exp(-h nu/kT)), by astropy's constants
-    atmosphere = grey_atmosphere()
+    atmosphere = gray_atmosphere()
     gas = chemistry.solve(atmosphere.temperature, atmosphere.gas_pressure, chemistry.abundances(0.0))
     peak, _, doppler = line_in(gas, one_line(-1.0))
     frequency = constants.c.cgs.value / 16000e-8
@@ -242,7 +242,7 @@ def test_strength_of_a_line_is_that_of_its_oscillators():
 
 def test_brackett_lines_are_broadened_by_the_field_of_the_ions():
     # n = 11: K = 5.5e-5 (44)^4 / (121 - 16) Angstrom per unit of field, field 1.25e-9 ne^(2/3)
-    atmosphere = grey_atmosphere()
+    atmosphere = gray_atmosphere()
     gas = chemistry.solve(atmosphere.temperature, atmosphere.gas_pressure, chemistry.abundances(0.0))
     wavelength = 1e8 / (109677.58 * (1 / 16 - 1 / 121))
     _, damping, doppler = line_in(gas, one_line(0.0, "H", 12.75, wavelength))
@@ -253,7 +253,7 @@ def test_brackett_lines_are_broadened_by_the_field_of_the_ions():
 
 
 def test_no_line_no_absorption():
-    flux = spectrum.synthesize(one_line(-20.0), 4500.0, 2.0, 0.0, atmosphere=grey_atmosphere()).flux
+    flux = spectrum.synthesize(one_line(-20.0), 4500.0, 2.0, 0.0, atmosphere=gray_atmosphere()).flux
     np.testing.assert_allclose(flux, 1, atol=1e-4)
 
 
@@ -261,7 +261,7 @@ def test_log_gf_jacobian_against_finite_differences():
     lines = Lines(*(np.concatenate(pair) for pair in zip(
         *(tuple(getattr(one_line(gf, wavelength=w), f) for f in Lines.__dataclass_fields__)
           for gf, w in ((-1.0, 16000.0), (0.3, 16001.5), (-0.5, 16010.0))), strict=True)))  # fmt: skip
-    atmosphere = grey_atmosphere()
+    atmosphere = gray_atmosphere()
     kept, first, values = spectrum.synthesize(lines, 4500.0, 2.0, 0.0, atmosphere=atmosphere).log_gf_jacobian()
     assert kept.tolist() == [0, 1, 2]
     for k in kept:

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.optimize import curve_fit, minimize
 
-from lab2 import from_arrays, polynomial
+from lab2 import from_arrays
+from lab2.cannon import polynomial
 
 # The handout's own way of training: try every s2 of a fine grid.
 S2_GRID = np.concatenate([[0.0], np.geomspace(1e-10, 1e-1, 400)])
@@ -58,15 +59,15 @@ def sum_products(theta, place):
     return out
 
 
-def star_weights(ivar, flux, s2, flux_zero):
-    """Twin of lab2.cannon._kernels.star_weights: weight, weighted residual, chi zero, pixels with weight."""
+def star_weights(ivar, flux, per_full, s2, flux_zero):
+    """Twin of lab2.cannon._kernels.star_weights: weight, weighted residual, chi zero, how many pixels were seen."""
     weight, weighted = np.zeros_like(ivar), np.zeros_like(ivar)
-    chi_zero, n_pixels = np.zeros(len(ivar)), np.zeros(len(ivar), dtype=int)
+    chi_zero, n_pixels = np.zeros((2, len(ivar)))
     for s in range(ivar.shape[0]):
         for p in range(ivar.shape[1]):
             if ivar[s, p] > 0 and s2[p] < np.inf:
                 weight[s, p] = 1 / (1 / ivar[s, p] + s2[p])
-                n_pixels[s] += 1
+                n_pixels[s] += min(ivar[s, p] * per_full[s], 1.0)
                 weighted[s, p] = weight[s, p] * (flux[s, p] - flux_zero[p])
                 chi_zero[s] += weight[s, p] * (flux[s, p] - flux_zero[p]) ** 2
     return weight, weighted, chi_zero, n_pixels
@@ -123,6 +124,24 @@ def pixel_chi2(model, flux, ivar, labels):
         if ivar[p] > 0 and np.isfinite(s2[p]):
             total += (flux[p] - predicted[p]) ** 2 / (1 / ivar[p] + s2[p])
     return total
+
+
+def marginal_chi2(model, flux, ivar, labels, columns, sd):
+    """chi^2 of one star at given labels, its nuisances integrated out, by the full covariance of the pixels.
+
+    It is quadratic in the residual, with C = D + N P N^T. An amplitude of which nothing is known is left out of the
+    covariance and fitted instead: the limit of a prior that grows without bound.
+    """
+    seen = (ivar > 0) & np.isfinite(model.s2.values)
+    variance = 1 / ivar[seen] + model.s2.values[seen]
+    columns, known = columns[seen], np.isfinite(sd)
+    covariance = np.diag(variance) + (columns[:, known] * sd[known] ** 2) @ columns[:, known].T
+    inverse = np.linalg.inv(covariance)
+    residual = flux[seen] - model.predict(labels).values[seen]
+    free = columns[:, ~known]
+    if free.shape[1]:
+        residual = residual - free @ np.linalg.solve(free.T @ inverse @ free, free.T @ inverse @ residual)
+    return residual @ inverse @ residual
 
 
 def fit_star(model, flux, ivar, starts):
@@ -190,6 +209,7 @@ __all__ = [
     "drawn_survey",
     "fit_star",
     "gradient_sums",
+    "marginal_chi2",
     "minimize_quartic",
     "minus_two_log_likelihood",
     "pixel_chi2",

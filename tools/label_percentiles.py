@@ -1,4 +1,4 @@
-"""Print the percentiles of data/README.md: catalogue labels of the simulated survey's giants beside those of DR17's.
+"""Print the percentiles of data/README.md: catalog labels of the simulated survey's giants beside those of DR17's.
 
 python -m tools.label_percentiles
 """

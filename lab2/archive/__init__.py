@@ -1,7 +1,7 @@
-"""SDSS DR17 from its archives: the catalogue, the spectra, and the course's files.
+"""SDSS DR17 from its archives: the catalog, the spectra, and the course's files.
 
-The machine that wrote this could not reach the archives; the forms of its requests are checked against their
-documentation, and its behaviour against a stand-in that fails in their ways (tests/archive_server.py).
+It was written without access to the archives: the requests follow the archives' documentation, and error handling was
+tested against a stand-in server that fails as they do (tests/archive_server.py).
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""A catalogue from the survey's own summary file, allStar, that a user has on disk."""
+"""A catalog from the survey's summary file, allStar, on the user's disk."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ __all__ = ["read"]
 def read(path, fields):
     """The rows of some fields from an allStar or allStarLite file of DR17.
 
-    The file has 730,000 rows and several gigabytes; it stays on the disk, and only the fields' rows and the
-    columns of `lab2.archive.columns.COLUMNS` are read.
+    The file has 730,000 rows and several gigabytes; only the rows of the fields and the columns of
+    `lab2.archive.columns.COLUMNS` are read into memory.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def read(path, fields):
     FileNotFoundError
         If there is no such file.
     ArchiveError
-        If it is no FITS table, not of DR17, or fails a check.
+        If it is not a FITS table, not of DR17, or fails a check.
     """
     path = Path(path)
     if not path.is_file():

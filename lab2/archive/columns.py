@@ -1,4 +1,4 @@
-"""The columns of the allStar catalogue that lab2 keeps, whichever way the catalogue came, and their check."""
+"""The columns of the allStar catalog that lab2 keeps, whatever their source, and their check."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from lab2.labels import LABELS
 
 __all__ = ["COLUMNS", "PLAIN_NAME", "checked"]
 
-# The name of a field, a telescope, a star or a file: what can neither leave a folder nor a URL's path.
+# Name of a field, a telescope, a star or a file, which cannot lead out of a folder or of a URL's path.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
 
@@ -37,8 +37,8 @@ def _aspcap(kind, *names, required=True):
 _LABELS = [label.column for label in LABELS]
 _OTHERS = ["M_H", "ALPHA_M", *(f"{x}_FE" for x in ("C", "N", "O", "NA", "AL", "CA", "TI", "MN", "NI"))]
 
-# Names and types as in the allStar data model of DR17, and in the schema of its SQL tables. What is not required
-# the lab can do without: FILE is built where it is absent, the rest is for whoever looks further.
+# Names and types as in the allStar data model of DR17, and in the schema of its SQL tables. The lab does not need the
+# optional ones: FILE is constructed if it is absent, the others are for further analysis.
 COLUMNS = (
     *_star("U", "FILE", "APSTAR_ID", required=False),
     *_star("U", "APOGEE_ID", "TELESCOPE", "FIELD"),
@@ -58,27 +58,27 @@ COLUMNS = (
 
 
 def checked(table, fields, source):
-    """A catalogue with the columns of `COLUMNS`, each of its type, or an error that says what is wrong.
+    """A catalog reduced to the columns of `COLUMNS`, converted to their types and checked.
 
     Parameters
     ----------
     table : astropy.table.Table
-        What came, its columns named in capitals.
+        The catalog, column names in upper case.
     fields : sequence of str
-        The fields that were asked for.
+        The requested fields.
     source : str
-        Where it came from, for the message.
+        Its source, for error messages.
 
     Returns
     -------
     astropy.table.Table
-        Sorted by APOGEE_ID and falling S/N. A number that was not given is NaN; SDSS's own NULL, -9999, stays.
+        Sorted by APOGEE_ID and decreasing S/N. A missing number is NaN; SDSS's NULL, -9999, is left as it is.
 
     Raises
     ------
     ArchiveError
-        If a required column is missing or holds no such values, a field is missing or was not asked for, or a row
-        is there twice.
+        If a required column is missing or has values of another type, a field is missing or was not requested, or a row
+        is duplicated.
     """
     missing = [column.name for column in COLUMNS if column.required and column.name not in table.colnames]
     if missing:
@@ -100,19 +100,19 @@ def checked(table, fields, source):
     if times > 1:
         raise ArchiveError(
             f"{source} has the star {key[2]} of {key[0]}, {key[1]} {times} times: rows were multiplied. Ask again, or "
-            "take the catalogue from another source (--allstar FILE)"
+            "take the catalog from another source (--allstar FILE)"
         )
     order = np.lexsort((-result["SNR"], result["APOGEE_ID"]))
     return result[order]
 
 
 def _typed(values, column, source):
-    """A column's values as its type; an empty place is "" or NaN, and an error in a column of whole numbers."""
+    """A column's values converted to its type; a missing value is "" or NaN, and an error in an integer column."""
     values = np.ma.asarray(values)
     if column.kind == "U":
         return np.char.strip(np.ma.filled(values.astype(str), ""))
     if values.dtype.kind in "US":
-        # numbers that came as text: SQL's way to say nothing is among them, or something that is no number
+        # numbers as text: SQL's NULL is among them, or something that is not a number
         values = np.ma.filled(values.astype(str), "")
         values = np.ma.masked_where(np.isin(np.char.lower(values), ["null", ""]), values)
     empty = np.ma.getmaskarray(values)

@@ -34,7 +34,7 @@ FILES = {
 
 
 def course_file(kind):
-    """A file of the course: the one that lies in data/, or else fetched to there.
+    """A file of the course; it is fetched into data/ if it is not there.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def course_file(kind):
     Raises
     ------
     ArchiveError
-        If it is not there and cannot be fetched; the message says where to get it.
+        If it is not there and cannot be fetched; the message says where to find it.
     """
     if (present := present_course_file(kind)) is not None:
         return present

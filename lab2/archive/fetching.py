@@ -1,4 +1,4 @@
-"""A survey of SDSS DR17 on the disk: what it lacks, and how that is fetched."""
+"""A survey of SDSS DR17 on disk: find out which files are missing, and fetch them."""
 
 import contextlib
 import fcntl
@@ -31,8 +31,8 @@ __all__ = ["Plan", "fetch", "plan"]
 STARS = "sas/dr17/apogee/spectro/redux/dr17/stars"
 # From two files of DR17, one of 2 rows (one visit) and one of 5 (three visits and two coadds) [bytes].
 HEADERS, ROW = 43_200, 501_120
-LIMIT = 200_000_000  # bytes: 400 visits, where a star has a hundred at the most
-# So large a share of the spectra may be missing without anybody's asking.
+LIMIT = 200_000_000  # bytes, the size of 400 visits; no star has more than about a hundred
+# Fraction of the spectra that may be missing without an error.
 TOLERATED = 0.05
 # Downloads are checked in threads, but reading turns astropy's warnings into errors, for all threads at once.
 _READING = threading.Lock()
@@ -40,28 +40,28 @@ _READING = threading.Lock()
 
 @dataclass
 class Plan:
-    """What has to be fetched for a survey to be complete.
+    """The files to be fetched for a survey to be complete.
 
     Attributes
     ----------
     folder : pathlib.Path
         The survey's folder.
     table : astropy.table.Table
-        Its catalogue.
+        Its catalog.
     record : dict
-        Where the catalogue came from.
+        The source of the catalog.
     new : bool
-        Whether the catalogue is not in the folder yet.
+        Whether the catalog has still to be written to the folder.
     recorded : dict
-        Files that the manifest knows, with size and SHA-256.
+        Files in the manifest, with size and SHA-256.
     present : int
-        Spectra that are there.
+        Number of spectra that are on disk already.
     downloads : list of Download
         Spectra to fetch.
     damaged : dict of pathlib.Path to str
-        Files that are there and are not what they should be, and why; they are fetched again.
+        Damaged files and what is wrong with them; they are fetched again.
     refused : dict of str to str
-        Spectra that will not be fetched, and why.
+        Spectra that will not be fetched, and the reason.
     """
 
     folder: Path
@@ -76,31 +76,31 @@ class Plan:
 
     @property
     def size(self):
-        """About how much has to be fetched [bytes]."""
+        """Approximate size of what is to be fetched [bytes]."""
         return sum(download.expected for download in self.downloads)
 
     @property
     def free(self):
-        """Room on the disk [bytes]."""
+        """Free disk space [bytes]."""
         there = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
         return shutil.disk_usage(there).free
 
 
 def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
-    """See what a survey lacks. The catalogue is asked for if it is not there; nothing is written.
+    """Find out which files a survey lacks. The catalog is queried if it is not on disk; nothing is written.
 
     Parameters
     ----------
     survey : str
-        The survey's name; it lies in data/<survey>.
+        The survey's name; its folder is data/<survey>.
     fields : sequence of str, optional
-        Fields of APOGEE; by default those of the catalogue that is there, or else the lab's four.
+        Fields of APOGEE; default: those of the catalog on disk, or the lab's four fields if there is none.
     limit : int, optional
-        So many spectra, spread over the catalogue; by default those of all giants that the cuts of problem 1 keep.
+        Number of spectra, spread over the catalog; default: those of all giants that pass the cuts of problem 1.
     allstar : path-like, optional
-        An allStar file of DR17 to take the catalogue from, instead of SkyServer.
+        An allStar file of DR17 to read the catalog from, instead of SkyServer.
     verify : bool
-        Read every spectrum that is there, and compare it with the manifest.
+        Read every spectrum on disk, and compare it with the manifest.
 
     Returns
     -------
@@ -109,9 +109,9 @@ def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
     Raises
     ------
     ValueError
-        If the survey is a simulated one, its catalogue is another than asked for, or `limit` is below 1.
+        If the survey is a simulated one, its catalog is not the one requested, or `limit` is below 1.
     ArchiveError
-        If the catalogue cannot be had.
+        If the catalog cannot be fetched.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; give the number of spectra to fetch, at least 1")
@@ -129,10 +129,10 @@ def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
 
 
 def fetch(plan):
-    """Fetch what a plan names, and write the survey's manifest.
+    """Fetch the files of a plan, and write the survey's manifest.
 
-    What has arrived stays, whatever happens: after an interruption, plan and fetch again.
-    A file that was damaged is set aside as .damaged-<name>.
+    Files that have arrived are kept in any case: after an interruption, plan and fetch again. A damaged file is renamed
+    to .damaged-<name>.
 
     Parameters
     ----------
@@ -141,15 +141,15 @@ def fetch(plan):
     Returns
     -------
     manifest : dict
-        The survey's manifest; `missing` has the spectra that could not be fetched, and why.
+        The survey's manifest; its entry `missing` lists the spectra that could not be fetched, with the reasons.
     notes : list of str
-        What else did not succeed.
+        Messages about anything else that failed.
 
     Raises
     ------
     ArchiveError
-        If the disk has no room, another process fetches this survey, the archive is down, or more than 5 % of the
-        spectra could not be fetched.
+        If there is not enough disk space, another process is fetching this survey, the archive is down, or more than
+        5 % of the spectra could not be fetched.
     """
     if plan.size > 0.95 * plan.free:
         raise ArchiveError(
@@ -176,13 +176,13 @@ def fetch(plan):
 
 
 def _look(plan, stars, files, verify):
-    """See which spectra are there, and put the others into the plan."""
+    """Check which spectra are on disk, and add the others to the plan."""
     for row, path in tqdm(list(zip(stars, files, strict=True)), desc="looking", unit="file", delay=1):
         names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
         given = str(row["FILE"]).strip() if "FILE" in row.colnames else ""
         names.append(given or path.name)
         if not all(PLAIN_NAME.fullmatch(name) for name in names):
-            plan.refused[path.name] = f"the catalogue calls it {names}, which are no plain names"
+            plan.refused[path.name] = f"the catalog calls it {names}, which are no plain names"
             continue
         download = _download(row, path)
         if path.is_file():
@@ -207,7 +207,7 @@ def _download(row, path):
 
 
 def _spread(giants, limit):
-    """Indices of `limit` giants, evenly over the catalogue, the lab's example among them."""
+    """Indices of `limit` giants, spread evenly over the catalog, including the lab's example."""
     if limit is None or limit >= len(giants):
         return np.arange(len(giants))
     chosen = np.linspace(0, len(giants) - 1, limit).round().astype(int)
@@ -217,7 +217,7 @@ def _spread(giants, limit):
 
 
 def _check(path, star):
-    """See that a file is a whole spectrum, and of that star."""
+    """Check that a file is a complete spectrum of that star."""
     try:
         with _READING:
             found = str(apstar.read(path).star.values[0])
@@ -228,7 +228,7 @@ def _check(path, star):
 
 
 def _damage(download, record, verify):
-    """What is wrong with a file that is there, "" for nothing; one that the manifest knows is read only to verify."""
+    """What is wrong with a file on disk, "" for nothing; a file in the manifest is read only if `verify`."""
     if record and download.path.stat().st_size != record["size"]:
         return f"has {download.path.stat().st_size} bytes, by the manifest {record['size']}"
     if record and verify and sha256(download.path) != record["sha256"]:
@@ -242,7 +242,7 @@ def _damage(download, record, verify):
 
 
 def _course_files(folder):
-    """Have the course's files; say what could not be had."""
+    """Fetch the course's files; return messages about those that could not be fetched."""
     notes = []
     for kind in ("continuum", "mystery"):
         try:
@@ -257,7 +257,7 @@ def _course_files(folder):
 
 
 def _manifest(plan, missing):
-    """The survey's manifest, written unless it says all that already."""
+    """The survey's manifest, written only if it has changed."""
     about = {
         "simulated": False,
         "label_tree": plan.record["label_tree"],
@@ -276,7 +276,7 @@ def _manifest(plan, missing):
 
 @contextlib.contextmanager
 def _alone(folder):
-    """Have the folder for this process alone: two that continued the same part would spoil it."""
+    """Lock the folder: two processes that continue the same partial file would corrupt it."""
     with (folder / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

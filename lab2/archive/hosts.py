@@ -1,4 +1,4 @@
-"""Where the archives are. A mirror, or a stand-in for tests, is named by an environment variable."""
+"""Addresses of the archives. An environment variable can name a mirror, or a test server."""
 
 import os
 
@@ -8,27 +8,26 @@ _HOSTS = {
     "LAB2_SKYSERVER_URL": "https://skyserver.sdss.org",
     "LAB2_SAS_URL": "https://data.sdss.org",
     "LAB2_COURSE_URL": "https://raw.githubusercontent.com/ucb-datalab",
-    "LAB2_MIST_URL": "https://waps.cfa.harvard.edu/MIST",
 }
 
 
 def base_url(variable):
-    """The address that an archive's own begin with.
+    """The address at which an archive's URLs begin.
 
     Parameters
     ----------
     variable : str
-        "LAB2_SKYSERVER_URL", "LAB2_SAS_URL" (the Science Archive Server), "LAB2_COURSE_URL" or "LAB2_MIST_URL".
+        "LAB2_SKYSERVER_URL", "LAB2_SAS_URL" (the Science Archive Server) or "LAB2_COURSE_URL".
 
     Returns
     -------
     str
-        What the environment variable of that name says, or the archive's own address; without a slash at its end.
+        The value of the environment variable of that name; default: the archive's own address. Without a final slash.
 
     Raises
     ------
     ValueError
-        If it is no http or https address.
+        If it is not an http or https address.
     """
     url = os.environ.get(variable) or _HOSTS[variable]
     if not url.startswith(("http://", "https://")):

@@ -1,4 +1,8 @@
-"""Many files side by side, with one progress bar over all of them."""
+"""Parallel downloads with a common progress bar.
+
+tqdm's thread_map is no replacement: the first worker that meets a real error or the user's interruption has to stop the
+others in the middle of their files, each thread needs a session of its own, and the bar counts bytes, not files.
+"""
 
 import contextlib
 import threading
@@ -11,26 +15,26 @@ from lab2.archive.web import ArchiveError, TransientError, session
 
 __all__ = ["fetch_all"]
 
-CONNECTIONS = 4  # at a time: a browser opens six to one server
-# Files in a row that failed after all their attempts: the server is down, and is left in peace.
+CONNECTIONS = 4  # in parallel: a browser opens six to one server
+# After so many failed files in a row, each after all its attempts, the server is taken to be down.
 FAILURES_IN_A_ROW = 8
 
 
 def fetch_all(downloads, description):
-    """Fetch files side by side, with one progress bar over all of them.
+    """Fetch files in parallel, with a common progress bar.
 
-    Interrupted, by the user or by a kill, it can be called again and goes on.
+    After an interruption, call it again: downloads are resumed.
 
     Parameters
     ----------
     downloads : sequence of Download
     description : str
-        What the progress bar says.
+        Text of the progress bar.
 
     Returns
     -------
     dict of pathlib.Path to str
-        The files that could not be fetched, and why.
+        The files that could not be fetched, and the reasons.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def fetch_all(downloads, description):
 
 @contextlib.contextmanager
 def _stopping(stop, pool):
-    """Leave the block at once when anything goes wrong in it: no file is begun, and those begun stop."""
+    """When the block raises, cancel the downloads that are waiting and stop those that are running."""
     try:
         yield
     except BaseException:
@@ -80,7 +84,7 @@ def _stopping(stop, pool):
 
 
 class _Bar:
-    """The progress of all files: bytes, rate, time left, and how many files are done and failed."""
+    """Progress of all downloads: bytes, rate, time left, and the numbers of finished and failed files."""
 
     def __init__(self, downloads, description):
         self._lock = threading.Lock()
@@ -96,7 +100,7 @@ class _Bar:
         self._bar.close()
 
     def reporter(self, download):
-        """What `fetch` calls with the state of one file."""
+        """The callback that `fetch` calls with the progress of one file."""
 
         def report(done, total):
             with self._lock:
@@ -107,7 +111,7 @@ class _Bar:
         return report
 
     def finished(self, download, error):
-        """Count a file; what a failed one would have had is not waited for."""
+        """Count a finished file; the missing bytes of a failed one are taken off the total."""
         with self._lock:
             if error is not None:
                 self._failed += 1

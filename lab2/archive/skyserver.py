@@ -1,4 +1,4 @@
-"""A catalogue from SDSS's SkyServer, by SQL."""
+"""A catalog from SDSS's SkyServer, by SQL."""
 
 import time
 
@@ -29,9 +29,9 @@ LONGEST_SQL = 1500
 def query(fields):
     """The rows of some fields in the tables apogeeStar and aspcapStar of DR17.
 
-    They are joined on apstar_id, the key of both; apogee_id would multiply stars that were observed in two fields.
-    Which columns the tables have is asked first. Each field is a query of its own, and the number of rows that came
-    is compared with COUNT(*).
+    They are joined on apstar_id, the key of both; apogee_id would multiply the rows of stars observed in two fields.
+    The first queries find out which columns the tables have. Each field is a separate query, and the number of rows is
+    compared with COUNT(*).
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def query(fields):
     table : astropy.table.Table
         As from `lab2.archive.columns.checked`.
     statements : list of str
-        The SQL that made it.
+        The SQL statements.
 
     Raises
     ------
     ArchiveError
-        If SkyServer does not answer, refuses, or sends something else.
+        If SkyServer does not answer, refuses the query, or its answer is not the expected table.
 
     References
     ----------
@@ -56,7 +56,7 @@ def query(fields):
     """
     columns = _columns()
     parts, statements = [], []
-    for field in tqdm(fields, desc="catalogue", unit="field"):
+    for field in tqdm(fields, desc="catalog", unit="field"):
         statement = sql(field, columns)
         count = int(_ask(_count(field), ["N"])["N"][0])
         if not count:
@@ -68,7 +68,7 @@ def query(fields):
 
 
 def sql(field, columns=COLUMNS):
-    """The statement that asks for one field.
+    """The SQL statement for one field.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def sql(field, columns=COLUMNS):
     str
     """
     aliases = {"apogeeStar": "s", "aspcapStar": "a"}
-    # FILE is a word of SQL: it stands in brackets
+    # FILE is a reserved word of SQL and has to be in brackets
     names = ", ".join(
         f"{aliases[column.table]}.{'[file]' if column.name == 'FILE' else column.name.lower()}" for column in columns
     )
@@ -117,10 +117,12 @@ def _ask(statement, expected, n_rows=1):
 def _ask_once(statement, expected, n_rows):
     url = base_url("LAB2_SKYSERVER_URL")
     time.sleep(PAUSE)
-    advice = "Try again later, or give a catalogue that you have: --allstar FILE"
+    advice = "Try again later, or give a catalog that you have: --allstar FILE"
     sdss = SDSSClass()
     try:
-        with session() as sdss._session, conf.set_temp("skyserver_baseurl", url):  # ours: it refuses some redirects
+        with session() as http, conf.set_temp("skyserver_baseurl", url):
+            # astroquery takes no session from its caller, and its own would follow a redirect to another scheme
+            sdss._session = http
             # without the cache, which would keep an answer that is an error for a week
             answer = sdss.query_sql(statement, timeout=TIMEOUT, cache=False, data_release=RELEASE)
     except RemoteServiceError as error:

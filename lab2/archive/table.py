@@ -1,4 +1,4 @@
-"""The catalogue of a survey: had from the archive once, kept with the record of where it came from."""
+"""The catalog of a survey: fetched once, and stored together with a record of its source."""
 
 import json
 from pathlib import Path
@@ -19,31 +19,31 @@ _NAME, _RECORD = "allStar.fits", "catalogue.json"
 
 
 def obtain(survey, fields=None, allstar=None):
-    """The catalogue that lies in the survey's folder, or else one from the archive.
+    """The catalog in the survey's folder; if there is none, the catalog is fetched.
 
     Parameters
     ----------
     survey : str
     fields : sequence of str, optional
-        By default those of the catalogue that is there, or else the lab's four.
+        Default: those of the catalog in the folder, or the lab's four fields if there is none.
     allstar : path-like, optional
-        An allStar file of DR17 to take it from, instead of SkyServer.
+        An allStar file of DR17 to read it from, instead of SkyServer.
 
     Returns
     -------
     table : astropy.table.Table
         As from `lab2.archive.columns.checked`.
     record : dict
-        Where it came from: source, release, fields, rows, label tree, date, and the SQL.
+        Its source: server or file, release, fields, rows, label tree, date, and the SQL.
     new : bool
         Whether `save` has still to be called.
 
     Raises
     ------
     ValueError
-        If a field's name cannot be one, or a catalogue is there, of other fields or from another source than asked for.
+        If a field name is invalid, or the folder has a catalog of other fields or from another source than requested.
     ArchiveError
-        If it cannot be had, or is not what it should be.
+        If it cannot be fetched, or fails a check.
     """
     folder = survey_folder(survey)
     if not (folder / _NAME).is_file():
@@ -64,12 +64,12 @@ def obtain(survey, fields=None, allstar=None):
     if fields and set(fields) != set(record["fields"]):
         raise ValueError(f"survey {survey!r} has the fields {', '.join(record['fields'])}, not those. {advice}")
     if allstar and record["source"] != Path(allstar).name:
-        raise ValueError(f"survey {survey!r} has a catalogue already, from {record['source']}. {advice}")
+        raise ValueError(f"survey {survey!r} has a catalog already, from {record['source']}. {advice}")
     return table, record, False
 
 
 def save(folder, table, record):
-    """Write a catalogue and its record; the catalogue appears last, and whole. Returns the record as kept."""
+    """Write a catalog and its record, the catalog last; return the record as written."""
     with replacing(folder / _NAME) as part:
         table.write(part, format="fits")
         kept = {**record, "date": now(), "sha256": sha256(part)}
@@ -88,7 +88,7 @@ def _described(table):
 
 
 def _recorded(folder):
-    """The record of the catalogue that is there; None where it is of another one."""
+    """The record of the catalog in the folder; None if there is none, or it belongs to another catalog."""
     path = folder / _RECORD
     if not path.is_file():
         return None

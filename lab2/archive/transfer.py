@@ -1,7 +1,7 @@
-"""Files from a web server to the disk: resumed, retried, checked, and put in place whole or not at all.
+"""Download of one file: resumed, retried, checked, and moved to its final name only when complete.
 
-requests carries the bytes and tenacity the retries. pooch and parfive, which fetch lists of files, begin a broken
-file anew; here a broken transfer goes on where it stopped, also after the process was killed.
+requests does the transfer and tenacity the retries. pooch and parfive, which download lists of files, restart a broken
+file from the beginning; here a broken transfer is resumed, even after the process was killed.
 """
 
 import glob
@@ -24,11 +24,11 @@ _CHUNK = 1 << 16
 
 
 class _ChangedError(TransientError):
-    """What came belongs to another file than the part that is here."""
+    """The data received belong to another file than the partial file on disk."""
 
 
 class _StoppedError(ArchiveError):
-    """Somebody else failed, or the user has interrupted."""
+    """Another download failed, or the user interrupted."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Download:
     ----------
     url : str
     path : pathlib.Path
-        Where it goes.
+        Its final name.
     check : callable
-        Given the path of what arrived, raises `TransientError` or `RefusedError` where that is not the file.
+        Takes the path of the downloaded file; raises `TransientError` or `RefusedError` if it is not the right file.
     expected : int
-        About how large it is [bytes], for the progress bar.
+        Approximate size [bytes], for the progress bar.
     limit : int
-        Larger than this it cannot be [bytes].
+        Maximum size [bytes].
     """
 
     url: str
@@ -56,26 +56,26 @@ class Download:
 
 
 def fetch(http, download, progress=lambda done, total: None, stop=None):
-    """Fetch one file, from where an earlier attempt stopped.
+    """Fetch one file; an interrupted download is resumed.
 
-    What has arrived lies beside the file's place under a hidden name, which carries a fingerprint of the server's
-    file (its ETag, date and size, RFC 9110, sections 8.8 and 14): a part is only continued with more of the same.
+    The partial file is kept in the same folder under a hidden name that contains a fingerprint of the server's file
+    (its ETag, date and size; RFC 9110, sections 8.8 and 14): it is only continued with data of the same file.
 
     Parameters
     ----------
     http : requests.Session
     download : Download
     progress : callable
-        Called with the bytes of the file that have arrived, and with its size or None.
+        Called with the number of bytes received so far, and with the size of the file or None.
     stop : threading.Event, optional
         Stops the transfer.
 
     Raises
     ------
     RefusedError
-        If the file is not there, is too large, or is another.
+        If the file does not exist on the server, is too large, or is the wrong file.
     TransientError
-        If `ATTEMPTS` in a row failed, and brought nothing more of the file.
+        If `ATTEMPTS` attempts in a row failed without any progress.
     """
     stop = stop or threading.Event()
     download.path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,13 +84,13 @@ def fetch(http, download, progress=lambda done, total: None, stop=None):
         try:
             return retrying(ATTEMPTS, stop)(_attempt, http, download, progress, stop)
         except TransientError:
-            # a line that breaks again and again, and brings something each time, is used to the end
+            # a connection that breaks repeatedly but makes progress each time is used to the end
             if _arrived(download.path) < before + _CHUNK:
                 raise
 
 
 class _Offer(NamedTuple):
-    """What a response offers: bytes of a file from `start` on; `total` is the file's size, or None."""
+    """The part of a file that a response contains: bytes from `start` on; `total` is the file's size, or None."""
 
     start: int
     total: int | None
@@ -98,7 +98,7 @@ class _Offer(NamedTuple):
 
 
 def _attempt(http, download, progress, stop):
-    """Fetch what is missing, check all of it, and put it in place."""
+    """Download the missing bytes, check the file, and move it to its final name."""
     if stop.is_set():
         raise _StoppedError("stopped")
     path, part = download.path, _part_of(download.path)
@@ -131,13 +131,13 @@ def _attempt(http, download, progress, stop):
     try:
         download.check(wanted)
     except ArchiveError:
-        wanted.unlink()  # whole, and wrong: there is nothing to go on from
+        wanted.unlink()  # complete, but wrong: not worth resuming
         raise
     os.replace(wanted, path)
 
 
 def _receive(response, part, offer, download, progress, stop):
-    """Write the response's bytes to the part, and see that all of them came."""
+    """Write the response to the partial file, and check that it is complete."""
     size = offer.start
     with part.open("r+b" if size else "wb") as file:
         file.seek(size)
@@ -153,18 +153,18 @@ def _receive(response, part, offer, download, progress, stop):
 
 
 def _part_of(path):
-    """What an earlier attempt left, or None."""
+    """The partial file of an earlier attempt, or None."""
     return next(path.parent.glob(f".{glob.escape(path.name)}.*.part"), None)
 
 
 def _arrived(path):
-    """How many bytes of a file lie in its part."""
+    """Size of the partial file [bytes]."""
     part = _part_of(path)
     return part.stat().st_size if part else 0
 
 
 def _offer(response):
-    """Where the response's bytes belong."""
+    """Which part of the file the response contains."""
     headers = response.headers
     if response.status_code == requests.codes.partial_content:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", ""))
@@ -184,7 +184,7 @@ def _bound(download, size):
 
 
 def _cause(error):
-    """What lies at the bottom of an exception of requests, in one line."""
+    """The cause of an exception of requests, in one line."""
     if isinstance(error, requests.Timeout):
         return f"no answer within {TIMEOUT[1]} s"
     return str(error).split("\n")[0] or type(error).__name__

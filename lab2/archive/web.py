@@ -1,4 +1,4 @@
-"""How the archives are asked: who asks, how often, what counts as an answer, and the errors."""
+"""HTTP sessions, retries, the check of responses, and the exceptions of the archive modules."""
 
 import contextlib
 import importlib.metadata
@@ -13,21 +13,21 @@ from urllib3.util import Retry
 
 __all__ = ["TIMEOUT", "ArchiveError", "RefusedError", "TransientError", "accept", "retrying", "session", "words"]
 
-TIMEOUT = (10, 30)  # s, to connect and between two pieces of an answer
-BACKOFF = 1.0  # s, about the longest wait after the first attempt; it doubles with each further one
+TIMEOUT = (10, 30)  # s, to connect and between two chunks of a response
+BACKOFF = 1.0  # s, longest wait after the first attempt, approximately; it doubles with each further attempt
 LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
 
 
 class ArchiveError(RuntimeError):
-    """What the archive did instead of what it was asked for, and what to do."""
+    """A request to an archive failed; the message says how, and what to do."""
 
 
 class RefusedError(ArchiveError):
-    """An answer that will not change: asking again is of no use."""
+    """A permanent failure: repeating the request is useless."""
 
 
 class TransientError(ArchiveError):
-    """A failure that may pass; `retry_after` is how long the server asks to wait [s]."""
+    """A temporary failure; `retry_after` is the wait that the server asks for [s]."""
 
     def __init__(self, message, retry_after=0.0):
         super().__init__(message)
@@ -35,7 +35,7 @@ class TransientError(ArchiveError):
 
 
 class _Session(requests.Session):
-    """A session that follows a redirect only within the scheme that was asked for."""
+    """A session that follows redirects only within the scheme of the request."""
 
     def get_redirect_target(self, response):
         target = super().get_redirect_target(response)
@@ -48,7 +48,7 @@ class _Session(requests.Session):
 
 
 def session():
-    """A session of requests that says who is asking, and that no redirect leads to another scheme.
+    """A session with this package's User-Agent, which follows no redirect to another scheme.
 
     Returns
     -------
@@ -62,13 +62,13 @@ def session():
 
 
 def retrying(attempts, stop=None):
-    """How a `TransientError` is tried again: up to `attempts` times, waiting longer each time, with jitter.
+    """A retry policy for `TransientError`: up to `attempts` times, with exponentially growing random waits.
 
     Parameters
     ----------
     attempts : int
     stop : threading.Event, optional
-        Ends the waiting.
+        Interrupts a wait.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def retrying(attempts, stop=None):
 
 
 def words(page):
-    """What a web page says, in one line.
+    """The text of a web page, in one line.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def words(page):
 
 
 def accept(response):
-    """See that a response holds what was asked for.
+    """Check the status of a response.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def accept(response):
     TransientError
         If the server is busy or broken.
     RefusedError
-        If it will not serve this.
+        If the server refuses the request.
     """
     code = response.status_code
     if code == requests.codes.too_many_requests or code >= 500:
@@ -127,7 +127,7 @@ def accept(response):
 
 
 def _retry_after(response):
-    """The seconds that a server asks to wait, 0 where it does not."""
+    """The wait that a server asks for [s]; 0 if it asks for none."""
     with contextlib.suppress(InvalidHeader):
         return float(Retry().parse_retry_after(response.headers.get("Retry-After", "0")))
     return 0.0

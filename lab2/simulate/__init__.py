@@ -1,9 +1,9 @@
-"""A simulated APOGEE survey, file for file like the one that SDSS would give.
+"""A simulated APOGEE survey with the files and columns of a real one.
 
-`make_survey` writes it; `spectrum` is the model of a star's spectrum behind it. The parts: ``population``
-(who lives where), ``chemistry`` (what no label tells of them), ``stars`` (which of them are in the survey),
-``catalog`` (what allStar says of them), ``spectra`` and ``emulator`` (their light), ``sky`` and ``instrument`` (what
-the telescope makes of it), ``oddities`` (what goes wrong) and ``survey`` (the files).
+`make_survey` writes it; `spectrum` is the model of a star's spectrum behind it. The modules: ``population`` (labels of
+the stars in each field), ``chemistry`` (abundances that are no labels), ``stars`` (which stars are in the survey),
+``pipeline`` (their catalog rows), ``synthesis`` and ``emulator`` (their spectra), ``sky`` and ``instrument`` (the
+observation), ``oddities`` (what goes wrong) and ``writing`` (the files).
 """
 
 from lab2.simulate.synthesis import spectrum

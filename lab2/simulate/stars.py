@@ -20,7 +20,7 @@ MYSTERY = (4550.0, 2.0, -0.65, 0.30, 0.20)
 _SPREAD = (200.0, 0.5, 0.25, 0.1, 0.1)
 
 # Rows of each kind besides the giants that the cuts keep, for each of those.
-DWARFS, FAINT, POOR, M15_POOR, UNLABELLED = 0.30, 0.10, 0.025, 0.06, 0.03
+DWARFS, FAINT, POOR, M15_POOR, UNLABELED = 0.30, 0.10, 0.025, 0.06, 0.03
 # Stars with a second row.
 SECOND = 1 / 60
 FAINT_H = (13.6, 14.8)
@@ -123,18 +123,18 @@ def _others(rng, field, n):
     poor = [_collect(rng, field, count(POOR), members(METAL_POOR), fails)]
     if field.name == "M15":
         poor.append(_collect(rng, field, count(M15_POOR), members(M15_MEMBERS), fails))
-    unlabelled = _collect(rng, field, count(UNLABELLED), draw_giants, _passes)
-    columns = [c for c in unlabelled.colnames if c.isupper() and not c.endswith("FLAG")]
-    for row in range(len(unlabelled)):
+    unlabeled = _collect(rng, field, count(UNLABELED), draw_giants, _passes)
+    columns = [c for c in unlabeled.colnames if c.isupper() and not c.endswith("FLAG")]
+    for row in range(len(unlabeled)):
         if row % 2 == 0:
             # NO_ASPCAP_RESULT: no label at all
-            unlabelled["ASPCAPFLAG"][row] = 1 << 31
+            unlabeled["ASPCAPFLAG"][row] = 1 << 31
             missing = columns
         else:
             missing = [c for c in columns if c.startswith(("SI_FE", "MG_FE"))]
         for column in missing:
-            unlabelled[column][row] = np.nan
-    return [dwarfs, faint, *poor, unlabelled]
+            unlabeled[column][row] = np.nan
+    return [dwarfs, faint, *poor, unlabeled]
 
 
 def _name_one(giants, name):

@@ -8,7 +8,7 @@ import argparse
 
 import numpy as np
 
-from lab2 import paths
+from lab2.files import replacing
 from tools.synthesis import calibrate, emulator, grid, line_table
 from tools.synthesis.inputs import FOLDER
 from tools.synthesis.lines import read, strongest
@@ -30,8 +30,8 @@ def calibrated_lines():
             then = calibrate.report(lines, stars, before)[name]
             print(f"{name}: correlation {then[0]:.4f} -> {r:.4f}, rms {then[1]:.4f} -> {rms:.4f}; {after[name]}")
         print("shared by a molecule's lines [dex]:", {m: round(value, 2) for m, value in shared.items()})
-        with paths.replacing(path) as partial:
-            np.savez(partial, wavelength=lines.wavelength, correction=correction)
+        with replacing(path) as part:
+            np.savez(part, wavelength=lines.wavelength, correction=correction)
     with np.load(path) as saved:
         if not np.array_equal(saved["wavelength"], lines.wavelength):
             raise SystemExit(f"{path} belongs to another line list: remove it and run again")

@@ -1,7 +1,7 @@
 """Line strengths corrected on real stars: those in the lists are off by tenths of a dex and more.
 
 Each line's log gf gets a correction with a Gaussian prior about zero, and each molecule one more that all its lines
-share; all are solved for together. The model spectrum is linearised in them (`Synthesis.log_gf_jacobian`), so that each
+share; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
 round is one linear least-squares problem with as many unknowns as there are lines. Between rounds each star's own
 broadening and velocity are fitted anew.
 
@@ -14,7 +14,7 @@ plane layers in LTE are least to be trusted, and the correction that its lines s
 import numpy as np
 from tqdm.auto import tqdm
 
-from lab2.apstar import N_PIXELS
+from lab2.grid import N_PIXELS
 from lab2.simulate.chemistry import typical
 from tools.synthesis.chemistry import ALPHA, MOLECULES
 from tools.synthesis.stars import CALIBRATORS, Parameters, agreement, fit, model, residual_weights
@@ -111,7 +111,7 @@ def _spread(lines, shared):
 
 
 def _step(lines, stars, parameters, width, own, shared):
-    """One linear step: minimise the weighted squares of the residuals plus (correction / width)^2."""
+    """One linear step: minimize the weighted squares of the residuals plus (correction / width)^2."""
     active = np.flatnonzero(width > 0)
     place = np.full(len(lines), -1)
     place[active] = np.arange(active.size)
@@ -122,8 +122,8 @@ def _step(lines, stars, parameters, width, own, shared):
         p = parameters[name]
         synthesis = model(lines, p)
         flux = synthesis.pixels(p.fwhm)
-        normalised = star.normalize_like(flux)
-        residual = star.flux - normalised
+        normalized = star.normalize_like(flux)
+        residual = star.flux - normalized
         weight = residual_weights(star, residual)
         kept, first, values = synthesis.log_gf_jacobian(p.fwhm, _WINDOW)
         pixels = first[:, None] + np.arange(_WINDOW)
@@ -133,7 +133,7 @@ def _step(lines, stars, parameters, width, own, shared):
         for row, molecule in enumerate(SHARED, used.sum()):
             of_molecule = lines.species[kept] == molecule
             np.add.at(matrix[row], pixels[of_molecule], values[of_molecule])
-        matrix = matrix[:, :N_PIXELS] * (normalised / flux)  # the star's continuum divides the changes too
+        matrix = matrix[:, :N_PIXELS] * (normalized / flux)  # the star's continuum divides the changes too
         where = np.concatenate([place[kept[used]], active.size + np.arange(len(SHARED))])
         normal[np.ix_(where, where)] += (matrix * weight) @ matrix.T
         right[where] += matrix @ (weight * residual)

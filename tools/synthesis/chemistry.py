@@ -1,4 +1,4 @@
-"""Ionisation and molecules of a layered gas: how many particles of each kind absorb, and how many electrons.
+"""Ionization and molecules of a layered gas: how many particles of each kind absorb, and how many electrons.
 
 Local thermodynamic equilibrium of the neutral atoms, first ions, diatomic molecules and H- of `ELEMENTS` and
 `MOLECULES`. Partition functions and dissociation constants are polynomials fitted to Barklem & Collet 2016 (A&A 588,
@@ -22,7 +22,7 @@ BOLTZMANN, PLANCK, LIGHT = 1.380649e-16, 6.62607015e-27, 2.99792458e10
 ELECTRON_MASS, MASS_UNIT, EV = 9.1093837015e-28, 1.66053906660e-24, 1.602176634e-12
 
 # Abundance log10 N with hydrogen 12, of the Sun as the MARCS grid has it (Grevesse, Asplund & Sauval 2007, SSRv 130,
-# 105), atomic weight, and ionisation energy [eV] (NIST).
+# 105), atomic weight, and ionization energy [eV] (NIST).
 ELEMENTS = {
     "H": (12.00, 1.008, 13.598), "He": (10.93, 4.003, 24.587), "C": (8.39, 12.011, 11.260), "N": (7.78, 14.007, 14.534),
     "O": (8.66, 15.999, 13.618), "Na": (6.17, 22.990, 5.139), "Mg": (7.53, 24.305, 7.646), "Al": (6.37, 26.982, 5.986),
@@ -96,7 +96,7 @@ def dissociation_constant(molecule, temperature):
 class Gas:
     """Number densities [cm-3], each (n_depth,).
 
-    `electrons`; `hydrogen`, nuclei in any form; `neutral` and `ionised`, by element; `molecules`, by name;
+    `electrons`; `hydrogen`, nuclei in any form; `neutral` and `ionized`, by element; `molecules`, by name;
     `density` [g/cm3]; `temperature` [K].
     """
 
@@ -104,13 +104,13 @@ class Gas:
     electrons: np.ndarray
     hydrogen: np.ndarray
     neutral: dict
-    ionised: dict
+    ionized: dict
     molecules: dict
     density: np.ndarray
 
 
 def solve(temperature, gas_pressure, abundance):
-    """Solve ionisation and dissociation in every layer.
+    """Solve ionization and dissociation in every layer.
 
     Saha's equation n1 ne / n0 = 2 (2 pi m_e k T / h^2)^1.5 Q1/Q0 exp(-I/kT) (Gray 2005, eq. 1.20), the law of mass
     action for every molecule, conservation of each element and of charge. Electrons and hydrogen are iterated, with
@@ -147,11 +147,11 @@ def solve(temperature, gas_pressure, abundance):
     for _ in range(_MAX_ROUNDS):
         atoms = {s: 1 + saha[s] / electrons for s in ELEMENTS}  # all of an element's atoms and ions per neutral atom
         _dissociate(free, atoms, {s: abundance[s] * hydrogen for s in ELEMENTS}, bound)
-        ionised = {s: free[s] * saha[s] / electrons for s in ELEMENTS}
+        ionized = {s: free[s] * saha[s] / electrons for s in ELEMENTS}
         molecules = {m: bound[m] * free[a] * free[b] for m, (a, b) in MOLECULES.items()}
         negative = h_minus * free["H"] * electrons
-        new_electrons = np.sqrt(electrons * np.maximum(sum(ionised.values()) - negative, 1e-3 * electrons))
-        particles = electrons + sum(free.values()) + sum(ionised.values()) + sum(molecules.values()) + negative
+        new_electrons = np.sqrt(electrons * np.maximum(sum(ionized.values()) - negative, 1e-3 * electrons))
+        particles = electrons + sum(free.values()) + sum(ionized.values()) + sum(molecules.values()) + negative
         new_hydrogen = hydrogen * total / particles
         change = max(np.abs(new_electrons / electrons - 1).max(), np.abs(new_hydrogen / hydrogen - 1).max())
         electrons, hydrogen = new_electrons, new_hydrogen
@@ -160,7 +160,7 @@ def solve(temperature, gas_pressure, abundance):
     else:
         raise RuntimeError("the equation of state did not settle; are temperature and pressure those of a star?")
     density = hydrogen * MASS_UNIT * sum(abundance[s] * row[1] for s, row in ELEMENTS.items())
-    return Gas(temperature, electrons, hydrogen, free, ionised, molecules, density)
+    return Gas(temperature, electrons, hydrogen, free, ionized, molecules, density)
 
 
 def _dissociate(free, atoms, total, bound):

@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from lab2 import apstar
+from lab2.grid import CHIPS, WAVELENGTH, chip_of
 from tools.synthesis.__main__ import N_LINES, calibrated_lines
 from tools.synthesis.chemistry import ALPHA
 from tools.synthesis.lines import read, strongest
@@ -34,16 +34,16 @@ def compare(star, lines):
     -------
     parameters : Parameters
     flux : numpy.ndarray, shape (8575,)
-        The model's, normalised as the star's.
+        The model's, normalized as the star's.
     table : dict of str to tuple of float
         Correlation and rms.
     """
     start = Parameters(4500.0, 2.0, -0.5, dict.fromkeys(ALPHA, 0.2) | {"C": 0.0, "N": 0.2}, fwhm=RESOLUTION + 0.5)
     parameters = fit(lines, star, start, FREE, rounds=6)
     flux = star.normalize_like(model(lines, parameters).pixels(parameters.fwhm))
-    wavelength = apstar.WAVELENGTH
-    chips = apstar.chip_of(wavelength)
-    table = {"all": agreement(star, flux)} | {chip: agreement(star, flux, chips == chip) for chip in apstar.CHIPS}
+    wavelength = WAVELENGTH
+    chips = chip_of(wavelength)
+    table = {"all": agreement(star, flux)} | {chip: agreement(star, flux, chips == chip) for chip in CHIPS}
     for name, ranges in REGIONS.items():
         inside = np.any([(wavelength > a) & (wavelength < b) for a, b in ranges], axis=0)
         table[name] = agreement(star, flux, inside)

@@ -9,15 +9,16 @@ import math
 import numpy as np
 from tqdm.auto import tqdm
 
-from lab2 import paths
-from lab2.apstar import N_PIXELS
 from lab2.continuum import ASPCAP_SLICES
+from lab2.files import replacing
+from lab2.grid import N_PIXELS
 from lab2.simulate import emulator
+from lab2.survey import root
 from tools.synthesis.grid import ABUNDANCES, INPUTS, RANGE
 
 __all__ = ["held_out", "report", "save", "save_examples", "train"]
 
-EXAMPLES = paths.root() / "tests" / "data" / "synthesis.npz"
+EXAMPLES = root() / "tests" / "data" / "synthesis.npz"
 
 _COMPONENTS, _HIDDEN = 100, 192
 _EPOCHS, _BATCH, _RATE = 900, 256, 3e-3
@@ -50,11 +51,11 @@ def train(labels, flux, seed=1):
     middle, half = emulator.scaling(labels)
     x = torch.tensor((emulator.features(labels) - middle) / half, dtype=torch.float32)
     mean = flux.mean(axis=0)
-    centred = flux - mean
+    centered = flux - mean
     # the same directions as a singular value decomposition, from the smaller of the two products
-    values, vectors = np.linalg.eigh(centred.T @ centred)
+    values, vectors = np.linalg.eigh(centered.T @ centered)
     components = vectors[:, np.argsort(values)[::-1][:_COMPONENTS]].T
-    amplitudes = centred @ components.T
+    amplitudes = centered @ components.T
     scale = amplitudes[:, 0].std()
     y = torch.tensor(amplitudes / scale, dtype=torch.float32)
     layers = [
@@ -87,15 +88,15 @@ def train(labels, flux, seed=1):
 
 def save(arrays, path=emulator.TABLE):
     """Write the arrays; the file appears whole or not at all."""
-    with paths.replacing(path) as partial:
-        np.savez_compressed(partial, **arrays)
+    with replacing(path) as part:
+        np.savez_compressed(part, **arrays)
 
 
 def save_examples(labels, flux, count=8):
     """Keep a few held-out spectra for the tests, in half precision."""
     chosen = np.linspace(0, len(labels) - 1, count).astype(int)
-    with paths.replacing(EXAMPLES) as partial:
-        np.savez_compressed(partial, labels=labels[chosen], flux=flux[chosen].astype(np.float16))
+    with replacing(EXAMPLES) as part:
+        np.savez_compressed(part, labels=labels[chosen], flux=flux[chosen].astype(np.float16))
 
 
 def report(labels, flux):

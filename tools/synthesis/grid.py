@@ -2,12 +2,13 @@
 
 import multiprocessing
 import os
+from functools import partial
 
 import numpy as np
 from scipy.stats import qmc
 from tqdm.auto import tqdm
 
-from lab2 import paths
+from lab2.files import replacing
 from lab2.simulate.chemistry import CARBON_EXCESS
 from tools.synthesis.inputs import FOLDER
 from tools.synthesis.spectrum import microturbulence, synthesize
@@ -73,26 +74,25 @@ def compute(lines, count, workers=2):
     chunks = [(folder / f"{i:04d}.npy", labels[i * _CHUNK : (i + 1) * _CHUNK]) for i in range(n_chunks)]
     missing = [chunk for chunk in chunks if not chunk[0].exists()]
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, _start, (lines,)) as pool, tqdm(total=len(missing) * _CHUNK, unit="spectrum") as bar:
-        for _ in pool.imap_unordered(_chunk, missing):
+    with context.Pool(workers, _start) as pool, tqdm(total=len(missing) * _CHUNK, unit="spectrum") as bar:
+        for _ in pool.imap_unordered(partial(_chunk, lines), missing):
             bar.update(_CHUNK)
     return labels, np.concatenate([np.load(path) for path, _ in chunks])
 
 
-def _start(lines):
-    """A worker's own copy of the line list, and one thread: there are as many workers as cores."""
+def _start():
+    """Begin a worker: one thread, because there are as many workers as cores."""
     import numba
 
     numba.set_num_threads(1)
     os.nice(5)
-    globals()["_LINES"] = lines
 
 
-def _chunk(task):
+def _chunk(lines, task):
+    """Synthesize the spectra of one chunk, a pair of its file's path and its labels, and write them."""
     path, labels = task
     flux = [
-        synthesize(_LINES, *row[:3], dict(zip(ABUNDANCES, row[3:-1], strict=True)), row[-1]).pixels()  # noqa: F821
-        for row in labels
+        synthesize(lines, *row[:3], dict(zip(ABUNDANCES, row[3:-1], strict=True)), row[-1]).pixels() for row in labels
     ]
-    with paths.replacing(path) as partial, open(partial, "wb") as file:
+    with replacing(path) as part, open(part, "wb") as file:
         np.save(file, np.array(flux, dtype=np.float32))

@@ -1,6 +1,6 @@
 """The table of strong lines that the project carries, lab2/tables/lines.ecsv, from the calibrated list.
 
-A line's strength is log10 of its opacity at the centre over that of the continuum in one layer of a typical giant,
+A line's strength is log10 of its opacity at the center over that of the continuum in one layer of a typical giant,
 where lines of middling strength form. One layer is rough: it ranks lines of all species on one scale and tells which
 saturate, no more.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Table
 
-from lab2 import paths
+from lab2.files import replacing
 from lab2.lines import TABLE
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import abundances, solve
@@ -71,7 +71,7 @@ def write(lines, path=TABLE):
             "log gf corrected on three real APOGEE spectra, see tools/synthesis/README.md",
         ],
         "wavelength": "vacuum",
-        "strength": f"log10 of line-centre opacity over continuous opacity, Teff {_TEFF:g} K, log g {_LOGG}, solar",
+        "strength": f"log10 of line-center opacity over continuous opacity, Teff {_TEFF:g} K, log g {_LOGG}, solar",
         "layer": {
             "temperature_K": round(float(gas.temperature[layer])),
             "gas_pressure_dyn_cm2": round(float(atmosphere.gas_pressure[layer])),
@@ -80,5 +80,5 @@ def write(lines, path=TABLE):
         },
         "computed": datetime.date.today().isoformat(),
     }
-    with paths.replacing(path) as partial:
-        table.write(partial, format="ascii.ecsv", overwrite=True)
+    with replacing(path) as part:
+        table.write(part, format="ascii.ecsv", overwrite=True)

@@ -130,7 +130,7 @@ def strongest(lines, count):
 
 
 def strengths(lines, gas, vmicro):
-    """log10 of each line's opacity at its centre over that of the continuum, (n_lines, n_depth)."""
+    """log10 of each line's opacity at its center over that of the continuum, (n_lines, n_depth)."""
     level = np.array([continuum(w, gas) for w in COARSE]).T
     at_lines = np.array([np.interp(lines.wavelength, COARSE, row) for row in level]).T
     return np.log10(_peaks(lines, gas, vmicro)[0] / at_lines)
@@ -150,7 +150,7 @@ def _peaks(lines, gas, vmicro):
         if species in MOLECULES:
             per_state[here] = lines.share[here, None] * gas.molecules[species] / partition(species, t)
             continue
-        for ion, number in enumerate((gas.neutral, gas.ionised)):
+        for ion, number in enumerate((gas.neutral, gas.ionized)):
             per_state[here & (lines.ion == ion)] = number[species] / partition(species, t, ion)
     frequency = LIGHT / (lines.wavelength * 1e-8)[:, None]
     doppler = np.sqrt(2 * BOLTZMANN * t / mass + (vmicro * 1e5) ** 2) / LIGHT
@@ -203,9 +203,9 @@ def _widths(lines, gas, mass):
     t = gas.temperature
     molecule = np.isin(lines.species, list(MOLECULES))
     perturbers = gas.neutral["H"] + 0.42 * 10 ** (ELEMENTS["He"][0] - 12) * gas.hydrogen + 0.85 * gas.molecules["H2"]
-    # Unsoeld's approximation (Gray 2005, eqs. 11.28-11.30): C6 from the two levels' distances to ionisation.
-    ionisation = np.array([ELEMENTS[s][2] if s in ELEMENTS else 99.0 for s in lines.species])
-    lower = np.maximum(ionisation - lines.excitation, 0.3)
+    # Unsoeld's approximation (Gray 2005, eqs. 11.28-11.30): C6 from the two levels' distances to ionization.
+    ionization = np.array([ELEMENTS[s][2] if s in ELEMENTS else 99.0 for s in lines.species])
+    lower = np.maximum(ionization - lines.excitation, 0.3)
     upper = np.maximum(lower - 12398.42 / lines.wavelength, 0.05)
     c6 = np.clip(0.3e-30 * (upper**-2 - lower**-2) * np.where(lines.ion == 1, 4, 1), 1e-33, 3e-29)
     speed = np.sqrt(8 * BOLTZMANN * t / np.pi * (1 / mass + 1 / (1.008 * MASS_UNIT)))

@@ -76,7 +76,7 @@ def continuum(wavelength, gas):
     frequency = LIGHT / (wavelength * 1e-8)
     emission = 1 - np.exp(-PLANCK * frequency / (BOLTZMANN * t))
     total = electron_pressure * neutral * h_minus
-    total = total + 3.692e8 / np.sqrt(t) / frequency**3 * gas.electrons * gas.ionised["H"] * emission
+    total = total + 3.692e8 / np.sqrt(t) / frequency**3 * gas.electrons * gas.ionized["H"] * emission
     for n in range(5, 9):
         populated = n**2 * np.exp(-13.598 * (1 - 1 / n**2) * EV / (BOLTZMANN * t))
         total = total + 2.815e29 / (n**5 * frequency**3) * neutral * populated * emission

@@ -1,11 +1,11 @@
-"""A normalised spectrum from labels and abundances, and its derivative by the log gf of every line."""
+"""A normalized spectrum from labels and abundances, and its derivative by the log gf of every line."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from lab2.apstar import LOG_START, LOG_STEP, N_PIXELS
+from lab2.grid import LOG_START, LOG_STEP, N_PIXELS
 from tools.synthesis import kernels
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import BOLTZMANN, LIGHT, PLANCK, abundances, solve
@@ -62,7 +62,7 @@ class Synthesis:
     line_arrays: tuple
 
     def pixels(self, fwhm=RESOLUTION):
-        """Normalised flux of the 8575 pixels at a resolution [km/s]."""
+        """Normalized flux of the 8575 pixels at a resolution [km/s]."""
         return broaden(self.flux, fwhm)
 
     @cached_property

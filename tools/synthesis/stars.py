@@ -1,4 +1,4 @@
-"""Real spectra beside synthetic ones: both normalised in the same way, and the model fitted to the star."""
+"""Real spectra beside synthetic ones: both normalized in the same way, and the model fitted to the star."""
 
 from dataclasses import dataclass, field, replace
 
@@ -7,6 +7,7 @@ import xarray as xr
 from astropy.io import fits
 
 from lab2 import apstar, continuum
+from lab2.grid import N_PIXELS, WAVELENGTH
 from tools.synthesis import inputs
 from tools.synthesis.chemistry import ALPHA, LIGHT
 from tools.synthesis.spectrum import RESOLUTION, microturbulence, synthesize
@@ -29,7 +30,7 @@ _LEAST_VMICRO = 0.3  # km/s
 
 @dataclass(frozen=True)
 class Star:
-    """A normalised spectrum on the 8575 pixels; ivar is 0 where there is none."""
+    """A normalized spectrum on the 8575 pixels; ivar is 0 where there is none."""
 
     name: str
     raw: xr.Dataset
@@ -39,12 +40,12 @@ class Star:
     @property
     def good(self):
         """Pixels with information where ASPCAP looks."""
-        inside = np.zeros(apstar.N_PIXELS, dtype=bool)
+        inside = np.zeros(N_PIXELS, dtype=bool)
         inside[np.r_[continuum.ASPCAP_SLICES]] = True
         return inside & (self.ivar > 0)
 
     def normalize_like(self, model_flux):
-        """A model's flux, divided by the pseudo-continuum that this star's normalisation would find in it."""
+        """A model's flux, divided by the pseudo-continuum that this star's normalization would find in it."""
         relative = self.raw.error / self.raw.flux
         raw = self.raw.assign(flux=(self.raw.flux.dims, model_flux[None]), error=relative * model_flux)
         return continuum.normalize(raw).flux.values[0].astype(float)
@@ -84,26 +85,26 @@ def read_star(path):
 
 def _read_visit(path):
     """A star from an apVisit file: one exposure on the detectors' own pixels, at the observatory's velocity."""
-    flux, error = np.ones(apstar.N_PIXELS), np.full(apstar.N_PIXELS, np.inf)
+    flux, error = np.ones(N_PIXELS), np.full(N_PIXELS, np.inf)
     with fits.open(path) as hdus:
         recession = 1 + hdus[0].header["VRAD"] * 1e5 / LIGHT
         name = hdus[0].header["OBJID"]
-        bits = sum(1 << apstar.PIXMASK[bit] for bit in apstar.BAD_BITS)
+        bits = sum(apstar.BAD_BITS)
         for chip in range(3):
             values = [hdus[i].data[chip].astype(float) for i in (4, 1, 2)]
             order = np.argsort(values[0])
             w, f, e = (v[order] for v in values)
             bad = ((hdus[3].data[chip].astype(int)[order] & bits) != 0) | ~(np.isfinite(f) & (f > 0) & np.isfinite(e))
             rest = w / recession
-            here = (rest[0] < apstar.WAVELENGTH) & (rest[-1] > apstar.WAVELENGTH)
-            at = apstar.WAVELENGTH[here]
+            here = (rest[0] < WAVELENGTH) & (rest[-1] > WAVELENGTH)
+            at = WAVELENGTH[here]
             flux[here] = np.interp(at, rest[~bad], f[~bad])
             touched = np.interp(at, rest, bad.astype(float)) > 0
             error[here] = np.where(touched, np.inf, np.interp(at, rest[~bad], e[~bad]))
     dims = ("star", "wavelength")
     raw = xr.Dataset(
         {"flux": (dims, flux[None]), "error": (dims, error[None])},
-        coords={"star": [name], "wavelength": apstar.WAVELENGTH},
+        coords={"star": [name], "wavelength": WAVELENGTH},
     )
     return _star(name, raw)
 

@@ -11,13 +11,14 @@ import xarray as xr
 from astropy import units as u
 from astropy.table import MaskedColumn, QTable
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from test_typst import text_of
+from pdfs import text_of
 
-from lab2 import manifest, paths
+from lab2.files import sha256
 from lab2.report import Page, page, provenance
 from lab2.report.checkpoints import checkpoint, checkpoint_path, report
-from lab2.report.run import NotebookError, find, run
 from lab2.report.html import html_table
+from lab2.report.run import NotebookError, find, run
+from lab2.survey import write_manifest
 
 
 def make_survey(home, name="simulated", simulated=True):
@@ -27,7 +28,7 @@ def make_survey(home, name="simulated", simulated=True):
     about = {"label_tree": "synspec"}
     if not simulated:
         about["catalogue"] = {"rows": 2780, "fields": ["M15", "N6791"], "label_tree": "synspec", "source": "here"}
-    manifest.write(folder, simulated=simulated, **about)
+    write_manifest(folder, simulated=simulated, **about)
     return folder
 
 
@@ -62,7 +63,7 @@ def test_a_figure_keeps_where_it_came_from(home, survey, displays):
     assert record["notebook"] == "04_spectral_model"
     assert record["seed"] == 11
     assert record["caption"] == "The *coefficients*."
-    assert record["inputs"]["data/simulated/allStar.fits"] == manifest.sha256(survey / "allStar.fits")
+    assert record["inputs"]["data/simulated/allStar.fits"] == sha256(survey / "allStar.fits")
     assert set(record["inputs"]) == {"data/simulated/allStar.fits", "data/simulated/manifest.json"}
     assert record["versions"]["numpy"] == np.__version__
     (bundle, about), (said, caption) = displays
@@ -156,7 +157,7 @@ def test_tables_show_numbers_units_and_gaps():
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    monkeypatch.setattr(provenance, "root", lambda: tmp_path)
     assert provenance.commit() == (None, None)  # no checkout
     monkeypatch.setenv("PATH", "")
     assert provenance.commit() == (None, None)  # no git
@@ -165,7 +166,7 @@ def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
 def test_the_commit_and_whether_files_differ(tmp_path, monkeypatch):
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # a hook's git would mislead this one
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(paths, "root", lambda: tmp_path)
+    monkeypatch.setattr(provenance, "root", lambda: tmp_path)
 
     def git(*arguments):
         who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
@@ -202,7 +203,7 @@ def notebooks(home, survey, monkeypatch):
     """A folder of notebooks of our own; returns what adds one."""
     folder = home / "notebooks"
     folder.mkdir()
-    monkeypatch.setattr(paths, "notebook_folder", lambda: folder)
+    monkeypatch.setattr("lab2.report.run.notebook_folder", lambda: folder)
 
     def add(stem, *cells, parameters=PARAMETERS):
         head = [new_markdown_cell(f"# About {stem}"), cell(parameters, "parameters")]

@@ -9,12 +9,11 @@ from astropy.table import QTable, Table
 from scipy import optimize
 from scipy.spatial.distance import pdist
 
-from lab2 import apstar, catalog, continuum, labels, lines
+from lab2 import apstar, catalog, continuum, grid, labels, lines
 from lab2.simulate import chemistry, emulator, make_survey, spectrum
-from lab2.simulate import spectra as generator
-from lab2.simulate.pipeline import apogee_id
 from lab2.simulate.instrument import CHIP_EDGES, observe_star
 from lab2.simulate.oddities import ODDITIES, disturb
+from lab2.simulate.pipeline import apogee_id
 from lab2.simulate.population import FIELDS, draw_giants
 from lab2.simulate.sky import airglow
 from lab2.simulate.stars import NAMED, draw_survey
@@ -27,7 +26,7 @@ FIXED = {"c_fe": -0.1, "n_fe": 0.2, "o_fe": 0.1, "s_fe": 0.1, "ca_fe": 0.05, "ti
          "vmicro": 1.5, "vmacro": 4.0}  # fmt: skip
 # Strength of a molecule's strong lines: the table's layer lies too deep for CO and OH.
 STRONG = {"CO": 0.4, "CN": 0.7, "OH": -0.5}
-DATA = Path(__file__).with_name("data")
+DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +41,12 @@ def changed(**values):
     return vector
 
 
+def nearest_pixel(wavelength):
+    return np.abs(np.log(grid.WAVELENGTH[:, None] / np.atleast_1d(wavelength))).argmin(axis=0)
+
+
 def pixels_of(element, least):
-    return np.rint(generator.pixel_of(lines.strong_lines(element, least)["wavelength"].value)).astype(int)
+    return nearest_pixel(lines.strong_lines(element, least)["wavelength"].value)
 
 
 def test_folder_is_whole_and_as_its_manifest_says(survey):
@@ -65,7 +68,7 @@ def test_cuts_leave_the_number_asked_for_and_each_removes_something(survey):
     assert set(np.asarray(giants["FIELD"], str)) == {field.name for field in FIELDS}
 
 
-def test_catalogue_has_types_and_null_of_dr17(survey):
+def test_catalog_has_types_and_null_of_dr17(survey):
     table = Table.read(survey / "allStar.fits", hdu=1)
     kinds = {"TEFF": "f4", "SNR": "f4", "NVISITS": "i4", "EXTRATARG": "i4", "ASPCAPFLAG": "i8", "RA": "f8"}
     assert {name: table[name].dtype.newbyteorder("=").str[1:] for name in kinds} == kinds
@@ -93,7 +96,7 @@ def test_every_selected_star_has_a_spectrum_and_a_truth(survey):
     np.testing.assert_allclose(flux, 1.12e7 * 10 ** (-0.4 * np.asarray(giants["H"])), rtol=0.25)
 
 
-def test_mystery_star_is_in_no_catalogue(survey):
+def test_mystery_star_is_in_no_catalog(survey):
     raw = apstar.read(survey / "mystery.fits")
     assert raw.star.item() == "MYSTERY"
     assert raw.snr.item() > 300
@@ -148,7 +151,7 @@ def test_bad_arguments_are_refused(options, error, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_full_catalogue_has_the_labs_number_of_stars_and_every_oddity():
+def test_full_catalog_has_the_labs_number_of_stars_and_every_oddity():
     selected, rows = draw_survey(128, 1886)
     assert len(selected) == len(set(selected["apogee_id"])) == 1886
     assert set(ODDITIES) < set(selected["oddity"])
@@ -249,7 +252,7 @@ def test_persistence_raises_the_blue_end_and_says_so():
     excess = np.where(good, flux[0] / truth - 1, np.nan)
     assert np.nanmedian(excess[300:800]) > 0.05
     assert abs(np.nanmedian(excess[4000:6000])) < 0.01
-    assert (bitmask[0, 300:1200] & 1 << apstar.PIXMASK["PERSIST_HIGH"]).all()
+    assert (bitmask[0, 300:1200] & apstar.PixelBit.PERSIST_HIGH).all()
 
 
 @pytest.mark.parametrize("kind", ["binary", "wrong_rv", "emission", "rotation"])
@@ -261,7 +264,7 @@ def test_oddities_change_a_spectrum(kind):
         # broader lines take away as much light
         assert np.sum(1 - odd) == pytest.approx(np.sum(1 - flux), rel=0.01)
     if kind == "emission":
-        assert (odd - flux)[np.rint(generator.pixel_of(generator.BRACKETT[0])).astype(int)] > 0.05
+        assert (odd - flux)[nearest_pixel(grid.BRACKETT[0])].item() > 0.05
 
 
 def test_flux_is_one_between_lines_and_positive_everywhere():
@@ -283,7 +286,7 @@ def test_more_of_an_element_deepens_its_lines_and_others_little(name, element):
 @pytest.mark.parametrize(("name", "element"), [("mg_fe", "Mg"), ("si_fe", "Si")])
 def test_gradients_peak_at_lines_of_their_element(name, element):
     slope = spectrum(changed(**{name: 0.12}), FIXED) - spectrum(changed(**{name: 0.08}), FIXED)
-    peaks = lines.name_peaks(apstar.WAVELENGTH, slope, lines.strong_lines(element))
+    peaks = lines.name_peaks(grid.WAVELENGTH, slope, lines.strong_lines(element))
     assert peaks["matched"].sum() >= 18
 
 
@@ -313,7 +316,7 @@ def test_molecules_fade_in_hotter_stars(molecule):
 
 
 def test_brackett_lines_grow_with_temperature():
-    line = np.rint(generator.pixel_of(generator.BRACKETT[:4])).astype(int)
+    line = nearest_pixel(grid.BRACKETT[:4])
     cool, hot = (1 - spectrum(changed(teff=t))[line].mean() for t in (4300.0, 5700.0))
     assert hot > cool + 0.02
 
@@ -374,7 +377,7 @@ def test_stars_differ_in_more_than_their_labels():
 def test_emulator_fits_a_real_giant_that_never_calibrated_it(real_data):
     raw = apstar.mask_bad_pixels(apstar.read(real_data / "course" / "mystery_spec_wiped.fits"))
     star = continuum.normalize(raw)
-    good = np.zeros(apstar.N_PIXELS, dtype=bool)
+    good = np.zeros(grid.N_PIXELS, dtype=bool)
     good[np.r_[continuum.ASPCAP_SLICES]] = True
     good &= star.ivar.values[0] > 0
 

@@ -1,15 +1,16 @@
-"""The search for minima against plain twins: scipy's general minimisers on the same quartic, term by term."""
+"""The search for minima against plain twins: scipy's general minimizers on the same quartic, term by term."""
 
 import numpy as np
 import pytest
 import twins
 
-from lab2 import minima, polynomial
+from lab2.cannon import _minima, polynomial
+from lab2.cannon._minima import Search, Surface, Wall
 
 
 def coefficients(matrix, right, constant, pairs, n_labels):
     """chi^2 = u.A.u - 2 b.u + c, u the terms without the constant, as coefficients of its monomials."""
-    place, _ = polynomial.symmetric_form(n_labels)
+    place = polynomial.symmetric_form(n_labels).place
     summed = np.zeros((len(right), place.max() + 1))
     for star in summed:
         for t in range(1, len(pairs)):
@@ -22,13 +23,9 @@ def coefficients(matrix, right, constant, pairs, n_labels):
 
 
 def find_minima(matrix, right, constant, pairs, starts, wall):
-    n_stars, n_labels = len(right), starts.shape[1]
+    n_labels = starts.shape[1]
     summed = coefficients(matrix, right, constant, pairs, n_labels)
-    x, fisher = np.zeros((n_stars, n_labels)), np.zeros((n_stars, n_labels, n_labels))
-    chi2, delta, n_minima = np.empty(n_stars), np.empty(n_stars), np.empty(n_stars, dtype=np.int64)
-    form = (*polynomial.symmetric_form(n_labels), polynomial.terms(n_labels, 2))
-    minima.find_minima(summed, *form, starts, wall, 1e-10, x, chi2, fisher, n_minima, delta)
-    return x, chi2, fisher, n_minima, delta
+    return _minima.find_minima(summed, polynomial.symmetric_form(n_labels), Search(starts, wall, 1e-10))
 
 
 def half_hessian(x, statistics, h=1e-3):
@@ -47,16 +44,16 @@ def half_hessian(x, statistics, h=1e-3):
 @pytest.mark.parametrize("degree", [1, 2])
 def test_derivatives_of_the_quartic(radius2, degree):
     rng = np.random.default_rng(9)
-    pairs, every = polynomial.terms(3, degree), polynomial.terms(3, 2)
+    pairs = polynomial.terms(3, degree)
     theta = rng.normal(size=(31, len(pairs)))
     matrix, right = theta.T @ theta, theta.T @ rng.normal(size=31)
     spread = rng.normal(size=(3, 3))
-    wall = (spread @ spread.T + np.eye(3), radius2, 7.0)
-    place, share = polynomial.symmetric_form(3)
-    form = coefficients(matrix, right[None], 5.0, pairs, 3)[0][place] * share
+    wall = Wall(spread @ spread.T + np.eye(3), radius2, 7.0)
+    form = polynomial.symmetric_form(3)
+    spread_out = coefficients(matrix, right[None], 5.0, pairs, 3)[0][form.place] * form.share
     gradient, hessian = np.empty(3), np.empty((3, 3))
     x, h, unit = np.array([0.7, -0.9, 0.4]), 1e-3, np.eye(3)
-    value = minima.quartic(x, form, every, wall, gradient, hessian, np.empty(10))
+    value = _minima.quartic(x, Surface(spread_out, form.pairs, wall), gradient, hessian, np.empty(10))
     statistics = matrix, right, 5.0, pairs, wall
     assert value == pytest.approx(twins.quartic_value(x, *statistics), rel=1e-12)
     for k in range(3):
@@ -74,7 +71,7 @@ def test_find_minima(n_labels):
     x_true = rng.normal(size=(n_stars, n_labels))
     design = polynomial.design(x_true, pairs)
     flux = (design - 1.0 * (pairs == 0).all(axis=1)) @ theta.T + rng.normal(0, 0.3, (n_stars, 41))
-    wall = (np.eye(n_labels), 9.0, 100.0)
+    wall = Wall(np.eye(n_labels), 9.0, 100.0)
     matrix = theta.T @ theta / 0.09
     right, constant = flux @ theta / 0.09, (flux**2).sum(axis=1) / 0.09
     x, chi2, fisher, n_minima, delta = find_minima(matrix, right, constant, pairs, starts, wall)
@@ -100,7 +97,7 @@ def test_find_minima(n_labels):
 def test_the_wall_stops_a_fit():
     # flux falls with x for ever: the wall alone holds it
     pairs = polynomial.terms(1, 1)
-    matrix, right, wall = np.array([[0.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 50.0]]), (np.eye(1), 4.0, 100.0)
+    matrix, right, wall = np.array([[0.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 50.0]]), Wall(np.eye(1), 4.0, 100.0)
     constant = np.array([2500.0])
     x, chi2, _, n_minima, _ = find_minima(matrix, right, constant, pairs, np.zeros((1, 1)), wall)
     expected = twins.minimize_quartic(np.zeros(1), matrix, right[0], 2500.0, pairs, wall)
@@ -116,7 +113,7 @@ def test_two_minima_of_a_symmetric_star():
     theta = np.column_stack([np.zeros(5), np.zeros(5), np.arange(1.0, 6.0)])
     flux = theta[:, 2] * 4.0 + np.array([0.1, -0.2, 0.1, 0.0, -0.1])
     matrix, right, constant = theta.T @ theta, (theta.T @ flux)[None], np.array([flux @ flux])
-    starts, wall = np.array([[0.0], [-3.0], [0.5], [2.5]]), (np.eye(1), 100.0, 1.0)
+    starts, wall = np.array([[0.0], [-3.0], [0.5], [2.5]]), Wall(np.eye(1), 100.0, 1.0)
     x, chi2, _, n_minima, delta = find_minima(matrix, right, constant, pairs, starts, wall)
     expected = np.sqrt(right[0, 2] / matrix[2, 2])
     assert abs(x[0, 0]) == pytest.approx(expected, rel=1e-7)

@@ -14,11 +14,14 @@ from archive_server import Faults
 from astropy.io import fits
 from astropy.table import Table
 
-from lab2 import apstar, catalog, manifest, paths
+from lab2 import apstar, catalog
 from lab2 import archive as sdss
 from lab2.__main__ import main
-from lab2.archive import course, parallel, survey, transfer
+from lab2.archive import course, fetching, parallel, transfer
 from lab2.archive.web import ArchiveError
+from lab2.files import sha256
+from lab2.survey import check, list_files
+from lab2.survey import course_file as present_course_file
 
 
 @pytest.fixture
@@ -53,9 +56,9 @@ def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey
     assert about["label_tree"] == "synspec"
     assert len(notes) == 2, "the course's files are not on this server"
     assert len(archive.requests) > 155, "not much went wrong"
-    found, new = manifest.check("dr17")
-    assert not new
-    assert found["files"] == manifest.files(folder)
+    found = check("dr17")
+    assert found == about
+    assert found["files"] == list_files(folder)
 
 
 def test_nothing_is_fetched_twice(archive, folder):
@@ -134,7 +137,7 @@ def test_a_plan_writes_nothing(archive, folder, capsys):
 def test_sizes_are_those_of_dr17(real_spectra):
     sizes = {"dwarf": 2, "giant": 5}  # rows
     for kind, rows in sizes.items():
-        assert real_spectra[kind].stat().st_size == survey.HEADERS + survey.ROW * rows
+        assert real_spectra[kind].stat().st_size == fetching.HEADERS + fetching.ROW * rows
 
 
 def test_some_spectra_are_spread_over_all(archive, folder):
@@ -243,7 +246,7 @@ def test_damaged_files_are_found_set_aside_and_fetched_again(archive, folder, ca
     assert f"to be fetched again: {flipped}: has another SHA-256 than in the manifest" in said
     assert flipped.read_bytes() == right
     assert (flipped.parent / f".damaged-{flipped.name}").read_bytes() == wrong
-    assert manifest.check("dr17")[1] is False
+    check("dr17")
 
 
 def test_damage_is_never_written_down_as_right(archive, folder):
@@ -255,9 +258,9 @@ def test_damage_is_never_written_down_as_right(archive, folder):
     lost.unlink()
     fetch()  # fetches the lost one, and writes the manifest anew
     with pytest.raises(ValueError, match=f"apStar/N6791/{re.escape(flipped.name)} has changed"):
-        manifest.check("dr17")
+        check("dr17")
     fetch(verify=True)
-    assert manifest.check("dr17")[1] is False
+    check("dr17")
 
 
 def test_a_file_of_unknown_origin_is_read(archive, folder):
@@ -291,9 +294,9 @@ def test_no_name_leads_out_of_the_folder(archive, home, folder, column, value):
     plan.table[column] = values
     folder.mkdir(parents=True)
     # FITS drops what follows a NUL, so the table is given as it would come
-    bad = survey.Plan(folder, plan.table, plan.record, new=False)
+    bad = fetching.Plan(folder, plan.table, plan.record, new=False)
     giants, _ = catalog.select_giants(plan.table)
-    survey._look(bad, giants, catalog.spectrum_paths(giants, "dr17"), verify=False)
+    fetching._look(bad, giants, catalog.spectrum_paths(giants, "dr17"), verify=False)
     assert len(bad.refused) == 1
     assert "no plain names" in next(iter(bad.refused.values()))
     assert len(bad.downloads) == len(giants) - 1
@@ -313,7 +316,7 @@ def test_southern_files_have_their_own_prefix(archive, folder):
     del table["FILE"]
     table["TELESCOPE"] = ["lco25m"]
     (path,) = catalog.spectrum_paths(table, "dr17")
-    download = survey._download(table[0], path)
+    download = fetching._download(table[0], path)
     star, field = table["APOGEE_ID"][0], table["FIELD"][0]
     expected = f"/sas/dr17/apogee/spectro/redux/dr17/stars/lco25m/{field}/asStar-dr17-{star}.fits"
     assert download.url == archive.url + expected
@@ -322,7 +325,7 @@ def test_southern_files_have_their_own_prefix(archive, folder):
 def test_a_second_process_has_to_wait(archive, folder):
     plan = sdss.plan()
     folder.mkdir(parents=True)
-    with survey._alone(folder), pytest.raises(ArchiveError, match="another process is fetching"):
+    with fetching._alone(folder), pytest.raises(ArchiveError, match="another process is fetching"):
         sdss.fetch(plan)
     assert archive.requests == []
 
@@ -341,16 +344,16 @@ def test_a_simulated_survey_is_left_alone(archive, home, tiny_survey):
         sdss.plan("simulated")
 
 
-def test_a_catalogue_that_is_there_is_kept(archive, folder):
+def test_a_catalog_that_is_there_is_kept(archive, folder):
     fetch(limit=4, fields=["M15"])
     plan = sdss.plan(limit=4)
     assert plan.record["fields"] == ["M15"]
     assert plan.record["sql"][0].endswith("WHERE s.field = 'M15'")
-    assert plan.record["sha256"] == manifest.sha256(folder / "allStar.fits")
+    assert plan.record["sha256"] == sha256(folder / "allStar.fits")
     assert plan.present == 4
     with pytest.raises(ValueError, match=r"has the fields M15, not those.*Choose another name"):
         sdss.plan(fields=["N6791"])
-    with pytest.raises(ValueError, match="has a catalogue already, from http"):
+    with pytest.raises(ValueError, match="has a catalog already, from http"):
         sdss.plan(allstar="allStar-dr17.fits")
     Table.read(folder / "allStar.fits")[:-1].write(folder / "allStar.fits", overwrite=True)
     assert sdss.plan().record["source"] == "put there by its user"
@@ -374,7 +377,7 @@ def allstar(tiny_survey, tmp_path):
     return path
 
 
-def test_the_catalogue_can_come_from_allstar(archive, folder, allstar, tiny_survey):
+def test_the_catalog_can_come_from_allstar(archive, folder, allstar, tiny_survey):
     plan = sdss.plan(allstar=allstar)
     assert archive.statements == []
     assert plan.record["source"] == allstar.name
@@ -447,16 +450,16 @@ def test_the_course_s_files_are_fetched_by_their_checksum(archive, home, folder,
     for kind, known in list(course.FILES.items()):
         path = archive.course / known.name
         path.write_bytes(kind.encode() * 1000)
-        monkeypatch.setitem(course.FILES, kind, known._replace(sha256=manifest.sha256(path)))
+        monkeypatch.setitem(course.FILES, kind, known._replace(sha256=sha256(path)))
     _, notes = fetch(limit=2)
     assert notes == []
-    assert paths.course_file("continuum").read_bytes() == b"continuum" * 1000
+    assert present_course_file("continuum").read_bytes() == b"continuum" * 1000
     assert (folder / "mystery.fits").read_bytes() == b"mystery" * 1000
     (archive.course / "mystery_spec_wiped.fits").write_bytes(b"another")
     (home / "data" / "mystery_spec_wiped.fits").unlink()
     with pytest.raises(ArchiveError, match=r"that is not the course's: its SHA-256.*put it into data/"):
         course.course_file("mystery")
-    assert paths.course_file("mystery") is None
+    assert present_course_file("mystery") is None
 
 
 def test_a_server_that_is_down_is_asked_for_one_edition_only(archive, home, monkeypatch):
@@ -476,7 +479,7 @@ def test_a_course_file_that_is_there_is_not_asked_for(archive, home):
 
 def test_the_real_course_files_are_the_known_ones(real_data):
     for known in course.FILES.values():
-        assert manifest.sha256(real_data / "course" / known.name) == known.sha256
+        assert sha256(real_data / "course" / known.name) == known.sha256
 
 
 def test_real_dr17_files_pass_the_check_and_come_byte_for_byte(archive, home, folder, real_spectra, tmp_path):
@@ -487,9 +490,9 @@ def test_real_dr17_files_pass_the_check_and_come_byte_for_byte(archive, home, fo
     for field, path in zip(rows["FIELD"], real_spectra.values(), strict=True):
         (archive.stars / field).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, archive.stars / field)
-    plan = survey.Plan(folder, rows, {"label_tree": "synspec", "fields": ["served"]}, new=False)
+    plan = fetching.Plan(folder, rows, {"label_tree": "synspec", "fields": ["served"]}, new=False)
     files = catalog.spectrum_paths(rows, "dr17")
-    survey._look(plan, rows, files, verify=True)
+    fetching._look(plan, rows, files, verify=True)
     assert len(plan.downloads) == 2
     failed = parallel.fetch_all(plan.downloads, "real")
     assert failed == {}

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from lab2 import cannon, inference, leave_one_out, validation
+from lab2 import cannon, validation
 from lab2.spectra import from_arrays
+from lab2.validation import _leave_one_out
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +27,14 @@ def spectra():
 def test_theta_without_a_star_is_that_of_the_others(spectra):
     model = cannon.train(spectra)
     terms = model.design(spectra.labels.values)
-    inverse = leave_one_out._inverse_normal_matrices(model, spectra)
+    inverse = _leave_one_out._inverse_normal_matrices(model, spectra)
     flux, ivar = spectra.flux.values, spectra.ivar.values
     seen = np.isfinite(model.s2.values)
     assert not seen[7]
     s2 = model.s2.values[seen]
     for star in (0, 17, 149):
         weight = ivar[star, seen] / (1 + ivar[star, seen] * s2)
-        theta = leave_one_out.theta_without(
+        theta = _leave_one_out.theta_without(
             terms[star], flux[star, seen], weight, model.theta.values[seen], inverse[seen]
         )
         others = np.delete(np.arange(len(flux)), star)
@@ -46,11 +47,11 @@ def test_theta_without_a_star_is_that_of_the_others(spectra):
 
 def test_labels_are_those_of_training_again_without_the_star(spectra):
     fits = validation.cross_validate(spectra, "star")
-    with_itself = inference.fit_labels(cannon.train(spectra), spectra)
+    with_itself = cannon.fit_labels(cannon.train(spectra), spectra)
     moved, close = [], []
     for star in range(0, 150, 10):
         others = spectra.isel(star=np.delete(np.arange(150), star))
-        again = inference.fit_labels(cannon.train(others), spectra.isel(star=[star]))
+        again = cannon.fit_labels(cannon.train(others), spectra.isel(star=[star]))
         sigma = np.sqrt(np.diagonal(again.covariance.values[0]))
         close.append(np.abs(fits.labels.values[star] - again.labels.values[0]) / sigma)
         moved.append(np.abs(with_itself.labels.values[star] - again.labels.values[0]) / sigma)
@@ -66,6 +67,6 @@ def test_a_star_without_pixels_is_a_flag(spectra):
     empty = spectra.copy(deep=True)
     empty["ivar"][3] = 0.0
     fits = validation.cross_validate(empty, "star")
-    assert fits.flag.values[3] == inference.FLAGS["NO_DATA"]
+    assert fits.flag.values[3] == cannon.Flag.NO_DATA
     assert np.isnan(fits.labels.values[3]).all()
     assert np.isfinite(np.delete(fits.labels.values, 3, axis=0)).all()

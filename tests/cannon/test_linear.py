@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import twins
 
-from lab2 import linear, polynomial
+from lab2.cannon import _linear, polynomial
 
 N_STARS = 61
 
@@ -19,13 +19,13 @@ def normal_equations(rng, n_pixels, n_labels=3):
 
 def solve(sums, place, right):
     theta, solved = np.full_like(right, np.nan), np.empty(right.shape[1], dtype=bool)
-    factor = linear.factors(right.shape[1], len(right))
+    factor = _linear.factors(right.shape[1], len(right))
     factor[:] = np.nan  # nothing may be left of what was there
-    linear.solve_normal(sums, place, right, factor, theta, solved)
+    _linear.solve_normal(sums, place, right, factor, theta, solved)
     return theta, solved, factor
 
 
-@pytest.mark.parametrize("n_pixels", [1, linear.LANES - 1, linear.LANES, 2 * linear.LANES + 5])
+@pytest.mark.parametrize("n_pixels", [1, _linear.LANES - 1, _linear.LANES, 2 * _linear.LANES + 5])
 def test_solve_normal(n_pixels):
     sums, place, right = normal_equations(np.random.default_rng(5), n_pixels)
     before = right.copy()
@@ -35,7 +35,7 @@ def test_solve_normal(n_pixels):
     np.testing.assert_allclose(theta, expected, rtol=1e-8)
     np.testing.assert_array_equal(right, before)
     norm = np.empty(n_pixels)
-    linear.squared_norm_solved(factor, right, norm)
+    _linear.squared_norm_solved(factor, right, norm)
     np.testing.assert_allclose(norm, (before * expected).sum(axis=0), rtol=1e-8)
 
 
@@ -55,15 +55,15 @@ def test_one_system():
     root = rng.normal(size=(6, 9))
     matrix, right = root @ root.T, rng.normal(size=6)
     factor, out = np.zeros((6, 6)), np.empty(6)
-    assert linear.cholesky(matrix, factor)
+    assert _linear.cholesky(matrix, factor)
     expected = np.linalg.cholesky(matrix)
     np.testing.assert_allclose(np.tril(factor, -1), np.tril(expected, -1), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(1 / np.diag(factor), np.diag(expected), rtol=1e-10)  # multiplied by, not divided
-    linear.forward(factor, right, out)
-    linear.backward(factor, out)
+    _linear.forward(factor, right, out)
+    _linear.backward(factor, out)
     np.testing.assert_allclose(out, np.linalg.solve(matrix, right), rtol=1e-8)
 
 
 @pytest.mark.parametrize("matrix", [[[1.0, 1.0], [1.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]], [[0.0, 0.0], [0.0, 1.0]]])
 def test_one_system_that_is_not_positive(matrix):
-    assert not linear.cholesky(np.array(matrix), np.zeros((2, 2)))
+    assert not _linear.cholesky(np.array(matrix), np.zeros((2, 2)))

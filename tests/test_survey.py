@@ -4,34 +4,34 @@ import json
 import pytest
 from astropy.table import Table
 
-from lab2 import manifest, paths
+from lab2 import catalog, survey
 
 
 def test_home_is_the_project_unless_the_environment_names_another(tmp_path, monkeypatch):
     monkeypatch.delenv("LAB2_HOME", raising=False)
-    assert paths.home() == paths.root()
-    assert (paths.home() / "lab2" / "paths.py").is_file()
+    assert survey.home() == survey.root()
+    assert (survey.home() / "lab2" / "survey.py").is_file()
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
-    assert paths.survey_folder("x") == tmp_path / "data" / "x"
-    assert paths.build_folder("x") == tmp_path / "build" / "x"
-    assert paths.figure_folder("x") == tmp_path / "figures" / "x"
+    assert survey.survey_folder("x") == tmp_path / "data" / "x"
+    assert survey.build_folder("x") == tmp_path / "build" / "x"
+    assert survey.figure_folder("x") == tmp_path / "figures" / "x"
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".", "..", ".hidden", "-x", "a b", "a\\b", "a\n", 3, None])
 def test_a_name_that_is_no_folder_is_refused_everywhere(home, name):
-    for function in (paths.survey_folder, paths.build_folder, paths.figure_folder, paths.manifest):
+    for function in (survey.survey_folder, survey.build_folder, survey.figure_folder, survey.manifest):
         with pytest.raises(ValueError, match=r"one plain word.*data/<survey>"):
             function(name)
 
 
 def test_a_survey_that_was_never_made(home):
     with pytest.raises(FileNotFoundError, match=r"survey 'simulated' was never made.*python -m lab2 simulate"):
-        paths.survey_folder("simulated", must_exist=True)
+        survey.survey_folder("simulated", must_exist=True)
     with pytest.raises(FileNotFoundError, match=r"survey 'dr17' was never made.*allStar"):
-        paths.manifest("dr17")
+        survey.manifest("dr17")
     (home / "data" / "dr17").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json.*python -m lab2 survey --survey dr17"):
-        paths.manifest("dr17")
+        survey.manifest("dr17")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"simulated": "yes", "files": {}}', '{"simulated": true}'])
@@ -39,21 +39,7 @@ def test_a_manifest_that_is_none(home, text):
     (home / "data" / "x").mkdir(parents=True)
     (home / "data" / "x" / "manifest.json").write_text(text)
     with pytest.raises(ValueError, match=r"manifest\.json.*make the survey again"):
-        paths.manifest("x")
-
-
-def test_replacing_leaves_all_or_nothing(tmp_path):
-    path = tmp_path / "new" / "a.txt"
-    with paths.replacing(path) as part:
-        part.write_text("one")
-        assert not path.exists()
-        assert part.suffix == ".txt"
-    assert path.read_text() == "one"
-    with pytest.raises(RuntimeError), paths.replacing(path) as part:  # noqa: PT012
-        part.write_text("half of two")
-        raise RuntimeError
-    assert path.read_text() == "one"
-    assert list(path.parent.iterdir()) == [path]
+        survey.manifest("x")
 
 
 @pytest.fixture
@@ -66,8 +52,7 @@ def own_survey(home):
 
 
 def test_files_of_ones_own_become_a_survey(own_survey):
-    written, new = manifest.check("dr17")
-    assert new
+    written = catalog.adopt("dr17")
     assert written["simulated"] is False
     assert written["label_tree"] == "synspec_rev1"
     assert written["files"]["apStar/M15/apStar-dr17-2M1.fits"] == {
@@ -75,23 +60,26 @@ def test_files_of_ones_own_become_a_survey(own_survey):
         "sha256": hashlib.sha256(b"spectrum").hexdigest(),
     }
     assert set(written["files"]) == {"allStar.fits", "apStar/M15/apStar-dr17-2M1.fits"}
-    again, new = manifest.check("dr17")
-    assert not new
-    assert again == written == json.loads((own_survey / "manifest.json").read_text())
+    assert (
+        survey.check("dr17")
+        == survey.manifest("dr17")
+        == written
+        == json.loads((own_survey / "manifest.json").read_text())
+    )
 
 
 def test_a_survey_that_changed_is_refused(own_survey):
-    manifest.check("dr17")
-    (own_survey / "allStar.fits").write_bytes(b"Catalogue")
+    catalog.adopt("dr17")
+    (own_survey / "allStar.fits").write_bytes(b"Catalog")
     (own_survey / "apStar" / "M15" / "apStar-dr17-2M1.fits").rename(own_survey / "apStar" / "M15" / "new.fits")
     with pytest.raises(ValueError, match=r"2M1\.fits is missing; .*new\.fits is not in.*; allStar\.fits has changed"):
-        manifest.check("dr17")
+        survey.check("dr17")
 
 
 @pytest.mark.parametrize(
-    ("lost", "what"), [("allStar.fits", "catalogue"), ("apStar/M15/apStar-dr17-2M1.fits", "spectra")]
+    ("lost", "what"), [("allStar.fits", "catalog"), ("apStar/M15/apStar-dr17-2M1.fits", "spectra")]
 )
 def test_a_folder_that_is_no_survey_is_refused(own_survey, lost, what):
     (own_survey / lost).unlink()
     with pytest.raises(FileNotFoundError, match=f"'dr17' lacks the {what}"):
-        manifest.check("dr17")
+        catalog.adopt("dr17")

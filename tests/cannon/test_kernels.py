@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import twins
 
-from lab2 import kernels, polynomial
+from lab2.cannon import _kernels, polynomial
 
 # Odd sizes, so that a loop unrolled by 2, 4 or 8 has a remainder.
 N_PIXELS, N_STARS = 13, 61
@@ -19,9 +19,7 @@ def weights_like(rng, shape):
 
 def weigh(ivar, flux, which, s2):
     weight, weighted = np.empty((2, len(which), ivar.shape[1]))
-    log_sum, chi_zero = np.empty((2, len(which)))
-    kernels.weigh(ivar, flux, which, s2, weight, weighted, log_sum, chi_zero)
-    return weight, weighted, log_sum, chi_zero
+    return weight, weighted, *_kernels.weigh(ivar, flux, which, s2, weight, weighted)
 
 
 @pytest.mark.parametrize("n_stars", [1, 15, 16, 17, N_STARS, 400])
@@ -48,7 +46,7 @@ def test_gradient_sums():
     weight, model = weights_like(rng, flux.shape), rng.normal(0, 0.1, flux.shape)
     bent, first, second = twins.gradient_sums(weight, flux[which] - model)
     got_first, got_second = np.empty((2, N_PIXELS))
-    kernels.gradient_sums(flux, which, weight, model, got_first, got_second)
+    _kernels.gradient_sums(flux, which, weight, model, got_first, got_second)
     np.testing.assert_allclose(model, bent, rtol=1e-12)
     np.testing.assert_allclose(got_first, first, rtol=1e-11)
     np.testing.assert_allclose(got_second, second, rtol=1e-11)
@@ -63,7 +61,7 @@ def test_take_pixels(kind, n_stars):
     flux[ivar == 0] = np.nan  # without weight, so it must not matter
     part = slice(9, 30)
     flux_out, ivar_out = np.empty((2, 21, n_stars))
-    assert kernels.take_pixels(flux[:, part], ivar[:, part], flux_out, ivar_out)
+    assert _kernels.take_pixels(flux[:, part], ivar[:, part], flux_out, ivar_out)
     np.testing.assert_array_equal(ivar_out, ivar[:, part].T)
     np.testing.assert_array_equal(flux_out, np.where(ivar > 0, flux.astype(float) - 1, 0.0)[:, part].T)
 
@@ -72,16 +70,24 @@ def test_take_pixels(kind, n_stars):
 def test_take_pixels_tells_what_may_not_be_used(value):
     arrays = [np.ones((20, 3)), np.full((20, 3), 100.0)]
     arrays[value[0] == "ivar"][13, 1] = value[1]
-    assert not kernels.take_pixels(*arrays, *np.empty((2, 3, 20)))
+    assert not _kernels.take_pixels(*arrays, *np.empty((2, 3, 20)))
 
 
 def test_sum_products():
     rng = np.random.default_rng(17)
-    place, _ = polynomial.symmetric_form(2)
+    place = polynomial.symmetric_form(2).place
     theta = rng.normal(size=(6, 600))
     out = np.zeros((place.max() + 1, 600))
-    kernels.sum_products(theta, place, out)
+    _kernels.sum_products(theta, place, out)
     np.testing.assert_allclose(out, twins.sum_products(theta, place), rtol=1e-12, atol=1e-14)
+
+
+def test_count_seen():
+    rng = np.random.default_rng(19)
+    ivar = weights_like(rng, (N_PIXELS, N_STARS))
+    per_full = rng.uniform(0.0, 2.0, N_STARS) / np.median(ivar)
+    expected = [sum(min(ivar[p, n] * per_full[n], 1.0) for n in range(N_STARS)) for p in range(N_PIXELS)]
+    np.testing.assert_allclose(_kernels.count_seen(ivar, per_full), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["f4", "f8"])
@@ -93,36 +99,34 @@ def test_star_weights(kind):
     flux[ivar == 0] = np.nan  # without weight, so it must not matter
     s2 = np.where(rng.random(67) < 0.3, 0.0, 1e-4)
     s2[5] = np.inf
-    twin = twins.star_weights(ivar.astype(float), flux.astype(float), s2, flux_zero)
-    chi_zero, n_pixels = np.zeros(11), np.zeros(11, dtype=np.int64)
+    per_full = rng.uniform(0.5, 2.0, 11) / np.median(ivar)  # so that about half of the pixels count in full
+    twin = twins.star_weights(ivar.astype(float), flux.astype(float), per_full, s2, flux_zero)
+    chi_zero, n_pixels = np.zeros((2, 11))
     for start, stop in ((0, 30), (30, 60), (60, 67)):  # the sums go on from chunk to chunk
         weight, weighted = np.empty((2, 11, 30))
-        kernels.star_weights(ivar, flux, s2, flux_zero, start, stop, weight, weighted, chi_zero, n_pixels)
+        sums = chi_zero, n_pixels
+        _kernels.star_weights((flux, ivar, per_full), (flux_zero, s2), (start, stop), (weight, weighted), sums)
         np.testing.assert_allclose(weight[:, : stop - start], twin[0][:, start:stop], rtol=1e-12)
         np.testing.assert_allclose(weighted[:, : stop - start], twin[1][:, start:stop], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(chi_zero, twin[2], rtol=1e-12)
-    np.testing.assert_array_equal(n_pixels, twin[3])
+    np.testing.assert_allclose(n_pixels, twin[3], rtol=1e-12)
     assert n_pixels[3] == 0
 
 
 @pytest.mark.parametrize("value", UNUSABLE)
 def test_star_weights_tell_what_may_not_be_used(value):
-    arrays = [np.full((3, 20), 100.0), np.ones((3, 20))]
-    arrays[value[0] == "flux"][1, 13] = value[1]
-    chi_zero, n_pixels, (weight, weighted) = np.zeros(3), np.zeros(3, dtype=np.int64), np.empty((2, 3, 20))
-    kernels.star_weights(*arrays, np.zeros(20), np.zeros(20), 0, 20, weight, weighted, chi_zero, n_pixels)
+    arrays = [np.ones((3, 20)), np.full((3, 20), 100.0)]
+    arrays[value[0] == "ivar"][1, 13] = value[1]
+    chi_zero, n_pixels, (weight, weighted) = np.zeros(3), np.zeros(3), np.empty((2, 3, 20))
+    pixels, sums = (np.zeros(20), np.zeros(20)), (chi_zero, n_pixels)
+    _kernels.star_weights((*arrays, np.ones(3)), pixels, (0, 20), (weight, weighted), sums)
     assert np.isfinite(chi_zero).tolist() == [True, False, True]
 
 
-def test_all_usable():
-    rng = np.random.default_rng(10)
-    ivar = weights_like(rng, (9, 33))
-    ivar[2, 5] = 0.0
-    flux = rng.normal(1, 0.2, ivar.shape)
-    flux[2, 5] = np.nan  # without weight, so it does not matter
-    for kind in ("f4", "f8"):
-        assert kernels.all_usable(flux.astype(kind), ivar.astype(kind))
-        for array, value in ((ivar, -1.0), (ivar, np.nan), (ivar, np.inf), (flux, np.nan), (flux, -np.inf)):
-            wrong = array.copy()
-            wrong[-1, -1] = value
-            assert not kernels.all_usable(*((flux, wrong) if array is ivar else (wrong, ivar)))
+def test_weight_is_the_inverse_of_the_summed_variances():
+    rng = np.random.default_rng(18)
+    ivar, s2 = weights_like(rng, (7, 9)), np.r_[0.0, np.inf, np.geomspace(1e-8, 1.0, 7)]
+    weight = _kernels.weight(ivar, s2)
+    for n, p in np.ndindex(ivar.shape):
+        nothing = ivar[n, p] == 0 or np.isinf(s2[p])
+        assert weight[n, p] == (0.0 if nothing else pytest.approx(1 / (1 / ivar[n, p] + s2[p]), rel=1e-14))

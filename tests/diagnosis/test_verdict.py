@@ -3,27 +3,26 @@
 import numpy as np
 import pytest
 from stars_with_lines import (
-    ASPCAP_BIT,
+    COOL,
     GRID,
     MEAN,
     SPREAD,
-    STAR_BIT,
-    catalogue,
+    catalog,
     clean,
     labels_of,
     observe,
 )
 
-from lab2 import inference
-from lab2.cannon.fitting import FLAGS
-from lab2.validation import cross_validate, diagnose
-from lab2.diagnosis.filters import BRACKETT
+from lab2.cannon import Flag
+from lab2.catalog import AspcapFlag, StarFlag
+from lab2.diagnosis import diagnose
+from lab2.grid import BRACKETT
+from lab2.validation import cross_validate
 
-COOL = MEAN + SPREAD * np.array([-0.8, 0.5, 0.5])
 LIGHT = np.exp(-0.5 * ((GRID - BRACKETT[:, None]) / 3.5) ** 2).sum(axis=0)
 GREEN = GRID > 15835
 
-# kind of verdict, the flux of a star made odd, where its catalogue labels are put, in spreads
+# kind of verdict, the flux of a star made odd, where its catalog labels are put, in spreads
 PLANTED = {
     0: ("double", lambda label: 0.7 * clean(label) + 0.3 * clean(COOL, 55.0), 0.0),
     1: ("shifted", lambda label: clean(label, -25.0), 0.0),
@@ -38,7 +37,7 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def survey():
-    """Spectra of 300 stars, eight of them odd, their cross-validated fits, and catalogue rows."""
+    """Spectra of 300 stars, eight of them odd, their cross-validated fits, and catalog rows."""
     rng = np.random.default_rng(50)
     labels = MEAN + SPREAD * np.clip(rng.normal(size=(300, 3)), -2.5, 2.5)
     labels[: len(PLANTED)] = MEAN + SPREAD * rng.uniform(-0.5, 0.5, (len(PLANTED), 3))
@@ -48,8 +47,8 @@ def survey():
     spectra = observe(flux, labels, rng)
     for star, (*_, offset) in PLANTED.items():
         spectra["labels"][star] += offset * SPREAD
-    rows = catalogue(spectra)
-    rows["ASPCAPFLAG"][6] = ASPCAP_BIT["STAR_BAD"] | ASPCAP_BIT["TEFF_BAD"]
+    rows = catalog(spectra)
+    rows["ASPCAPFLAG"][6] = AspcapFlag.STAR_BAD | AspcapFlag.TEFF_BAD
     return cross_validate(spectra, 2), spectra, rows
 
 
@@ -74,8 +73,8 @@ def test_verdicts_measure_what_they_name(table):
     assert table["verdict"][1].startswith("the spectrum is moved by -2")
     assert 5 < table["v_sin_i"][2] < 30
     assert "green chip: shallow lines" in table["verdict"][4]
-    assert table["verdict"][5] == "a good fit: the catalogue's labels are in doubt"
-    assert table["verdict"][6] == "the catalogue's labels are wrong, as its flags say"
+    assert table["verdict"][5] == "a good fit: the catalog's labels are in doubt"
+    assert table["verdict"][6] == "the catalog's labels are wrong, as its flags say"
     assert table["verdict"][7] == "the model does not fit: everywhere"
     assert table["deviation"][5] > 10
     assert table["outlier"][5] > 0.99
@@ -87,7 +86,7 @@ def test_what_is_known_of_each_star_is_told(survey, table):
     assert table["star"].tolist() == spectra.star.values.tolist()
     np.testing.assert_array_equal(table["n_minima"], fits.n_minima)
     np.testing.assert_allclose(table["masked"], 1 - fits.n_pixels / fits.n_pixels.max())
-    assert table["fit_flags"].tolist() == [inference.flag_words(flag) for flag in fits.flag.values]
+    assert table["fit_flags"].tolist() == [Flag.words(flag) for flag in fits.flag.values]
     assert table["aspcapflag"][6] == "TEFF_BAD STAR_BAD"
     assert np.isnan(table["continuum"]).all()  # nobody said which pixels are trusted
 
@@ -98,9 +97,9 @@ def test_a_flag_that_points_the_same_way_makes_weak_evidence_enough():
     flux = clean(labels)
     flux[:12] = 1 - (1 - flux[:12]) * np.where(GREEN, np.linspace(0.93, 1, GRID.size), 1)
     spectra = observe(flux, labels, rng)
-    fits, rows = cross_validate(spectra, 2), catalogue(spectra)
+    fits, rows = cross_validate(spectra, 2), catalog(spectra)
     before = diagnose(fits, spectra, rows)
-    rows["STARFLAG"][:12] = STAR_BIT["PERSIST_HIGH"]
+    rows["STARFLAG"][:12] = StarFlag.PERSIST_HIGH
     after = diagnose(fits, spectra, rows)
     weak = (before["veil_z"] > 3) & (before["veil_z"] < 5) & (np.arange(300) < 12)
     assert weak.any()
@@ -113,18 +112,18 @@ def test_a_flag_that_points_the_same_way_makes_weak_evidence_enough():
 @pytest.mark.parametrize(
     ("evidence", "verdict"),
     [
-        ({"flag": FLAGS["NOT_CONVERGED"]}, "no fit: not converged"),
-        ({"flag": FLAGS["NO_DATA"]}, "no fit: no pixels with information"),
-        ({"flag": FLAGS["BAD_CONTINUUM"]}, "the continuum of a chip could not be determined"),
-        ({"flag": FLAGS["MULTIPLE_MINIMA"], "n_minima": 2}, "two minima compete"),
-        ({"flag": FLAGS["OUTSIDE_TRAINING"]}, "the fit lies outside the training set"),
+        ({"flag": Flag.NOT_CONVERGED}, "no fit: not converged"),
+        ({"flag": Flag.NO_DATA}, "no fit: no pixels with information"),
+        ({"flag": Flag.BAD_CONTINUUM}, "the continuum of a chip could not be determined"),
+        ({"flag": Flag.MULTIPLE_MINIMA, "n_minima": 2}, "two minima compete"),
+        ({"flag": Flag.OUTSIDE_TRAINING}, "the fit lies outside the training set"),
         ({"n_pixels": 600}, "few good pixels"),
         ({"VSCATTER": 5.0}, "the velocity varies: a binary"),
-        ({"ASPCAPFLAG": ASPCAP_BIT["TEFF_WARN"]}, "a good fit; the catalogue warns of its labels"),
+        ({"ASPCAPFLAG": AspcapFlag.TEFF_WARN}, "a good fit; the catalog warns of its labels"),
         # the surer evidence goes first
-        ({"ASPCAPFLAG": ASPCAP_BIT["STAR_BAD"], "flag": FLAGS["MULTIPLE_MINIMA"]}, "two minima compete"),
+        ({"ASPCAPFLAG": AspcapFlag.STAR_BAD, "flag": Flag.MULTIPLE_MINIMA}, "two minima compete"),
         # this says nothing about labels
-        ({"STARFLAG": STAR_BIT["BRIGHT_NEIGHBOR"]}, "a good fit: the catalogue's labels are in doubt"),
+        ({"STARFLAG": StarFlag.BRIGHT_NEIGHBOR}, "a good fit: the catalog's labels are in doubt"),
     ],
 )
 def test_verdict_on_labels_by_what_else_is_known(survey, evidence, verdict):

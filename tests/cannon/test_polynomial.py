@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lab2 import polynomial
+from lab2.cannon import polynomial
 
 POINT = arrays(float, 3, elements=st.floats(-5, 5))
 
@@ -80,7 +80,7 @@ def test_a_symmetric_form_is_the_quartic():
     rng = np.random.default_rng(12)
     for n_labels in (1, 2, 5):
         pairs = polynomial.terms(n_labels, 2)
-        place, share = polynomial.symmetric_form(n_labels)
+        _, place, share = polynomial.symmetric_form(n_labels)
         coefficients = rng.normal(size=place.max() + 1)
         form = coefficients[place] * share
         np.testing.assert_allclose(form, form.T)
@@ -92,3 +92,22 @@ def test_a_symmetric_form_is_the_quartic():
             total += form[index[tuple(sorted((i, j)))], index[tuple(sorted((k, m)))]] * y[i] * y[j] * y[k] * y[m]
         monomials, _ = polynomial.normal_monomials(x[None], pairs)
         assert total == pytest.approx(monomials[0] @ coefficients, rel=1e-10)
+
+
+@pytest.mark.parametrize("n_labels", [1, 2, 5])
+def test_coefficients_and_matrices_of_a_quartic_are_one_thing(n_labels):
+    rng = np.random.default_rng(13)
+    form = polynomial.symmetric_form(n_labels)
+    np.testing.assert_array_equal(form.pairs, polynomial.terms(n_labels, 2))
+    coefficients = rng.normal(size=form.place.max() + 1)
+    matrix = form.matrix(coefficients)
+    np.testing.assert_array_equal(matrix, matrix.T)
+    np.testing.assert_allclose(form.compress(matrix), coefficients, rtol=1e-13)
+    # a matrix that is not symmetric, and not spread evenly, is the same quartic
+    other = rng.normal(size=matrix.shape)
+    np.testing.assert_allclose(form.compress(form.matrix(form.compress(other))), form.compress(other), rtol=1e-13)
+    for x in rng.normal(size=(5, n_labels)):
+        u = polynomial.design(x, form.pairs)
+        monomials, _ = polynomial.normal_monomials(x[None], form.pairs)
+        assert u @ matrix @ u == pytest.approx(monomials[0] @ coefficients, rel=1e-10)
+        assert u @ other @ u == pytest.approx(monomials[0] @ form.compress(other), rel=1e-10)

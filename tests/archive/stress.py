@@ -1,6 +1,6 @@
 """Fetch a whole survey through a bad line, and again while being killed.
 
-    python tests/stress_archive.py [--stars 2000] [--kills 10]
+    PYTHONPATH=tests python tests/archive/stress.py [--stars 2000] [--kills 10]
 
 simulates a survey, serves it on loopback by a server that drops 5 % of connections in the middle of a file, answers
 3 % with 503, 1 % with a web page and lets 1 % stall, and fetches it twice with `python -m lab2 fetch`: once

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import twins
 
-from lab2 import polynomial
+from lab2.cannon import polynomial
 from lab2.cannon.likelihood import _S2_GRID, PixelLikelihood, minus_two_log_likelihood
 
 
@@ -24,7 +24,8 @@ def hard_pixels(rng, n_pixels=40, n_stars=150):
 @pytest.fixture(scope="module")
 def maximum():
     flux, ivar, terms, x, pairs = hard_pixels(np.random.default_rng(11))
-    s2, theta = PixelLikelihood(flux, ivar, terms, *polynomial.normal_monomials(x, pairs)).maximise()
+    likelihood = PixelLikelihood(flux, ivar, terms, *polynomial.normal_monomials(x, pairs))
+    s2, theta = likelihood.maximize(np.arange(len(flux)))
     return flux, ivar, terms, s2, theta
 
 
@@ -122,7 +123,7 @@ def test_scatter_far_below_the_noise_is_found():
     pairs = polynomial.terms(1, 1)
     terms, (monomials, place) = polynomial.design(x, pairs), polynomial.normal_monomials(x, pairs)
     flux, weights = rng.normal(0, ivar**-0.5, (n_pixels, n_stars)), np.full((n_pixels, n_stars), ivar)
-    s2, _ = PixelLikelihood(flux, weights, terms, monomials, place).maximise()
+    s2, _ = PixelLikelihood(flux, weights, terms, monomials, place).maximize(np.arange(len(flux)))
     # with equal errors the maximum is known: the mean squared residual less sigma^2, or zero
     residual = flux - (np.linalg.lstsq(terms, flux.T, rcond=None)[0].T @ terms.T)
     expected = np.maximum((residual**2).mean(axis=1) - 1 / ivar, 0.0)

@@ -5,19 +5,13 @@ import io
 import matplotlib.pyplot as plt
 import nbconvert
 import numpy as np
-import pypdfium2
 import pytest
 from astropy.table import QTable
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from pdfs import text_of
 
 from lab2.report.html import html_table
 from lab2.report.typst import PDFExporter
-
-
-def text_of(pdf):
-    """The text of each page."""
-    with pypdfium2.PdfDocument(pdf) as document:
-        return [page.get_textpage().get_text_range().replace("\r\n", "\n") for page in document]
 
 
 def convert(*cells, exclude_input=False, **about):

@@ -116,8 +116,8 @@ def test_each_half_is_calibrated_by_the_other():
     np.testing.assert_array_equal(before.formal_covariance, fits.covariance)
     # ten times the residuals in one half: the errors of the other half alone grow
     half = np.random.default_rng(3).permutation(600) % 2 == 0
-    spoilt = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
-    growth = np.sqrt(calibrate_held_out(spoilt, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
+    spoiled = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
+    growth = np.sqrt(calibrate_held_out(spoiled, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
     assert (growth[~half] > 4).all()
     np.testing.assert_allclose(growth[half], 1.0, rtol=0.3)
 

@@ -12,7 +12,7 @@ from lab2.archive.web import ArchiveError, RefusedError, TransientError
 FIELDS = list(archive.FIELDS)
 
 
-def test_the_answer_is_the_catalogue(archive, tiny_survey):
+def test_the_answer_is_the_catalog(archive, tiny_survey):
     table, statements = skyserver.query(FIELDS)
     expected = whole(tiny_survey)
     expected = expected[np.isin(expected["FIELD"], FIELDS)]  # not second rows in a field beside
@@ -26,7 +26,7 @@ def test_the_answer_is_the_catalogue(archive, tiny_survey):
         else:
             assert came.dtype == np.dtype(column.kind)
             np.testing.assert_allclose(came, sent, rtol=2e-7, err_msg=column.name)
-    assert (table["TEFF"] == -9999).any(), "SDSS's own NULL stays in the catalogue"
+    assert (table["TEFF"] == -9999).any(), "SDSS's own NULL stays in the catalog"
 
 
 def test_each_field_is_counted_first(archive):
@@ -73,7 +73,7 @@ def test_an_unknown_field_is_named(archive):
 @pytest.mark.parametrize(
     ("how", "kind", "message"),
     [
-        ("500", TransientError, r"gave no answer: 500.*Try again later, or give a catalogue.*--allstar"),
+        ("500", TransientError, r"gave no answer: 500.*Try again later, or give a catalog.*--allstar"),
         ("page", TransientError, r"sent something that is no table.*Try again later"),
         ("refused", ArchiveError, r"refused SELECT .*Invalid column name.*Try again later, or give"),
         (

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from lab2._bits import Bits
+from lab2.apstar import PixelBit
+from lab2.cannon import Flag
+from lab2.catalog import AspcapFlag, StarFlag
+
+KINDS = [PixelBit, StarFlag, AspcapFlag, Flag]
+
+
+class Three(Bits):
+    LOW = 1
+    MIDDLE = 4
+    HIGH = 1 << 31
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0, "-"),
+        (1, "LOW"),
+        (5, "LOW MIDDLE"),
+        (Three.MIDDLE | Three.LOW, "LOW MIDDLE"),
+        (2, "-"),  # a bit that has no name
+        (7, "LOW MIDDLE"),
+        (np.int16(4), "MIDDLE"),
+        (np.uint32(1 << 31), "HIGH"),
+        (np.int32(-(2**31)), "HIGH"),  # the highest bit as a sign
+        (np.int64(-(2**31) + 1), "LOW HIGH"),
+        (4.0, "MIDDLE"),  # an integer that went through a table of floats
+    ],
+)
+def test_words_name_the_bits_that_are_set(value, words):
+    assert Three.words(value) == words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_members_are_single_bits_in_rising_order(kind):
+    values = [int(bit) for bit in kind]
+    assert values == sorted(set(values))
+    assert all(value & (value - 1) == 0 and value > 0 for value in values)
+    assert kind.words(sum(values)) == " ".join(bit.name for bit in kind)
+    assert len(kind.__members__) == len(values)  # no second name for a bit, and none of several
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_flag_selects_from_an_array_as_it_is(kind):
+    # as in fits.flag & Flag.POOR_FIT
+    first, *_, last = kind
+    values = np.array([0, int(first), int(last), int(first | last)], dtype=np.int64)
+    assert ((values & first) > 0).tolist() == [False, True, False, True]
+    assert ((values & last) > 0).tolist() == [False, False, True, True]
