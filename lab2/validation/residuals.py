@@ -6,6 +6,8 @@ from astropy.stats import mad_std
 from astropy.table import QTable
 from numpy.typing import ArrayLike
 
+from lab2.spectra import seen
+
 __all__ = [
     "paired_residuals",
     "robust_scatter",
@@ -217,7 +219,8 @@ def twin_differences(spectra, seed=128, most=400) -> dict:
     rng = np.random.default_rng(seed)
     labels = spectra.labels.values
     x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)
-    usable = np.flatnonzero(np.isfinite(x).all(axis=1) & (spectra.ivar.values > 0).any(axis=1))
+    informative = seen(spectra.ivar.values) == 1
+    usable = np.flatnonzero(np.isfinite(x).all(axis=1) & informative.any(axis=1))
     chosen = rng.permutation(usable)[:most]
     differences = {"twins": [], "random": [], "noise": []}
     for star in chosen:
@@ -226,7 +229,7 @@ def twin_differences(spectra, seed=128, most=400) -> dict:
         twin, other = usable[distance.argmin()], rng.choice(usable[usable != star])
         for kind, partner in (("twins", twin), ("random", other)):
             pair = spectra[["flux", "ivar"]].isel(star=[star, partner])
-            good = (pair.ivar.values > 0).all(axis=0)
+            good = informative[[star, partner]].all(axis=0)
             flux, ivar = pair.flux.values[:, good].astype(float), pair.ivar.values[:, good].astype(float)
             differences[kind].append(np.sqrt(np.mean((flux[0] - flux[1]) ** 2)))
             if kind == "twins":
