@@ -96,9 +96,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     if homeless := [source for source in sources if "survey" not in known[source]]:
         raise ValueError(f"{_list(homeless)}: no parameter `survey` in a cell tagged `parameters`")
 
-    # The kernels inherit these. Without a C compiler PyMC is usable only in this mode; and the kernel is the
-    # one of this environment, whatever others the user has registered.
-    os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA")
+    # The kernel is the one of this environment, whatever others the user has registered.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     build_folder(survey).mkdir(parents=True, exist_ok=True)
     commit, dirty = provenance.commit()
