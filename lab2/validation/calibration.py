@@ -223,7 +223,7 @@ def calibrate(fits, truth) -> Calibration:
 def _most_likely(residual, formal, x):
     """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers.
 
-    residual and x (n_stars, n_labels), formal (n_stars, n_labels, n_labels); residual and formal in units of the scatter.
+    residual and x (n_stars, n_labels), formal (n_stars, n_labels, n_labels); residual and formal in units of scatter.
     """
     n_labels = residual.shape[1]
     lower = np.tril_indices(n_labels)
