@@ -128,6 +128,8 @@ def sample(
     settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress_bar": progress}
     drawn = _sampled(model, found, table, start, nuisance, settings)
     drawn.posterior.labels.attrs["units"] = [str(unit) for unit in table["unit"]]
+    for group in (drawn.posterior, drawn.sample_stats):
+        group.attrs.pop("created_at", None)  # the same draws are the same file, whenever they are made
     constants = xr.Dataset(
         {
             **{f"prior_{name}": ("label", np.array(table[name])) for name in ("mean", "sd", *_BOUNDS)},
