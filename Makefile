@@ -115,7 +115,7 @@ $(B)/report.pdf: $(EXECUTED) $(PDF_CODE) | .venv/.installed
 	$(PY) -m lab2 report --survey $(SURVEY)
 
 notebook: .venv/.installed  ## Open the notebooks in JupyterLab
-	PYTENSOR_FLAGS=mode=NUMBA $(PY) -m jupyterlab notebooks
+	$(PY) -m jupyterlab notebooks
 
 lint: .venv/.installed  ## Check the style of the code
 	$(PY) -m ruff check .

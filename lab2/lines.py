@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import QTable
 from scipy.signal import find_peaks
 
-__all__ = ["name_peaks", "strong_lines"]
+__all__ = ["name_peaks", "spaced_lines", "strong_lines"]
 
 TABLE = Path(__file__).with_name("tables") / "lines.ecsv"
 
@@ -103,3 +103,34 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
             "matched": np.abs(distance) <= within,
         }
     )
+
+
+def spaced_lines(strengths: dict[str, float], window: tuple[float, float], apart: float = 4.0) -> dict[str, float]:
+    """Lines of several elements to mark in a window, none too near another for its name to be read.
+
+    Parameters
+    ----------
+    strengths : dict of str to float
+        Element or molecule to the least strength of its lines [dex]; those named first go first.
+    window : tuple of float
+        Where lines may lie [Angstrom].
+    apart : float
+        Least distance of two lines [Angstrom].
+
+    Returns
+    -------
+    dict of str to float
+        Names, such as "Fe 16012", and vacuum wavelengths [Angstrom].
+
+    Raises
+    ------
+    ValueError
+        If the table has no such element.
+    """
+    chosen = {}
+    for element, strength in strengths.items():
+        for line in strong_lines(element, strength)["wavelength"].to_value("Angstrom"):
+            inside = window[0] < line < window[1]
+            if inside and all(abs(line - other) > apart for other in chosen.values()):
+                chosen[f"{element} {line:.0f}"] = float(line)
+    return chosen

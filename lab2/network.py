@@ -175,39 +175,37 @@ def train(spectra, validation=0.1, hidden=(64, 64), epochs=60, noise=2.0, seed=1
         seed=seed,
         progress=progress,
     )
+    about = {"seed": seed, "noise": noise, "n_validation": validation.sizes["star"], "torch": torch.__version__}
+    return Network(_dataset(training, used, (input_mean, input_scale), (mean, scale), (layers, history), about))
+
+
+def _dataset(training, used, inputs, labels, trained, about):
+    """All that a network consists of."""
+    layers, history = trained
     variables = {
         "used": ("wavelength", used),
-        "input_mean": ("input", input_mean),
-        "input_scale": input_scale,
-        "label_mean": ("label", mean),
-        "label_scale": ("label", scale),
+        "input_mean": ("input", inputs[0]),
+        "input_scale": inputs[1],
+        "label_mean": ("label", labels[0]),
+        "label_scale": ("label", labels[1]),
         "history": (("epoch", "part"), history),
     }
     for k, (weight, bias) in enumerate(layers):
         before, after = (f"hidden_{k}" if k else "input"), f"hidden_{k + 1}"
         after = "label" if k == len(layers) - 1 else after
         variables[f"weight_{k}"], variables[f"bias_{k}"] = ((after, before), weight), (after, bias)
-    coords = {name: spectra.coords[name] for name in ("wavelength", "chip") if name in spectra.coords}
-    attrs = {key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs}
-    return Network(
-        xr.Dataset(
-            variables,
-            coords={
-                **coords,
-                "label": training.label.values.astype(str),
-                "epoch": np.arange(1, epochs + 1),
-                "part": ["training", "validation"],
-            },
-            attrs={
-                **attrs,
-                "n_layers": len(layers),
-                "n_training": len(labels),
-                "n_validation": validation.sizes["star"],
-                "seed": seed,
-                "noise": noise,
-                "versions": f"lab2 {metadata.version('lab2')}, torch {torch.__version__}, numpy {np.__version__}",
-            },
-        )
+    coords = {name: training.coords[name] for name in ("wavelength", "chip") if name in training.coords}
+    attrs = {key: training.attrs[key] for key in ("survey", "label_tree", "normalization") if key in training.attrs}
+    versions = f"lab2 {metadata.version('lab2')}, torch {about.pop('torch')}, numpy {np.__version__}"
+    return xr.Dataset(
+        variables,
+        coords={
+            **coords,
+            "label": training.label.values.astype(str),
+            "epoch": np.arange(1, len(history) + 1),
+            "part": ["training", "validation"],
+        },
+        attrs={**attrs, **about, "n_layers": len(layers), "n_training": training.sizes["star"], "versions": versions},
     )
 
 

@@ -31,6 +31,9 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
     import arviz as az
 
+# PyTensor reads this when it is imported; without, it complains where there is no C compiler, though numba needs none.
+os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA,cxx=")
+
 __all__ = ["continuum_slop", "default_priors", "predictive", "problems", "sample", "summary"]
 
 _WIDTH = 3.0  # standard deviation of a default prior, in those of the training set
@@ -125,6 +128,8 @@ def sample(
     settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress_bar": progress}
     drawn = _sampled(model, found, table, start, nuisance, settings)
     drawn.posterior.labels.attrs["units"] = [str(unit) for unit in table["unit"]]
+    for group in (drawn.posterior, drawn.sample_stats):
+        group.attrs.pop("created_at", None)  # the same draws are the same file, whenever they are made
     constants = xr.Dataset(
         {
             **{f"prior_{name}": ("label", np.array(table[name])) for name in ("mean", "sd", *_BOUNDS)},
@@ -320,8 +325,6 @@ def _sampled(model, found, table, start, nuisance, settings):
 @cache
 def _compiled(scaling, priors, nuisance):
     """The PyMC model of any star for these labels and priors, and the same compiled for nutpie: seconds, once."""
-    # PyTensor reads this on import; unset, it complains where there is no C compiler, though numba needs none
-    os.environ.setdefault("PYTENSOR_FLAGS", "cxx=")
     import nutpie
     import pymc as pm  # takes seconds to import, so not before it is needed
     import pytensor
@@ -330,17 +333,12 @@ def _compiled(scaling, priors, nuisance):
     names, label_mean, label_scale = zip(*scaling, strict=True)
     mean, sd, lower, upper = np.transpose(priors)
     n = len(names) + 1
-    with (
-        pytensor.config.change_flags(mode="NUMBA", cxx=""),
-        pm.Model(coords={"label": names}, check_bounds=False) as density,
-    ):
+    with pytensor.config.change_flags(mode="NUMBA"), pm.Model(coords={"label": names}, check_bounds=False) as density:
         start = pm.Data("start", mean)
         labels = pm.TruncatedNormal("labels", mean, sd, lower=lower, upper=upper, initval=start, dims="label")
         y = pt.concatenate([np.ones(1), (labels - np.array(label_mean)) / np.array(label_scale)])
         u = pt.outer(y, y)[np.triu_indices(n)]  # the terms of degree 2
         chi2 = pt.dot(u, pt.dot(pm.Data("quartic", np.zeros((n * (n + 1) // 2,) * 2)), u))
-        if nuisance:
-            pm.Potential("log_likelihood", -0.5 * pm.Data("n_pixels", 1.0) * pt.log(chi2))
-        else:
-            pm.Potential("log_likelihood", -0.5 * chi2)
+        log_likelihood = -0.5 * pm.Data("n_pixels", 1.0) * pt.log(chi2) if nuisance else -0.5 * chi2
+        pm.Potential("log_likelihood", log_likelihood)
         return density, nutpie.compile_pymc_model(density, var_names=["labels"])

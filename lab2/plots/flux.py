@@ -1,4 +1,4 @@
-"""Figures of spectra: raw, normalised, modelled, and what the model says of each pixel."""
+"""Figures of spectra: raw, normalized, modeled, and what the model says of each pixel."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -77,8 +77,8 @@ def masked_fraction(fractions):
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 2.4))
     values = [100 * value for value, _ in fractions.values()]
-    colours = [VERMILION if used else "0.7" for _, used in fractions.values()]
-    ax.bar(range(len(values)), values, color=colours)
+    colors = [VERMILION if used else "0.7" for _, used in fractions.values()]
+    ax.bar(range(len(values)), values, color=colors)
     ax.set_xticks(range(len(values)), fractions, rotation=40, ha="right", rotation_mode="anchor")
     ax.tick_params(axis="x", which="minor", length=0)
     ax.set_ylabel("pixels with the bit set [%]")
@@ -89,7 +89,7 @@ def masked_fraction(fractions):
 
 @styled
 def normalization(raw, spectra, star, pixels):
-    """Un-normalised spectrum with its pseudo-continuum, above the normalised spectrum.
+    """Un-normalized spectrum with its pseudo-continuum, above the normalized spectrum.
 
     Parameters
     ----------
@@ -115,14 +115,14 @@ def normalization(raw, spectra, star, pixels):
     top.set_ylim(low - 0.35 * (high - low), high + 0.12 * (high - low))
     spectrum_line(bottom, raw.wavelength, _seen(spectra, star), raw.chip, color="0.2", lw=0.5)
     bottom.axhline(1, color=BLUE, lw=0.8)
-    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="normalised flux", ylim=(0.4, 1.15))
+    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="normalized flux", ylim=(0.4, 1.15))
     top.set_title(star, loc="left")
     return figure
 
 
 @styled
 def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "model")):
-    """Normalised spectrum and model, with the residual below, in one window of wavelength.
+    """Normalized spectrum and model, with the residual below, in one window of wavelength.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "mo
         flux, error, model = (np.asarray(values)[here] for values in (flux, error, model))
         top.errorbar(x, flux, error, fmt=".", color="0.25", ms=3, elinewidth=0.6, label=names[0])
         top.plot(x, model, color=VERMILION, lw=1.1, label=names[1])
-        top.set(ylabel="normalised flux", title=title)
+        top.set(ylabel="normalized flux", title=title)
         low_end, high_end = top.get_ylim()
         height = high_end - low_end  # room is added for the legend below, and for names above
         top.set_ylim(low_end - 0.15 * height, high_end + (0.35 * height if lines else 0))
@@ -173,7 +173,7 @@ def pixel_likelihood(curves):
     Parameters
     ----------
     curves : dict of str to tuple
-        Title to (s2, curve, s2 of training, its value); s2 in squared normalised flux.
+        Title to (s2, curve, s2 of training, its value); s2 in squared normalized flux.
     """
     figure, axes = plt.subplots(1, len(curves), figsize=(WIDTH, 2.4), squeeze=False)
     for ax, (title, (s2, curve, found, value)) in zip(axes[0], curves.items(), strict=True):
@@ -230,7 +230,7 @@ def scatter_spectrum(wavelength, scatter, mean_flux, lines):
         Element to line wavelengths to mark.
     """
     figure, axes = plt.subplots(3, 1, figsize=(WIDTH, 5.4))
-    colours = dict(zip(lines, [VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK], strict=False))
+    colors = dict(zip(lines, [VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK], strict=False))
     top = 1.2 * np.nanmax(scatter)
     for ax, window in zip(axes, ((15130, 15820), (15850, 16440), (16465, 16960)), strict=True):
         here = (wavelength >= window[0]) & (wavelength <= window[1])
@@ -242,17 +242,17 @@ def scatter_spectrum(wavelength, scatter, mean_flux, lines):
         ax.patch.set_visible(False)
         for element, positions in lines.items():
             inside = [w for w in positions if window[0] <= w <= window[1]]
-            ax.plot(inside, np.full(len(inside), 0.96 * top), "v", ms=3, color=colours[element], label=element)
+            ax.plot(inside, np.full(len(inside), 0.96 * top), "v", ms=3, color=colors[element], label=element)
         ax.set(xlim=window, ylim=(0, top))
     axes[0].legend(ncols=len(lines), loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
-    axes[1].set_ylabel(r"intrinsic scatter $s_\lambda$ (blue); mean flux (grey, right)")
+    axes[1].set_ylabel(r"intrinsic scatter $s_\lambda$ (blue); mean flux (gray, right)")
     axes[-1].set_xlabel(WAVELENGTH_AXIS)
     return figure
 
 
 @styled
 def sequence(wavelength, fluxes, values, value_name, texts, offset=0.22, lines=None):
-    """Model spectra one above another, coloured by a value that is written beside each.
+    """Model spectra one above another, colored by a value that is written beside each.
 
     Parameters
     ----------
@@ -263,7 +263,7 @@ def sequence(wavelength, fluxes, values, value_name, texts, offset=0.22, lines=N
     texts : sequence of str
         Written at each spectrum.
     offset : float
-        Step between neighbours.
+        Step between neighbors.
     lines : dict of str to float, optional
         Names and wavelengths to mark.
     """
@@ -273,15 +273,15 @@ def sequence(wavelength, fluxes, values, value_name, texts, offset=0.22, lines=N
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 7.5}
     for k, (flux, value, text) in enumerate(zip(fluxes, values, texts, strict=True)):
         # the palest end of the map would not show on paper
-        colour = plt.colormaps["cividis"](0.85 * scale(value))
-        ax.plot(wavelength, flux + k * offset, color=colour, lw=0.9)
-        ax.annotate(text, (1.01, 1.0 + k * offset), color=colour, **beside)
+        color = plt.colormaps["cividis"](0.85 * scale(value))
+        ax.plot(wavelength, flux + k * offset, color=color, lw=0.9)
+        ax.annotate(text, (1.01, 1.0 + k * offset), color=color, **beside)
     ax.annotate(value_name, (1.01, top + 0.6 * offset), color="0.2", **beside)
     for name, at in (lines or {}).items():
         ax.axvline(at, color="0.85", lw=0.5, zorder=0)
         ax.annotate(name, (at, top + 0.06), ha="center", fontsize=6.5, color="0.3", rotation=90, va="bottom")
     ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(None, top + (0.33 if lines else 0.1)))
-    ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalised flux, steps of {offset:g}")
+    ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalized flux, steps of {offset:g}")
     return figure
 
 
@@ -305,7 +305,7 @@ def star_sheet(wavelength, stars, window):
         ax.set(xlim=window)
     axes[0, 0].legend(ncols=2, loc="lower right")
     axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
-    figure.supylabel("normalised flux", fontsize=9)
+    figure.supylabel("normalized flux", fontsize=9)
     return figure
 
 
@@ -333,6 +333,6 @@ def velocity_year(day, velocity, pixel):
 
 
 def _seen(spectra, star):
-    """Normalised flux of one star, NaN where the pixel says nothing."""
+    """Normalized flux of one star, NaN where the pixel says nothing."""
     one = spectra.sel(star=star)
     return np.where(one.ivar.values > 0, one.flux.values, np.nan)

@@ -31,19 +31,19 @@ def corner(sets, names, truths=None):
         # corner imports arviz, which announces its next major version at every import
         warnings.simplefilter("ignore", FutureWarning)
         import corner as corner_package
-    colours = [BLUE, VERMILION, GREEN, PURPLE]
+    colors = [BLUE, VERMILION, GREEN, PURPLE]
     figure = plt.figure(figsize=(WIDTH, WIDTH), layout="none")
     everything = np.concatenate([np.asarray(values) for values in sets.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     ranges = list(zip(low - 0.04 * (high - low), high + 0.04 * (high - low), strict=True))
-    for (_, values), colour in zip(sets.items(), colours, strict=False):
+    for (_, values), color in zip(sets.items(), colors, strict=False):
         corner_package.corner(
             np.asarray(values),
             fig=figure,
             labels=[axis_text(name) for name in names],
             truths=truths,
             truth_color=BLACK,
-            color=colour,
+            color=color,
             range=ranges,
             bins=30,
             smooth=0.8,
@@ -55,14 +55,14 @@ def corner(sets, names, truths=None):
             labelpad=0.12,
         )
     if len(sets) > 1:
-        handles = [plt.Line2D([], [], color=colour, label=text) for text, colour in zip(sets, colours, strict=False)]
+        handles = [plt.Line2D([], [], color=color, label=text) for text, color in zip(sets, colors, strict=False)]
         figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97), fontsize=9)
     figure.subplots_adjust(left=0.12, bottom=0.12, right=0.98, top=0.98, wspace=0.06, hspace=0.06)
     return figure
 
 
 @styled
-def label_comparison(fitted, reference, statistics, reference_name, colour=None, colour_name=None):
+def label_comparison(fitted, reference, statistics, reference_name, color=None, color_name=None):
     """Fitted labels against reference labels, one column a label, residuals below.
 
     Parameters
@@ -72,15 +72,15 @@ def label_comparison(fitted, reference, statistics, reference_name, colour=None,
     statistics : astropy.table.QTable
         As from `lab2.validation.statistics`; written into each panel.
     reference_name : str
-    colour : array_like, shape (n_stars,), optional
-        Colours the points; `colour_name` names it.
+    color : array_like, shape (n_stars,), optional
+        Colors the points; `color_name` names it.
     """
     names = fitted.label.values
     figure, axes = plt.subplots(
         2, len(names), figsize=(1.48 * len(names) + 0.4, 3.5), height_ratios=[1.7, 1], sharex="col"
     )
-    points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if colour is None else colour, "cmap": None}
-    points["cmap"] = None if colour is None else "cividis"
+    points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if color is None else color, "cmap": None}
+    points["cmap"] = None if color is None else "cividis"
     for name, (top, low), row in zip(names, axes.T, statistics, strict=True):
         x, y = reference.sel(label=name).values, fitted.sel(label=name).values
         mesh = top.scatter(x, y, **points)
@@ -102,14 +102,14 @@ def label_comparison(fitted, reference, statistics, reference_name, colour=None,
             ax.xaxis.set_major_locator(plt.MaxNLocator(3))
     axes[0, 0].set_ylabel("from the spectrum")
     axes[1, 0].set_ylabel("difference")
-    if colour is not None:
-        figure.colorbar(mesh, ax=axes, label=colour_name, pad=0.01, aspect=35)
+    if color is not None:
+        figure.colorbar(mesh, ax=axes, label=color_name, pad=0.01, aspect=35)
     return figure
 
 
 @styled
 def kiel(labels, isochrones, features=None):
-    """log g against Teff, coloured by [Fe/H], with isochrones.
+    """log g against Teff, colored by [Fe/H], with isochrones.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def losses(history):
 
 @styled
 def selection(labels, kept):
-    """All stars of a catalogue in Teff and log g, those kept in colour, with the cuts that remove dwarfs.
+    """All stars of a catalog in Teff and log g, those kept in color, with the cuts that remove dwarfs.
 
     Parameters
     ----------
@@ -165,8 +165,8 @@ def selection(labels, kept):
     """
     figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.4))
     teff, logg = labels.sel(label="teff").values, labels.sel(label="logg").values
-    for which, colour, text in ((~kept, "0.65", "removed"), (kept, BLUE, "kept")):
-        ax.plot(teff[which], logg[which], ".", ms=2.5, color=colour, label=text, rasterized=True)
+    for which, color, text in ((~kept, "0.65", "removed"), (kept, BLUE, "kept")):
+        ax.plot(teff[which], logg[which], ".", ms=2.5, color=color, label=text, rasterized=True)
     ax.plot([5700, 5700, 3000], [-1, 4, 4], "--", color=VERMILION, lw=1)
     ax.set(xlim=(7000, 3200), ylim=(5.2, -0.5), xlabel=axis_text("teff"), ylabel=axis_text("logg"))
     ax.legend(loc="upper left", markerscale=3)

@@ -1,4 +1,4 @@
-"""The one style of every figure: colours, axis texts, and a line that breaks where there is no data."""
+"""The one style of every figure: colors, axis texts, and a line that breaks where there is no data."""
 
 from functools import wraps
 from importlib import resources
@@ -10,7 +10,7 @@ from lab2.labels import LABELS
 
 _STYLE = resources.files("lab2.plots").joinpath("lab2.mplstyle")
 WIDTH = 6.7  # inches: the text of an A4 page
-# Okabe & Ito's palette, which colour-blind readers can tell apart
+# Okabe & Ito's palette, which color-blind readers can tell apart
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 WAVELENGTH_AXIS = r"vacuum wavelength [$\mathrm{\AA}$]"

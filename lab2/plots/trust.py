@@ -19,17 +19,17 @@ from lab2.plots.style import (
 
 __all__ = ["odd_star", "predictive", "pulls", "rank_histograms", "shared_residual"]
 
-_ZOOM = 90.0  # Angstrom
-
 
 @styled
-def odd_star(wavelength, chip, flux, model, title, explained=None):
+def odd_star(wavelength, chip, flux, model, worst, title, *, explained=None):
     """One star on a page: its spectrum and best model on each chip, the residual below, and the worst part enlarged.
 
     Parameters
     ----------
     wavelength, chip, flux, model : array_like, shape (n_pixels,)
         NaN where there is no data or no model.
+    worst : slice
+        Of the pixels to enlarge, as from `lab2.diagnosis.gallery.worst_window`.
     title : str
     explained : array_like, shape (n_pixels,), optional
         The spectrum that the verdict describes, such as that of two stars; drawn in the enlarged part.
@@ -49,7 +49,6 @@ def odd_star(wavelength, chip, flux, model, title, explained=None):
         spectrum_line(ax, wavelength[shown], residual[shown] + 0.3, color=BLUE, lw=0.5)
         ax.axhline(0.3, color="0.6", lw=0.5)
         ax.set(xlim=(wavelength[shown][0], wavelength[shown][-1]), ylim=(0.1, 1.25))
-    worst = _worst_window(wavelength, residual)
     zoom = axes[-1]
     spectrum_line(zoom, wavelength[worst], flux[worst], color="0.4", lw=1.1, label="spectrum")
     spectrum_line(zoom, wavelength[worst], model[worst], color=VERMILION, lw=1.0, label="best fit")
@@ -62,7 +61,7 @@ def odd_star(wavelength, chip, flux, model, title, explained=None):
     zoom.set(xlim=(wavelength[worst][0], wavelength[worst][-1]), ylim=(0.1, 1.25), xlabel=WAVELENGTH_AXIS)
     axes[0].set_title(title, loc="left")
     figure.legend(*zoom.get_legend_handles_labels(), ncols=4, loc="outside lower center")
-    figure.supylabel("normalised flux", fontsize=9)
+    figure.supylabel("normalized flux", fontsize=9)
     return figure
 
 
@@ -87,7 +86,7 @@ def pulls(before, after, names):
         ax.set(xlabel=f"{axis_text(name).split(' [')[0]}: residual / error", xlim=(-5, 5), ylim=(0, 0.8))
         ax.xaxis.label.set_size(7)
     axes[0].set_ylabel("density")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colour, alpha=0.7) for colour in (ORANGE, BLUE)]
+    handles = [plt.Rectangle((0, 0), 1, 1, color=color, alpha=0.7) for color in (ORANGE, BLUE)]
     handles.append(plt.Line2D([], [], color=BLACK))
     figure.legend(handles, ["formal", "calibrated", "standard normal"], ncols=3, loc="outside upper center")
     return figure
@@ -125,28 +124,29 @@ def rank_histograms(sets, draws, bins=10):
 
 
 @styled
-def predictive(wavelength, flux, drawn, window):
+def predictive(wavelength, flux, band, window):
     """An observed spectrum on the band in which the posterior expects it.
 
     Parameters
     ----------
     wavelength, flux : array_like, shape (n_pixels,)
         NaN where there is no data.
-    drawn : array_like, shape (n_draws, n_pixels)
-        Spectra drawn from the posterior, with noise.
+    band : array_like, shape (3, n_pixels)
+        Lower end, median and upper end of spectra drawn from the posterior, with noise, as `lab2.validation.band`
+        makes them for 95 %.
     window : tuple of float
         [Angstrom].
     """
     here = (wavelength >= window[0]) & (wavelength <= window[1])
-    x, shown = wavelength[here], np.asarray(drawn)[:, here]
-    low, middle, high = np.percentile(shown, [2.5, 50, 97.5], axis=0)
+    x = wavelength[here]
+    low, middle, high = np.asarray(band)[:, here]
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.4), sharex=True, height_ratios=[2.2, 1])
     for ax, level in ((top, 0.0), (bottom, middle)):
         ax.fill_between(x, low - level, high - level, color=SKY, alpha=0.6, lw=0, label="95 % of the predicted spectra")
         ax.plot(x, flux[here] - level, ".", color="0.2", ms=2.5, label="observed")
-    top.set(ylabel="normalised flux", ylim=(np.nanmin(low) - 0.15, None))
+    top.set(ylabel="normalized flux", ylim=(np.nanmin(low) - 0.15, None))
     top.legend(loc="lower right", ncols=2)
-    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="less the median", xlim=window)
+    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="minus the median", xlim=window)
     return figure
 
 
@@ -170,17 +170,5 @@ def shared_residual(wavelength, chip, residuals):
         ax.set(ylim=(-half, half))
         ax.set_title(title, loc="left", fontsize=8)
     axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
-    figure.supylabel("mean residual in normalised flux", fontsize=9)
+    figure.supylabel("mean residual in normalized flux", fontsize=9)
     return figure
-
-
-def _worst_window(wavelength, residual):
-    """Pixels of the stretch of `_ZOOM` Angstrom with the largest mean square residual."""
-    square = np.nan_to_num(residual) ** 2
-    total, seen = np.r_[0, np.cumsum(square)], np.r_[0, np.cumsum(np.isfinite(residual))]
-    end = np.searchsorted(wavelength, wavelength + _ZOOM)
-    start = np.flatnonzero(end < len(wavelength))
-    share = (seen[end[start]] - seen[start]) / (end[start] - start)
-    mean = (total[end[start]] - total[start]) / (end[start] - start) * (share > 0.7)  # not in a gap
-    first = start[mean.argmax()]
-    return slice(first, end[first])

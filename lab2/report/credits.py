@@ -10,7 +10,7 @@ The spectra that are named as real come from the Sloan Digital Sky Survey IV, Da
 _OBSERVED = """## The data, and acknowledgement
 
 The spectra and the labels are those of the Sloan Digital Sky Survey IV, **Data Release 17**, of its survey APOGEE-2:
-the coadded spectra (apStar files) of the Science Archive Server, and the catalogue of the tables apogeeStar and
+the coadded spectra (apStar files) of the Science Archive Server, and the catalog of the tables apogeeStar and
 aspcapStar, or of the file allStar.{catalogue} SDSS regards the data of its public releases as in the public domain
 (<https://www.sdss.org/collaboration/image-use-policy/>).
 
@@ -46,7 +46,7 @@ def credits_for(manifest):
     about, text = manifest.get("catalogue"), ""
     if about:
         text = (
-            f" This catalogue has {about['rows']} rows in the fields {', '.join(about['fields'])}, with the labels of "
+            f" This catalog has {about['rows']} rows in the fields {', '.join(about['fields'])}, with the labels of "
             f"the pipeline's run {about['label_tree']}; from {about['source']}, {about.get('date', 'undated')}."
         )
     return _OBSERVED.format(catalogue=text, wish=_WISH)

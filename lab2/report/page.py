@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import inspect
 import io
 import json
 import re
@@ -66,7 +67,7 @@ class Page:
         """A sentence for the top of the notebook: which survey it shows, real or simulated."""
         if self.simulated:
             return (
-                f"> This run shows the survey **{self.survey}**: *simulated* spectra and catalogue, with the "
+                f"> This run shows the survey **{self.survey}**: *simulated* spectra and catalog, with the "
                 f"layout of SDSS DR17's files. Nothing in it was observed. Seed {self.seed}."
             )
         return (
@@ -193,7 +194,7 @@ class Page:
         name : str
             One word for it, such as "corner".
         caption : str
-            Its caption, in Markdown.
+            Its caption, in Markdown. Its lines are joined to one paragraph.
         real : bool
             Whether only real spectra are on it. Otherwise a figure made from a simulated survey says so.
         """
@@ -201,7 +202,8 @@ class Page:
 
         if not re.fullmatch(r"[a-z0-9_]+", name):
             raise ValueError(f"a figure's name is of a-z, 0-9 and _, not {name!r}")
-        if not caption.strip():
+        caption = _paragraph(caption)
+        if not caption:
             raise ValueError(f"figure {name!r} has no caption")
         if self.simulated and not real:
             # Below the axes' lower edge, where the tight bounding box makes room: it can hide nothing.
@@ -229,9 +231,25 @@ class Page:
         )
         _display_caption(caption)
 
-    def say(self, markdown):
-        """Put a passage of Markdown on the page, for prose whose numbers were computed."""
-        display(Markdown(markdown))
+    def say(self, markdown: str) -> None:
+        """Put a passage of Markdown on the page, for prose whose numbers were computed.
+
+        Parameters
+        ----------
+        markdown : str
+            Usually a triple-quoted f-string, indented like the code around it: the margin that its lines share is taken
+            off, and blank lines at both ends (`inspect.cleandoc`). It is taken off the finished string, so a value put
+            into indented text must not bring lines of its own.
+
+        Raises
+        ------
+        ValueError
+            If there is no text.
+        """
+        text = inspect.cleandoc(markdown).strip()
+        if not text:
+            raise ValueError("there is nothing to say")
+        display(Markdown(text))
 
     def display_table(self, table, caption, formats=None):
         """Show a table with its caption.
@@ -241,7 +259,7 @@ class Page:
         table : astropy.table.Table or pandas.DataFrame
             A DataFrame's index is its first column, unless it only counts the rows.
         caption : str
-            Its caption, in Markdown.
+            Its caption, in Markdown. Its lines are joined to one paragraph.
         formats : dict, optional
             Column to format, such as {"bias": ".2f"}.
 
@@ -250,7 +268,8 @@ class Page:
         ValueError
             If there is no caption, or a format is given for a column that is not there.
         """
-        if not caption.strip():
+        caption = _paragraph(caption)
+        if not caption:
             raise ValueError("a table has a caption")
         display(HTML(html_table(table, formats)), metadata={"lab2": {"role": "table"}})
         _display_caption(caption)
@@ -282,6 +301,11 @@ class Page:
             "versions": provenance.versions(),
             "created": now(),
         }
+
+
+def _paragraph(text: str) -> str:
+    """Text of several indented lines as one line."""
+    return " ".join(text.split())
 
 
 def _display_caption(caption):

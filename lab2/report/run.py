@@ -1,6 +1,5 @@
 """Execute the notebooks, by papermill, in one process."""
 
-import ast
 import importlib.util
 import os
 from pathlib import Path
@@ -97,9 +96,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     if homeless := [source for source in sources if "survey" not in known[source]]:
         raise ValueError(f"{_list(homeless)}: no parameter `survey` in a cell tagged `parameters`")
 
-    # The kernels inherit these. Without a C compiler PyMC is usable only in this mode; and the kernel is the
-    # one of this environment, whatever others the user has registered.
-    os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA")
+    # The kernel is the one of this environment, whatever others the user has registered.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     build_folder(survey).mkdir(parents=True, exist_ok=True)
     commit, dirty = provenance.commit()
@@ -161,11 +158,14 @@ def _unfinished(failed):
 
 
 def _parameters(source):
-    """Names of a notebook's parameters: what its cell tagged `parameters` assigns."""
-    cells = nbformat.read(source, as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", ()))
-    nodes = ast.walk(ast.parse(code))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`."""
+    import papermill
+
+    notebook = nbformat.read(source, as_version=4)
+    # what `_execute` runs it with, whatever the file says: papermill cannot read a cell of an unknown language
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    notebook.metadata["language_info"] = {"name": "python"}
+    return set(papermill.inspect_notebook(notebook))
 
 
 def _left_out(source, needed):

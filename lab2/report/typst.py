@@ -165,7 +165,7 @@ class _Cell:
 
 
 def _figure(content, kind, caption, rows=0):
-    """A numbered figure or table where there is a caption, else just the thing, centred."""
+    """A numbered figure or table where there is a caption, else just the thing, centered."""
     if caption is None:
         return inline("#align(center,") + content + inline(")")
     # a table of ordinary length stays on one page; a longer one has to break, or it would be cut off
@@ -190,7 +190,7 @@ def _take_title(nb):
 
 
 def _settled(text):
-    """Terminal text as it ends up: no colours, and carriage returns carried out."""
+    """Terminal text as it ends up: no colors, and carriage returns carried out."""
     lines = _ESCAPE.sub("", text).replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines).strip("\n")
 

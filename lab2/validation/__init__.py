@@ -1,20 +1,63 @@
-"""Can the model be trusted? Cross-validation, and errors calibrated by it."""
+"""Can the model be trusted? Cross-validation, calibrated errors, and checks that need no truth.
 
+``folds`` and ``residuals`` (how good are the labels), ``calibration`` and ``coverage`` (how large are the errors),
+``by_hand`` (the plain, slow way, to check the fast one), ``robustness`` (changes that should not matter),
+``giant_branch`` (against isochrones) and ``degeneracy`` (which labels imitate each other).
+"""
+
+from lab2.validation.by_hand import fit_by_hand, scan_scatter
 from lab2.validation.calibration import Calibration, calibrate
-from lab2.validation.coverage import calibrate_held_out, coverage, ranks
+from lab2.validation.coverage import (
+    band,
+    calibrate_held_out,
+    coverage,
+    coverage_deviation,
+    median_errors,
+    pulls,
+    rank_distance,
+    ranks,
+    within_band,
+)
+from lab2.validation.degeneracy import match_absorption
 from lab2.validation.folds import cross_validate, split
-from lab2.validation.residuals import robust_scatter, statistics, trends, twin_differences
+from lab2.validation.giant_branch import against_isochrones, on_branch
+from lab2.validation.residuals import (
+    robust_scatter,
+    shrinkage,
+    slope_with_error,
+    statistics,
+    trends,
+    twin_differences,
+)
+from lab2.validation.robustness import correlation_inflation, deviates, neighbor_correlation, refits
 
 __all__ = [
     "Calibration",
+    "against_isochrones",
+    "band",
     "calibrate",
     "calibrate_held_out",
+    "correlation_inflation",
     "coverage",
+    "coverage_deviation",
     "cross_validate",
+    "deviates",
+    "fit_by_hand",
+    "match_absorption",
+    "median_errors",
+    "neighbor_correlation",
+    "on_branch",
+    "pulls",
+    "rank_distance",
     "ranks",
+    "refits",
     "robust_scatter",
+    "scan_scatter",
+    "shrinkage",
+    "slope_with_error",
     "split",
     "statistics",
     "trends",
     "twin_differences",
+    "within_band",
 ]

@@ -59,6 +59,12 @@ class Calibration(Kept):
         """Standard deviations of the floor (label), of a star of mean labels."""
         return np.sqrt(xr.DataArray(np.diag(self.dataset.floor), dims="label", coords={"label": self.dataset.label}))
 
+    @property
+    def floor_correlations(self) -> xr.DataArray:
+        """Correlations of the floor (label, label_2), of a star of mean labels; 1 on the diagonal."""
+        sd = self.floor_errors.values
+        return self.dataset.floor / np.outer(sd, sd)
+
     def covariance(self, formal, labels) -> np.ndarray:
         """Calibrated covariances.
 
@@ -160,8 +166,8 @@ def calibrate(fits, truth) -> Calibration:
     fits : xarray.Dataset
         Of stars that their model was not trained on, as from `lab2.validation.cross_validate`; not calibrated.
     truth : xarray.DataArray
-        (star, label), of the same stars in the same order. Where these are the catalogue's labels, its errors count as
-        the fit's: the calibrated error is then that of predicting the catalogue, an upper limit to the fit's own.
+        (star, label), of the same stars in the same order. Where these are the catalog's labels, its errors count as
+        the fit's: the calibrated error is then that of predicting the catalog, an upper limit to the fit's own.
 
     Returns
     -------
@@ -175,15 +181,14 @@ def calibrate(fits, truth) -> Calibration:
     Notes
     -----
     Only an offset that all stars share is taken off. A bias that changes with the labels counts as error, in the floor:
-    a line fitted to the residuals would draw the rarest stars towards the mean of the sample.
+    a line fitted to the residuals would draw the rarest stars toward the mean of the sample.
     """
     if "calibrated" in fits.attrs:
         raise ValueError("these fits are calibrated already; give them with their formal covariances")
     residual = paired_residuals(fits, truth)
     good = np.isfinite(residual).all(axis=1)
     n_labels = residual.shape[1]
-    lower = np.tril_indices(n_labels)
-    n_parameters = n_labels + len(lower[0]) + 2
+    n_parameters = n_labels + n_labels * (n_labels + 1) // 2 + 2
     if good.sum() < _STARS_PER_PARAMETER * n_parameters:
         raise ValueError(
             f"{good.sum()} stars with fit and truth are too few for {n_parameters} parameters: "
@@ -196,41 +201,7 @@ def calibrate(fits, truth) -> Calibration:
     labels = fits.labels.values[good]
     mean, spread = labels.mean(axis=0), labels.std(axis=0)
     x = _scaled(labels, mean, spread)
-
-    def objective(parameters):
-        scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
-        width = np.exp(x @ slope.T)
-        added = factor @ factor.T * width[:, :, None] * width[:, None, :]
-        broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
-        weight = np.exp(broad - both)
-        # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
-        share = 1.0 - weight + weight / outlier_width**2
-        by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
-        by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
-        by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
-        by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
-        chi2 = np.einsum("nk,nk->n", along, residual)
-        by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
-        gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
-        value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
-        return -value / len(residual), -np.concatenate(gradient) / len(residual)
-
-    formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
-    flat = np.zeros(n_labels**2)
-    start = [
-        *np.log(0.7 / formal_scatter),
-        *(0.7 * np.eye(n_labels))[lower],
-        *flat,
-        np.log(0.02 / 0.98),
-        np.log(5.0),
-    ]
-    # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
-    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
-    bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
-    best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2000})
-    if not best.success:
-        raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
-    scale, factor, slope, q, outlier_width = _unpack(best.x, lower)
+    scale, factor, slope, q, outlier_width = _most_likely(residual, formal, x)
     names, both = [str(name) for name in fits.label.values], ("label", "label_2")
     dataset = xr.Dataset(
         {
@@ -249,8 +220,62 @@ def calibrate(fits, truth) -> Calibration:
     return Calibration(dataset)
 
 
+def _most_likely(residual, formal, x):
+    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers.
+
+    residual and x are (n_stars, n_labels), formal (n_stars, n_labels, n_labels); in units of the scatter.
+    """
+    n_labels = residual.shape[1]
+    lower = np.tril_indices(n_labels)
+    formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
+    start = [
+        *np.log(0.7 / formal_scatter),
+        *(0.7 * np.eye(n_labels))[lower],
+        *np.zeros(n_labels**2),
+        np.log(0.02 / 0.98),
+        np.log(5.0),
+    ]
+    # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
+    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
+    bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
+    best = minimize(
+        _minus_log_likelihood,
+        start,
+        args=(residual, formal, x),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 2000},
+    )
+    if not best.success:
+        raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
+    return _unpack(best.x, lower)
+
+
+def _minus_log_likelihood(parameters, residual, formal, x):
+    """-ln L of the residuals and the slopes' prior, a star, and its gradient."""
+    n_labels = residual.shape[1]
+    lower = np.tril_indices(n_labels)
+    scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
+    width = np.exp(x @ slope.T)
+    added = factor @ factor.T * width[:, :, None] * width[:, None, :]
+    broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
+    weight = np.exp(broad - both)
+    # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
+    share = 1.0 - weight + weight / outlier_width**2
+    by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
+    by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
+    by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
+    by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
+    chi2 = np.einsum("nk,nk->n", along, residual)
+    by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
+    gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
+    value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
+    return -value / len(residual), -np.concatenate(gradient) / len(residual)
+
+
 def _unpack(parameters, lower):
-    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers."""
+    """The parts of the vector of parameters, as `_most_likely` gives them."""
     n_labels = lower[0].max() + 1
     parts = np.cumsum([n_labels, len(lower[0]), n_labels**2])
     scale, factor, slope, (q, width) = np.split(parameters, parts)

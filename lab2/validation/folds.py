@@ -101,7 +101,7 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
     A star with rows in two groups is not trained on where either is left out.
 
     Each fold is trained afresh, by less than a second of work for a thousand stars. Subtracting a fold from the normal
-    matrices of all stars would be exact for theta at fixed s2 alone, and an s2 that was learnt from the stars left out
+    matrices of all stars would be exact for theta at fixed s2 alone, and an s2 that was learned from the stars left out
     hides what is odd about them. (For one star of hundreds that hardly matters, and "star" does it.) Newton's method
     from the s2 of all stars saves two fifths of a fold's training, but that of all stars has to be paid first, so that
     two folds would cost more than now, and it cannot know whether the deepest minimum has changed.

@@ -1,17 +1,45 @@
 """What residuals say: bias and scatter of each label with errors, and trends with what a star is like."""
 
 import numpy as np
+import xarray as xr
+from astropy.stats import mad_std
 from astropy.table import QTable
+from numpy.typing import ArrayLike
 
-__all__ = ["paired_residuals", "robust_scatter", "statistics", "trends", "twin_differences"]
+from lab2.spectra import seen
+
+__all__ = [
+    "paired_residuals",
+    "robust_scatter",
+    "shrinkage",
+    "slope_with_error",
+    "statistics",
+    "trends",
+    "twin_differences",
+]
 
 _OUTLIER = 5.0  # robust standard deviations beyond which a star has no say in a trend
 
 
-def robust_scatter(residuals) -> np.ndarray:
-    """1.4826 times the median absolute deviation along axis 0: the standard deviation, outliers or not."""
-    residuals = np.asarray(residuals, dtype=float)
-    return 1.4826 * np.nanmedian(np.abs(residuals - np.nanmedian(residuals, axis=0)), axis=0)
+def robust_scatter(residuals: ArrayLike) -> np.ndarray:
+    """The standard deviation of a normal distribution with the same median absolute deviation, along axis 0.
+
+    Parameters
+    ----------
+    residuals : array_like, shape (n_stars, ...)
+        NaN counts as missing.
+
+    Returns
+    -------
+    numpy.ndarray, shape (...)
+        In the unit of the residuals: 1.4826 times the median absolute deviation (`astropy.stats.mad_std`).
+
+    Examples
+    --------
+    >>> round(float(robust_scatter([-1.0, 0.0, 1.0, 900.0, float("nan")])), 4)
+    1.4826
+    """
+    return mad_std(np.asarray(residuals, dtype=float), axis=0, ignore_nan=True)
 
 
 def paired_residuals(fits, truth) -> np.ndarray:
@@ -102,9 +130,73 @@ def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
             used = np.flatnonzero(np.isfinite(x) & (d < _OUTLIER))
             if len(used) < 10:
                 raise ValueError(f"only {len(used)} stars have {name} and {label}: too few for a slope")
-            draws = rng.choice(used, size=(resamples, len(used)))
-            rows.append((name, label, _slope(x[used], r[used]), _slope(x[draws], r[draws]).std()))
+            rows.append((name, label, *slope_with_error(x[used], r[used], rng, resamples)))
     return QTable(rows=rows, names=("per", "label", "slope", "slope_error"))
+
+
+def slope_with_error(
+    x: ArrayLike, y: ArrayLike, rng: int | np.random.Generator = 128, resamples: int = 500
+) -> tuple[float, float]:
+    """Slope of the least-squares line through points, with its error from the bootstrap.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,)
+        Finite.
+    rng : int or numpy.random.Generator
+        Seed of the bootstrap, or a generator that goes on from one call to the next.
+    resamples : int
+
+    Returns
+    -------
+    slope, error : float
+        In the unit of y per unit of x. The error is the standard deviation of the slopes of samples of n points drawn
+        with replacement (Efron & Tibshirani 1993, An Introduction to the Bootstrap, section 9.5: pairs are resampled).
+
+    Raises
+    ------
+    ValueError
+        If x and y are not two rows of the same length, of at least 3 points.
+
+    Examples
+    --------
+    >>> x = np.arange(10.0)
+    >>> slope, error = slope_with_error(x, 3.0 - 2.0 * x)
+    >>> round(slope, 9), round(error, 9)
+    (-2.0, 0.0)
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 3:
+        raise ValueError(f"a slope needs x and y of one length, at least 3 points; got {x.shape} and {y.shape}")
+    draws = np.random.default_rng(rng).integers(len(x), size=(resamples, len(x)))
+    return float(_slope(x, y)), float(_slope(x[draws], y[draws]).std())
+
+
+def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
+    """Slope of fitted less true label against the true label: below 0, answers are drawn toward the mean.
+
+    Parameters
+    ----------
+    fits : xarray.Dataset
+        With ``labels`` (star, label).
+    truth : xarray.DataArray
+        (star, label), of the same stars in the same order.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_labels,)
+        Without unit, by least squares over all stars that have both: -1 where every star gets the same answer, 0 where
+        the answers follow the labels. Errors of `truth` alone make it negative too.
+
+    Raises
+    ------
+    ValueError
+        If the stars differ.
+    """
+    residual = paired_residuals(fits, truth)
+    good = np.isfinite(residual).all(axis=1)
+    x = truth.transpose("star", "label").sel(label=fits.label.values).values
+    return _slope(x[good].T, residual[good].T)
 
 
 def twin_differences(spectra, seed=128, most=400) -> dict:
@@ -121,13 +213,14 @@ def twin_differences(spectra, seed=128, most=400) -> dict:
     Returns
     -------
     dict of str to float
-        Median over stars of the rms difference in normalised flux, over pixels good in both: "twins" (nearest
-        neighbours in labels scaled to unit variance), "random" pairs, and "noise", what the twins' errors explain.
+        Median over stars of the rms difference in normalized flux, over pixels good in both: "twins" (nearest
+        neighbors in labels scaled to unit variance), "random" pairs, and "noise", what the twins' errors explain.
     """
     rng = np.random.default_rng(seed)
     labels = spectra.labels.values
     x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)
-    usable = np.flatnonzero(np.isfinite(x).all(axis=1) & (spectra.ivar.values > 0).any(axis=1))
+    informative = seen(spectra.ivar.values) == 1
+    usable = np.flatnonzero(np.isfinite(x).all(axis=1) & informative.any(axis=1))
     chosen = rng.permutation(usable)[:most]
     differences = {"twins": [], "random": [], "noise": []}
     for star in chosen:
@@ -136,7 +229,7 @@ def twin_differences(spectra, seed=128, most=400) -> dict:
         twin, other = usable[distance.argmin()], rng.choice(usable[usable != star])
         for kind, partner in (("twins", twin), ("random", other)):
             pair = spectra[["flux", "ivar"]].isel(star=[star, partner])
-            good = (pair.ivar.values > 0).all(axis=0)
+            good = informative[[star, partner]].all(axis=0)
             flux, ivar = pair.flux.values[:, good].astype(float), pair.ivar.values[:, good].astype(float)
             differences[kind].append(np.sqrt(np.mean((flux[0] - flux[1]) ** 2)))
             if kind == "twins":

@@ -1,0 +1,183 @@
+"""Odd stars to look at: the most telling one of each kind, where its fit is worst, and what a kind has in common."""
+
+import numpy as np
+import xarray as xr
+from astropy.table import QTable, Row
+from numpy.typing import ArrayLike
+
+from lab2 import cannon
+from lab2.diagnosis.doubles import fit_double, fit_shift
+
+__all__ = ["KINDS", "kinds_found", "mean_residuals", "most_telling", "portrait", "worst_window"]
+
+# As `diagnose` calls them, those first that a picture explains.
+KINDS = ("labels", "double", "shifted", "broadened", "emission", "added light", "poor fit", "no fit", "continuum")
+# The column of the evidence by which the most telling star of a kind is chosen; the reduced chi^2 for all others.
+_SUREST = {
+    "labels": "deviation",
+    "double": "velocity_z",
+    "shifted": "velocity_z",
+    "broadened": "rotation_z",
+    "emission": "emission_z",
+    "added light": "veil_z",
+}
+_SEEN = 0.7  # fraction of a window's pixels that must have a residual
+
+
+def kinds_found(evidence: QTable) -> list[str]:
+    """The kinds of odd stars that occur, in the order of `KINDS`.
+
+    Parameters
+    ----------
+    evidence : astropy.table.QTable
+        As from `lab2.diagnosis.diagnose`.
+    """
+    return [kind for kind in KINDS if (np.asarray(evidence["kind"]) == kind).any()]
+
+
+def most_telling(evidence: QTable, kind: str) -> int:
+    """The row of the star that shows a kind of oddity best.
+
+    Parameters
+    ----------
+    evidence : astropy.table.QTable
+        As from `lab2.diagnosis.diagnose`.
+    kind : str
+        One of `KINDS`.
+
+    Returns
+    -------
+    int
+        The star of that kind with the largest significance of what makes the kind (for "labels" the deviation from the
+        catalog, for kinds without a matched filter the reduced chi^2).
+
+    Raises
+    ------
+    ValueError
+        If no star is of that kind.
+    """
+    of_kind = np.flatnonzero(np.asarray(evidence["kind"]) == kind)
+    if not len(of_kind):
+        raise ValueError(f"no star is of the kind {kind!r}; there are {kinds_found(evidence)}")
+    measure = np.asarray(evidence[_SUREST.get(kind, "reduced_chi2")], dtype=float)[of_kind]
+    return int(of_kind[np.nan_to_num(measure, nan=-np.inf).argmax()])
+
+
+def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset | None:
+    """What to show of an odd star: its spectrum, the best fit of one star, and what the verdict says instead.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+        Trained on ordinary stars.
+    spectrum : xarray.Dataset
+        ``flux`` and ``ivar`` (1, wavelength) of the star.
+    row : astropy.table.Row
+        Its evidence: kind, velocity [km/s] and share of the light, as from `lab2.diagnosis.diagnose`.
+
+    Returns
+    -------
+    xarray.Dataset or None
+        ``flux`` and ``best`` (wavelength) in normalized flux; ``explained``, the spectrum of two stars ("double") or of
+        a moved one ("shifted"), for these kinds alone. NaN where there is no information or no model. None where the
+        star cannot be fitted.
+    """
+    own = cannon.fit_labels(model, spectrum).labels.values[0]
+    if not np.isfinite(own).all():
+        return None
+    trained = model.trained.values
+    flux = np.where(cannon.weights(model, spectrum.ivar.values[0]) > 0, spectrum.flux.values[0], np.nan)
+    shown = {"flux": flux, "best": np.where(trained, model.predict(own).values, np.nan)}
+    explained = {}
+    if row["kind"] == "double":
+        explained = fit_double(model, spectrum, own, row["velocity"], row["share"])
+    elif row["kind"] == "shifted":
+        explained = fit_shift(model, spectrum)
+    if explained:
+        shown["explained"] = np.where(np.isfinite(flux), explained["flux"], np.nan)
+    return xr.Dataset(
+        {name: ("wavelength", values) for name, values in shown.items()},
+        coords={"wavelength": spectrum.wavelength},
+    )
+
+
+def worst_window(wavelength: ArrayLike, residual: ArrayLike, width: float = 90.0) -> slice:
+    """The stretch of a spectrum with the largest mean square residual.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n_pixels,)
+        Ascending [Angstrom].
+    residual : array_like, shape (n_pixels,)
+        NaN where there is none; a stretch with fewer than 70 % of its pixels does not count.
+    width : float
+        Of the stretch [Angstrom].
+
+    Returns
+    -------
+    slice
+        Of pixels.
+
+    Raises
+    ------
+    ValueError
+        If the spectrum is not longer than the stretch.
+
+    Examples
+    --------
+    >>> wavelength = np.arange(15100.0, 16000.0)
+    >>> worst_window(wavelength, np.where(wavelength == 15500.0, 1.0, 0.1))
+    slice(311, 401, None)
+    """
+    wavelength, residual = np.asarray(wavelength, dtype=float), np.asarray(residual, dtype=float)
+    end = np.searchsorted(wavelength, wavelength + width)
+    start = np.flatnonzero(end < len(wavelength))
+    if not len(start):
+        raise ValueError(f"the spectrum is not longer than the {width:g} Angstrom of the window")
+    end = end[start]
+    square = np.nan_to_num(residual) ** 2
+    total, seen = np.r_[0, np.cumsum(square)], np.r_[0, np.cumsum(np.isfinite(residual))]
+    share = (seen[end] - seen[start]) / (end - start)
+    mean = (total[end] - total[start]) / (end - start) * (share > _SEEN)  # not in a gap
+    first = mean.argmax()
+    return slice(int(start[first]), int(end[first]))
+
+
+def mean_residuals(model: cannon.Cannon, spectra: xr.Dataset, kind: ArrayLike, fewest: int = 4) -> xr.DataArray:
+    """Mean residual spectrum of the stars of each kind of oddity: what they have in common.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+        Trained on ordinary stars; all stars are fitted with it.
+    spectra : xarray.Dataset
+    kind : array_like of str, shape (n_stars,)
+        As `lab2.diagnosis.diagnose` says; "" for ordinary stars, which are left out.
+    fewest : int
+        Stars that a kind must have.
+
+    Returns
+    -------
+    xarray.DataArray
+        (kind, wavelength), in normalized flux, with the coordinate n_stars (kind), in the order of `KINDS`. NaN in
+        pixels that none of the stars has. A star without a fit is compared with the model of the mean labels.
+    """
+    kind = np.asarray(kind)
+    counts = {name: int((kind == name).sum()) for name in KINDS}
+    names = [name for name, count in counts.items() if count >= fewest]
+    means = np.full((len(names), spectra.sizes["wavelength"]), np.nan)
+    for mean, name in zip(means, names, strict=True):
+        group = spectra.isel(star=np.flatnonzero(kind == name))
+        labels = cannon.fit_labels(model, group).labels.fillna(model.label_mean)
+        seen = cannon.weights(model, group.ivar.values) > 0
+        residual = np.where(seen, group.flux.values - model.predict(labels).values, 0.0)
+        np.divide(residual.sum(axis=0), seen.sum(axis=0), out=mean, where=seen.any(axis=0))
+    return xr.DataArray(
+        means,
+        dims=("kind", "wavelength"),
+        coords={
+            "kind": names,
+            "wavelength": spectra.wavelength,
+            "n_stars": ("kind", [counts[name] for name in names]),
+        },
+    )

@@ -1,0 +1,77 @@
+"""Notebooks are calls, figures and words: short cells, short lines, no functions, no outputs."""
+
+import ast
+
+import nbformat
+import pytest
+
+from lab2.report.run import find
+
+LONGEST_CELL, LONGEST_LINE = 25, 100
+SOURCES = find()
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def code_cells(source):
+    """Number and text of each code cell."""
+    cells = nbformat.read(source, as_version=4).cells
+    return [(number, cell.source) for number, cell in enumerate(cells) if cell.cell_type == "code"]
+
+
+def definitions(code):
+    """Names of functions and classes that code defines, and lines where it assigns a lambda."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, FUNCTIONS):
+            found.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and isinstance(node.value, ast.Lambda):
+            found.append(f"lambda in line {node.lineno}")
+    return found
+
+
+def faults(code):
+    """What is wrong with the text of a cell."""
+    found = [f"defines {name}" for name in definitions(code)]
+    rows = code.splitlines()
+    if len(rows) > LONGEST_CELL:
+        found.append(f"{len(rows)} lines")
+    return found + [f"line {n} has {len(row)} columns" for n, row in enumerate(rows, 1) if len(row) > LONGEST_LINE]
+
+
+def test_there_are_notebooks():
+    assert len(SOURCES) == 9
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_cells_are_short_and_define_nothing(source):
+    wrong = {f"cell {number}": found for number, code in code_cells(source) if (found := faults(code))}
+    assert not wrong
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_notebook_is_kept_without_outputs(source):
+    cells = nbformat.read(source, as_version=4).cells
+    assert not [cell.id for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_prose_is_one_text_and_not_pieces_glued_together(source):
+    for number, code in code_cells(source):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "say":
+                assert not isinstance(node.args[0], ast.BinOp), f"cell {number} adds strings"
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("def f():\n    pass", "defines f"),
+        ("if x:\n    class A:\n        pass", "defines A"),
+        ("f = lambda x: x", "defines lambda in line 1"),
+        ("\n".join(["x = 1"] * 26), "26 lines"),
+        (f"x = '{'a' * 100}'", "line 1 has 106 columns"),
+    ],
+)
+def test_the_checks_can_fail(code, fault):
+    assert faults(code) == [fault]
+    assert faults("x = sorted([3, 1], key=lambda v: -v)") == []

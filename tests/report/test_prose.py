@@ -1,0 +1,88 @@
+"""What a notebook says and shows: dedented prose, captions of one paragraph, listed numbers, parameters."""
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from lab2 import lines
+from lab2.report import Page, listed, page
+from lab2.report.run import _parameters
+from lab2.survey import write_manifest
+
+
+@pytest.fixture
+def sheet(home, monkeypatch):
+    """A page, and what it displays as (thing, metadata)."""
+    folder = home / "data" / "simulated"
+    folder.mkdir(parents=True)
+    (folder / "allStar.fits").write_bytes(b"x")
+    write_manifest(folder, simulated=True, label_tree="synspec")
+    seen = []
+    monkeypatch.setattr(page, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))
+    return Page("04_spectral_model", "simulated", 11), seen
+
+
+def test_prose_loses_the_margin_of_the_code_around_it(sheet):
+    write, seen = sheet
+    if True:
+        write.say(f"""
+            Of {3} stars:
+
+            * one
+              more
+
+            and so on.
+        """)
+    assert seen[0][0].data == "Of 3 stars:\n\n* one\n  more\n\nand so on."
+
+
+def test_prose_of_one_line_stays_what_it_is(sheet):
+    write, seen = sheet
+    write.say("```sql\nselect 1\n  from x\n```")
+    assert seen[0][0].data == "```sql\nselect 1\n  from x\n```"
+    with pytest.raises(ValueError, match="nothing to say"):
+        write.say("  \n ")
+
+
+def test_a_caption_is_one_paragraph(sheet):
+    write, seen = sheet
+    write.display_table(
+        page.QTable({"a": [1]}),
+        """One
+        and two.""",
+    )
+    assert seen[1][0].data == "One and two."
+    with pytest.raises(ValueError, match="caption"):
+        write.display_table(page.QTable({"a": [1]}), "\n  ")
+
+
+def test_numbers_are_listed_with_their_names():
+    assert listed(np.array([0.5, -1.25]), ["a", "b"], "+.1f") == "+0.5 (a), -1.2 (b)"
+    with pytest.raises(ValueError, match="zip"):
+        listed([1.0], ["a", "b"])
+
+
+def written(folder, source, tags=("parameters",)):
+    cell = new_code_cell(source, metadata={"tags": list(tags)})
+    path = folder / "01_first.ipynb"
+    nbformat.write(new_notebook(cells=[cell]), path)  # no kernel and no language are named
+    return path
+
+
+def test_parameters_are_what_the_tagged_cell_assigns(tmp_path, capfd, caplog):
+    assert _parameters(written(tmp_path, 'survey = "simulated"\nseed = 1  # of it all')) == {"survey", "seed"}
+    assert _parameters(written(tmp_path, "seed = 1", tags=())) == set()
+    assert "".join(capfd.readouterr()) == ""
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_lines_to_mark_are_strong_inside_and_apart():
+    found = lines.spaced_lines({"Fe": 1.7, "Mg": 1.3}, (15700, 15800), apart=5)
+    at = np.array(list(found.values()))
+    assert len(at) > 2
+    assert ((at > 15700) & (at < 15800)).all()
+    assert np.diff(np.sort(at)).min() > 5
+    magnesium = [name for name in found if name.startswith("Mg")]
+    assert magnesium
+    assert next(iter(found)).startswith("Fe")  # those named first go first
