@@ -17,7 +17,8 @@ __all__ = ["map_blocks"]
 def map_blocks(function, size, block, progress=None) -> list:
     """Results of ``function(slice)`` for consecutive slices of at most `block` that cover ``range(size)``.
 
-    The slices are equal to within one, and as many for each core.
+    The slices are equal to within one, and as many for each core. Nothing is one empty slice, so that results have
+    their shape.
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ def map_blocks(function, size, block, progress=None) -> list:
     """
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rounds = -(-size // (block * workers))
-    count = min(rounds * workers, size)
-    edges = [size * k // count for k in range(count + 1)] if count else [0]
+    count = max(min(rounds * workers, size), 1)
+    edges = [size * k // count for k in range(count + 1)]
     slices = [slice(*pair) for pair in pairwise(edges)]
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         bar = tqdm(pool.map(function, slices), total=len(slices), desc=progress, disable=progress is None)

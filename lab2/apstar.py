@@ -7,6 +7,8 @@ telluric; 8 line-spread function; 9 radial velocities. With several visits rows 
 """
 
 import warnings
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import numpy as np
@@ -147,9 +149,9 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     """Give infinite error to every pixel that says nothing about the star.
 
     That is a pixel with one of `bits` set, without a finite flux or a finite positive error, outside its chip's range,
-    or with an absurd error, above 100 times the star's median (`lab2.spectra.credible_errors`): real files have such
-    errors, unflagged, at the ends of the chips. Infinity, not a large number: it stays infinite whatever the spectrum
-    is divided by later.
+    or with an absurd error, a hundred times the star's median or a hundredth (`lab2.spectra.credible_errors`): real
+    files have such errors, unflagged, at the ends of the chips. Infinity, not a large number: it stays infinite
+    whatever the spectrum is divided by later.
 
     Parameters
     ----------
@@ -169,7 +171,7 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     ValueError
         If a bit is unknown.
     """
-    mask = np.int32(sum({_pixel_bit(bit) for bit in bits}))
+    mask = np.int32(reduce(or_, map(_pixel_bit, bits), 0))
     pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
     edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
     edges = edges.rename(chip_name="wavelength").drop_vars("wavelength")
@@ -228,7 +230,7 @@ def _pixel_bit(bit) -> PixelBit:
         return bit
     if isinstance(bit, str) and bit in PixelBit.__members__:
         return PixelBit[bit]
-    if isinstance(bit, int | np.integer) and 0 <= bit < len(PixelBit):
+    if isinstance(bit, int | np.integer) and not isinstance(bit, bool) and 0 <= bit < len(PixelBit):
         return PixelBit(1 << int(bit))
     known = ", ".join(f"{number} {known.name}" for number, known in enumerate(PixelBit))
     raise ValueError(f"unknown APOGEE_PIXMASK bit {bit!r}; known: {known}")

@@ -7,7 +7,8 @@ from numba import njit
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
 
 # Errors so many times the star's median say nothing, not even how large they are: DR17's files have them, unflagged, on
-# the twenty pixels at either end of a chip, up to a million times the median.
+# the twenty pixels at either end of a chip, up to a million times the median. Nor is one so many times smaller a
+# measurement.
 _ABSURD = 100.0
 # A pixel whose error is ten times that of the pixels which carry the information counts in full; beyond, by its weight.
 _FULL = 0.01
@@ -62,7 +63,7 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
 
 
 def credible_errors(error) -> np.ndarray:
-    """Errors with those made infinite that are not finite, not positive, or absurdly large.
+    """Errors with those made infinite that are not finite, not positive, or absurd.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def credible_errors(error) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n_stars, n_pixels)
-        A copy. Absurd is what exceeds 100 times the median of the star's other errors.
+        A copy. Absurd is what is more than 100 times larger or smaller than the median of the star's errors.
 
     Examples
     --------
@@ -84,7 +85,8 @@ def credible_errors(error) -> np.ndarray:
     finite = np.isfinite(error)
     for row, good in zip(error, finite, strict=True):
         if good.any():
-            row[row > _ABSURD * np.median(row[good])] = np.inf
+            median = np.median(row[good])
+            row[(row > _ABSURD * median) | (row < median / _ABSURD)] = np.inf
     return error
 
 

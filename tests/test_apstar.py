@@ -323,12 +323,21 @@ def test_pixels_outside_the_chips_are_bad(raw):
     assert [edge.tolist() for edge in edges] == [[3320, 6127], [3538, 6295]]
 
 
-@pytest.mark.parametrize("bits", [["SIG_TELLURIC", "PERSIST_HIGH"], [13, 9], ["SIG_TELLURIC", np.int64(9)]])
+@pytest.mark.parametrize(
+    "bits",
+    [
+        ["SIG_TELLURIC", "PERSIST_HIGH"],
+        [13, 9],
+        ["SIG_TELLURIC", np.int64(9)],
+        PixelBit.SIG_TELLURIC | PixelBit.PERSIST_HIGH,
+        [PixelBit.SIG_TELLURIC | PixelBit.PERSIST_HIGH, PixelBit.SIG_TELLURIC],
+    ],
+)
 def test_bits_by_name_and_number(raw, bits):
     assert bad_pixels(apstar.mask_bad_pixels(raw, bits)) == [1009, 1013, *range(1020, 1025)]
 
 
-@pytest.mark.parametrize("bit", ["SIGSKYLINE", 15, -1, 31])
+@pytest.mark.parametrize("bit", ["SIGSKYLINE", 15, -1, 31, True, None])
 def test_unknown_bit(raw, bit):
     with pytest.raises(ValueError, match=rf"unknown APOGEE_PIXMASK bit {bit!r}; known: .*SIG_SKYLINE"):
         apstar.mask_bad_pixels(raw, [bit])

@@ -47,10 +47,11 @@ def test_the_full_weight_is_a_hundredth_of_the_contraharmonic_mean():
 def test_absurd_errors_become_infinite_and_no_others():
     error = np.random.default_rng(4).uniform(0.5, 2.0, (3, 200))
     error[0, :3] = 99 * np.median(error[0]), 150 * np.median(error[0]), 1e10
+    error[0, 5:7] = np.median(error[0]) / 99, 1e-20
     error[1, :4] = 0.0, -1.0, np.nan, np.inf
     error[2] = np.inf
     checked = credible_errors(error)
-    assert np.flatnonzero(np.isinf(checked[0])).tolist() == [1, 2]
+    assert np.flatnonzero(np.isinf(checked[0])).tolist() == [1, 2, 6]
     assert np.flatnonzero(np.isinf(checked[1])).tolist() == [0, 1, 2, 3]
     assert np.isinf(checked[2]).all()
     untouched = np.isfinite(checked)
@@ -140,6 +141,15 @@ def test_absurd_errors_stop_at_the_door():
     spectra = continuum.normalize(raw_star(error))
     assert (spectra.ivar.values[0, absurd] == 0).all()
     assert (spectra.ivar.values[0, 317:330] > 0).all()
+
+
+def test_an_error_that_is_absurdly_small_spoils_no_star():
+    error = np.ones(N_PIXELS)
+    error[1000] = 1e-20
+    spectra = continuum.normalize(apstar.mask_bad_pixels(raw_star(error)))
+    assert np.isfinite(spectra.ivar.values).all()
+    assert spectra.ivar.values[0, 1000] == 0
+    assert (spectra.ivar.values[0, 1001:1100] > 0).all()
 
 
 def test_a_continuum_needs_informative_pixels():

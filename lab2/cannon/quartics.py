@@ -129,10 +129,14 @@ def quartics(
     ValueError
         If the wavelengths are not the model's, the spectra such as `lab2.spectra.check` refuses, or a nuisance is not
         of the spectra's shape.
+    TypeError
+        If `nuisances` are something else.
     """
     check_dims(spectra)
     check_wavelengths(spectra, model.wavelength)
     sizes = spectra.sizes["star"], spectra.sizes["wavelength"]
+    if isinstance(nuisances, Nuisance) or not all(isinstance(nuisance, Nuisance) for nuisance in nuisances):
+        raise TypeError(f"nuisances are a sequence of lab2.cannon.Nuisance; got {type(nuisances).__name__}")
     for nuisance in nuisances:
         if nuisance.columns.shape[:-1] not in (sizes, sizes[1:]):
             raise ValueError(

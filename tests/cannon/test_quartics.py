@@ -251,3 +251,19 @@ def test_lazily_opened_spectra_give_the_same(tmp_path, model, stars):
     with xr.open_dataset(tmp_path / "spectra.nc", engine="h5netcdf") as lazy:
         found = quartics(model, lazy, nuisances)
     np.testing.assert_array_equal(found.coefficients, quartics(model, stars, nuisances).coefficients)
+
+
+def test_no_stars_give_no_labels():
+    spectra, *_ = drawn_survey(np.random.default_rng(61), 60, 2, 30)
+    model = cannon.train(spectra)
+    fits = cannon.fit_labels(model, spectra.isel(star=slice(0, 0)))
+    assert fits.sizes["star"] == 0
+    assert fits.labels.shape == (0, 2)
+    assert fits.covariance.shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize("given", [Nuisance(np.ones((30, 1)), 0.1), [np.ones((30, 1))], ["slope"]])
+def test_nuisances_are_a_sequence_of_nuisances(given):
+    spectra, *_ = drawn_survey(np.random.default_rng(62), 60, 2, 30)
+    with pytest.raises(TypeError, match=r"a sequence of lab2\.cannon\.Nuisance; got (Nuisance|list)"):
+        quartics(cannon.train(spectra), spectra, given)
