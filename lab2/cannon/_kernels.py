@@ -27,10 +27,10 @@ OPTIONS = {
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
 
-# For functions that other compiled ones call: they must not be symbols of their own. Such a symbol exists twice, in its
-# own module and in its caller's, optimized apart; which one is linked depends on what was cached, and so does the last
-# digit of the result.
-INLINE = {**OPTIONS, "forceinline": True}
+# For functions that other compiled ones call: they are inlined, and are no symbols of their own. Such a symbol would
+# exist twice, in its own module and in its caller's, optimized apart; which one is linked depends on what was cached, and
+# so would the last digit of the result.
+INLINE = {**OPTIONS, "inline": "always"}
 
 _TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
 _PIXELS = 256  # of all coefficients and their products, in the second cache
