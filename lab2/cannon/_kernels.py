@@ -28,8 +28,8 @@ OPTIONS = {
 }
 
 # For functions that other compiled ones call: they are inlined, and are no symbols of their own. Such a symbol would
-# exist twice, in its own module and in its caller's, optimized apart; which one is linked depends on what was cached, and
-# so would the last digit of the result.
+# exist twice, in its own module and in its caller's, optimized apart; which one is linked depends on what was cached,
+# and so would the last digit of the result.
 INLINE = {**OPTIONS, "inline": "always"}
 
 _TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
