@@ -141,7 +141,10 @@ def adopt(survey):
     }.items():
         if not any(folder.glob(pattern)):
             raise FileNotFoundError(f"survey {survey!r} lacks {what}: there is no {folder / pattern}")
-    return write_manifest(folder, simulated=False, label_tree=label_tree(load(survey)))
+    # only of a simulated survey is the truth known
+    simulated = (folder / "truth.ecsv").is_file()
+    tree = "simulated" if simulated else label_tree(load(survey))
+    return write_manifest(folder, simulated=simulated, label_tree=tree)
 
 
 def select_giants(catalog):

@@ -287,13 +287,14 @@ def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
     spectra : xarray.Dataset
         For their wavelengths.
     labels : array_like, shape (n_labels,) or (n_stars, n_labels)
-        At which the model's flux is taken: of all stars, or of each.
+        At which the model's flux is taken: of all stars, or of each; the training set's mean where one is NaN.
 
     Returns
     -------
     lab2.cannon.Nuisance
         Three columns a chip, their amplitudes 0.01.
     """
+    labels = np.where(np.isfinite(labels).all(axis=-1, keepdims=True), labels, model.label_mean.values)
     chip = chip_of(spectra.wavelength.values)
     columns = []
     for name in np.unique(chip):

@@ -81,6 +81,8 @@ def credible_errors(error) -> np.ndarray:
     [[1.0, 2.0, 1.0, inf, inf]]
     """
     error = np.array(error)
+    if error.dtype.kind != "f":
+        error = error.astype(float)
     error[~(error > 0)] = np.inf
     finite = np.isfinite(error)
     for row, good in zip(error, finite, strict=True):
@@ -90,7 +92,7 @@ def credible_errors(error) -> np.ndarray:
     return error
 
 
-def seen(ivar) -> np.ndarray:
+def seen(ivar, s2=0.0) -> np.ndarray:
     """How far each star saw each pixel, from 0 to 1: what counts of pixels and of stars add up.
 
     A pixel counts in full while its weight is at least a hundredth of what is typical of the star (an error up to ten
@@ -102,6 +104,9 @@ def seen(ivar) -> np.ndarray:
     ----------
     ivar : array_like, shape (n_stars, n_pixels)
         Inverse variances, not negative.
+    s2 : float
+        Variance to add to each pixel's, such as a model's typical scatter: no pixel then weighs more than 1 / s2, and
+        one whose error is far too small does not make the others untypical.
 
     Returns
     -------
@@ -113,7 +118,7 @@ def seen(ivar) -> np.ndarray:
     [[1.0, 1.0, 0.0001, 0.0]]
     """
     ivar = np.asarray(ivar, dtype=float)
-    return np.minimum(ivar * per_full_weight(ivar)[:, None], 1.0)
+    return np.minimum(ivar / (1.0 + ivar * s2) * per_full_weight(ivar, s2)[:, None], 1.0)
 
 
 def check(spectra) -> None:
@@ -199,13 +204,14 @@ def _all_usable(flux, ivar):
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
-def per_full_weight(ivar):
+def per_full_weight(ivar, s2):
     """1 over the weight from which on a pixel of a star counts in full (`seen`); 0 for a star without information."""
     out = np.zeros(ivar.shape[0])
     for s in range(ivar.shape[0]):
         total, squares = 0.0, 0.0
         for p in range(ivar.shape[1]):
             weight = np.float64(ivar[s, p])
+            weight /= 1.0 + weight * s2
             total += weight
             squares += weight * weight
         if squares > 0.0:

@@ -35,13 +35,13 @@ def test_the_count_does_not_depend_on_the_stars_signal_to_noise():
 
 def test_a_star_without_information_sees_nothing():
     assert (seen(np.zeros((2, 10))) == 0).all()
-    assert (per_full_weight(np.zeros((2, 10), "f4")) == 0).all()
+    assert (per_full_weight(np.zeros((2, 10), "f4"), 0.0) == 0).all()
 
 
 def test_the_full_weight_is_a_hundredth_of_the_contraharmonic_mean():
     ivar = np.random.default_rng(3).uniform(0.0, 5.0, (7, 40)).astype("f4")
     wide = ivar.astype(float)
-    assert per_full_weight(ivar) == pytest.approx(wide.sum(1) / (0.01 * (wide**2).sum(1)), rel=1e-12)
+    assert per_full_weight(ivar, 0.0) == pytest.approx(wide.sum(1) / (0.01 * (wide**2).sum(1)), rel=1e-12)
 
 
 def test_absurd_errors_become_infinite_and_no_others():
@@ -110,6 +110,26 @@ def test_a_star_with_fewer_informative_pixels_than_labels_has_no_data():
     assert fits.flag.values[0] & lab2.cannon.Flag.NO_DATA
     assert np.isnan(fits.labels.values[0]).all()
     assert not fits.flag.values[1] & lab2.cannon.Flag.NO_DATA
+
+
+def test_one_pixel_of_a_far_too_small_error_makes_the_others_not_untypical():
+    spectra, _, _ = drawn_survey(np.random.default_rng(10), 200, 2, 300, unseen=0.0)
+    model = lab2.train(spectra)
+    scattering = int(np.argmax(model.s2.values))
+    ivar = spectra.ivar.values.copy()
+    ivar[0, scattering] *= 1e6
+    fits, usual = (lab2.fit_labels(model, some) for some in (spectra.assign(ivar=(spectra.ivar.dims, ivar)), spectra))
+    assert fits.n_pixels.values[0] == usual.n_pixels.values[0] == 300
+    assert float(fits.reduced_chi2[0]) == pytest.approx(float(usual.reduced_chi2[0]), rel=0.1)
+    assert fits.flag.values[0] == usual.flag.values[0]
+
+
+def test_leaving_one_out_counts_as_a_fit_does():
+    spectra, _, _ = drawn_survey(np.random.default_rng(11), 120, 2, 200, unseen=0.0)
+    few = spoil(spectra, np.arange(2, 200), [0], 1e4)
+    fits = lab2.validation.cross_validate(few, "star")
+    assert fits.n_pixels.values[:2].tolist() == [2, 200]
+    assert fits.flag.values[0] & lab2.cannon.Flag.NO_DATA
 
 
 def raw_star(error):

@@ -84,6 +84,14 @@ def test_linear_model_has_the_known_gaussian_posterior(linear):
     assert posterior.problems(idata) == []
 
 
+def test_slop_of_a_star_without_a_fit_is_that_of_the_mean_labels(linear):
+    model, spectrum = linear
+    mean = model.label_mean.values
+    slop = posterior.continuum_slop(model, spectrum, [np.full(len(mean), np.nan), mean + model.label_scale.values])
+    expected = posterior.continuum_slop(model, spectrum, [mean, mean + model.label_scale.values])
+    np.testing.assert_array_equal(slop.columns, expected.columns)
+
+
 def test_the_same_draws_are_the_same_file(linear, tmp_path):
     for name in ("one.nc", "two.nc"):
         posterior.sample(*linear, draws=50, tune=100, seed=6, **WIDE).to_netcdf(str(tmp_path / name))

@@ -68,6 +68,12 @@ def test_files_of_ones_own_become_a_survey(own_survey):
     )
 
 
+def test_a_simulated_survey_without_its_manifest_stays_a_simulated_one(own_survey):
+    (own_survey / "truth.ecsv").write_text("what no real survey has")
+    written = catalog.adopt("dr17")
+    assert (written["simulated"], written["label_tree"]) == (True, "simulated")
+
+
 def test_a_survey_that_changed_is_refused(own_survey):
     catalog.adopt("dr17")
     (own_survey / "allStar.fits").write_bytes(b"Catalog")

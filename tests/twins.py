@@ -59,15 +59,16 @@ def sum_products(theta, place):
     return out
 
 
-def star_weights(ivar, flux, per_full, s2, flux_zero):
+def star_weights(ivar, flux, count, s2, flux_zero):
     """Twin of lab2.cannon._kernels.star_weights: weight, weighted residual, chi zero, how many pixels were seen."""
     weight, weighted = np.zeros_like(ivar), np.zeros_like(ivar)
     chi_zero, n_pixels = np.zeros((2, len(ivar)))
+    per_full, scatter = count
     for s in range(ivar.shape[0]):
         for p in range(ivar.shape[1]):
             if ivar[s, p] > 0 and s2[p] < np.inf:
                 weight[s, p] = 1 / (1 / ivar[s, p] + s2[p])
-                n_pixels[s] += min(ivar[s, p] * per_full[s], 1.0)
+                n_pixels[s] += min(per_full[s] / (1 / ivar[s, p] + scatter), 1.0)
                 weighted[s, p] = weight[s, p] * (flux[s, p] - flux_zero[p])
                 chi_zero[s] += weight[s, p] * (flux[s, p] - flux_zero[p]) ** 2
     return weight, weighted, chi_zero, n_pixels

@@ -158,17 +158,18 @@ def sum_products(theta, place, out):
 
 
 @njit(**OPTIONS)
-def star_weights(spectra, pixels, window, work, sums):
+def star_weights(spectra, count, pixels, window, work, sums):
     """Weights of a block of stars in the pixels of a window, and the sums over them that need no labels.
 
-    spectra = (flux, ivar, per_full): two arrays (n_stars, n_pixels), and (n_stars,) as from
-    `lab2.spectra.per_full_weight`; pixels = (flux_zero, s2), each (n_pixels,); window = (start, stop). Filled are work
+    spectra = (flux, ivar), each (n_stars, n_pixels); count = (per_full, scatter): (n_stars,) as from
+    `lab2.spectra.per_full_weight` for that scatter; pixels = (flux_zero, s2), each (n_pixels,); window = (start, stop).
+    Filled are work
     = (weight, weighted), each (n_stars, at least stop - start): weight = 1 / (1 / ivar + s2), 0 where ivar is 0 or s2
     infinite, and weight (flux - flux_zero). Added to are sums = (chi_zero, n_pixels), each (n_stars,): sum weight (flux
     - flux_zero)^2, and how far the star saw the pixels with weight. A value that may not be used leaves NaN in
     chi_zero.
     """
-    (flux, ivar, per_full), (flux_zero, s2), (start, stop) = spectra, pixels, window
+    (flux, ivar), (per_full, scatter), (flux_zero, s2), (start, stop) = spectra, count, pixels, window
     (weight, weighted), (chi_zero, n_pixels) = work, sums
     for s in range(ivar.shape[0]):
         chi = 0.0
@@ -181,7 +182,7 @@ def star_weights(spectra, pixels, window, work, sums):
             weight[s, p - start] = w
             weighted[s, p - start] = w * r
             chi += w * r * r
-            seen += min(iv * per_full[s], 1.0) if w > 0.0 else 0.0
+            seen += min(_weight(iv, scatter) * per_full[s], 1.0) if w > 0.0 else 0.0
             wrong += not iv >= 0.0
         chi_zero[s] += chi if wrong == 0 else np.nan
         n_pixels[s] += seen

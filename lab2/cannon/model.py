@@ -87,6 +87,12 @@ class Cannon(Kept):
         return polynomial.terms(len(self.labels), self.degree)
 
     @property
+    def typical_s2(self) -> float:
+        """Median of s2 over the trained pixels."""
+        s2 = self.s2.values[self.trained.values]
+        return float(np.median(s2)) if s2.size else 0.0
+
+    @property
     def trained(self) -> xr.DataArray:
         """Whether a pixel has a model (wavelength)."""
         return np.isfinite(self.s2)

@@ -196,7 +196,7 @@ class _PixelSums:
 
     def __init__(self, model):
         self.form = polynomial.symmetric_form(len(model.labels))
-        self.s2 = model.s2.values
+        self.s2, self.scatter = model.s2.values, model.typical_s2
         self.flux_zero = np.ascontiguousarray(model.theta.values[:, 0])
         self.theta = _columns(model.theta.values, len(self.form.pairs))
         self.products = np.zeros((self.form.place.max() + 1, len(self.theta)))
@@ -209,12 +209,12 @@ class _PixelSums:
         summed, products = np.zeros((2, len(self.products), n_stars))
         linear = np.zeros((n_stars, self.theta.shape[1]))
         constant, seen = np.zeros((2, n_stars))
-        seen_spectra = flux, ivar, per_full_weight(ivar)
+        count = per_full_weight(ivar, self.scatter), self.scatter
         weight, weighted = np.empty((2, n_stars, _CHUNK))
         for start in range(0, n_pixels, _CHUNK):
             stop = min(start + _CHUNK, n_pixels)
             pixels, window = (self.flux_zero, self.s2), (start, stop)
-            _kernels.star_weights(seen_spectra, pixels, window, (weight, weighted), (constant, seen))
+            _kernels.star_weights((flux, ivar), count, pixels, window, (weight, weighted), (constant, seen))
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
             summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)

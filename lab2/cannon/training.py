@@ -161,7 +161,7 @@ def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr
 def _per_full_weight(spectra):
     """`lab2.spectra.per_full_weight` of all stars, read block by block."""
     parts = map_blocks(
-        lambda stars: per_full_weight(spectra.ivar.isel(star=stars).values), spectra.sizes["star"], _STARS
+        lambda stars: per_full_weight(spectra.ivar.isel(star=stars).values, 0.0), spectra.sizes["star"], _STARS
     )
     return np.concatenate(parts)
 

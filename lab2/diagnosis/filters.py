@@ -122,7 +122,7 @@ def excess(model, spectra, fits) -> xr.DataArray:
     def sum_block(stars):
         weight = weights(model, spectra.ivar.values[stars])
         residual = np.where(weight > 0, spectra.flux.values[stars] - model.predict(labels[stars]).values, 0.0)
-        n_pixels = seen(spectra.ivar.values[stars]) @ masks.T
+        n_pixels = seen(spectra.ivar.values[stars], model.typical_s2) @ masks.T
         chi2 = (weight * residual**2) @ masks.T
         return np.where(n_pixels >= _FEWEST_PIXELS, chi2 / np.maximum(n_pixels, 1), np.nan)
 

@@ -167,7 +167,7 @@ def _moved_or_doubled(row, model, spectrum, labels):
     if np.isfinite(labels).all():
         again = doubles.fit_double(model, spectrum, labels, row["velocity"], row["share"])
         double = min(double, again, key=lambda fit: fit["chi2"])
-    price = np.log(seen(spectrum.ivar.values).sum())
+    price = np.log(seen(spectrum.ivar.values, model.typical_s2).sum())
     cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price
     if cheaper or double["share"] > _BRIGHTER:
         return "shifted", f"the spectrum is moved by {shift['velocity']:+.1f} km/s", shift["velocity"], 1.0

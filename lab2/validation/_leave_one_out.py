@@ -14,7 +14,7 @@ from lab2 import cannon
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial
 from lab2.cannon.quartics import Quartics, star_quartic
-from lab2.spectra import check
+from lab2.spectra import check, seen
 
 __all__ = ["fit_each_without_itself", "theta_without"]
 
@@ -44,13 +44,15 @@ def fit_each_without_itself(spectra, progress=False):
     form = polynomial.symmetric_form(len(model.labels))
 
     def of_block(stars):
-        flux, weight = spectra.flux.values[stars], cannon.weights(model, spectra.ivar.values[stars])
+        flux, ivar = spectra.flux.values[stars], spectra.ivar.values[stars]
+        weight = cannon.weights(model, ivar)
         rows = []
         for f, w, v in zip(flux, weight, terms[stars], strict=True):
-            seen = w > 0
-            theta = theta_without(v, f[seen], w[seen], model.theta.values[seen], inverse[seen])
-            rows.append(star_quartic(theta, f[seen], w[seen], form))
-        return np.array(rows), (weight > 0).sum(axis=1)
+            good = w > 0
+            theta = theta_without(v, f[good], w[good], model.theta.values[good], inverse[good])
+            rows.append(star_quartic(theta, f[good], w[good], form))
+        n_pixels = np.where(weight > 0, seen(ivar, model.typical_s2), 0.0).sum(axis=1)
+        return np.array(rows), np.rint(n_pixels).astype(int)
 
     parts = map_blocks(of_block, len(terms), _STARS, "leaving out each star" if progress else None)
     found = Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))

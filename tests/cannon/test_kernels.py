@@ -99,13 +99,14 @@ def test_star_weights(kind):
     flux[ivar == 0] = np.nan  # without weight, so it must not matter
     s2 = np.where(rng.random(67) < 0.3, 0.0, 1e-4)
     s2[5] = np.inf
-    per_full = rng.uniform(0.5, 2.0, 11) / np.median(ivar)  # so that about half of the pixels count in full
-    twin = twins.star_weights(ivar.astype(float), flux.astype(float), per_full, s2, flux_zero)
+    # so that about half of the pixels count in full
+    count = rng.uniform(0.5, 2.0, 11) / np.median(ivar), 0.1 / np.median(ivar)
+    twin = twins.star_weights(ivar.astype(float), flux.astype(float), count, s2, flux_zero)
     chi_zero, n_pixels = np.zeros((2, 11))
     for start, stop in ((0, 30), (30, 60), (60, 67)):  # the sums go on from chunk to chunk
         weight, weighted = np.empty((2, 11, 30))
         sums = chi_zero, n_pixels
-        _kernels.star_weights((flux, ivar, per_full), (flux_zero, s2), (start, stop), (weight, weighted), sums)
+        _kernels.star_weights((flux, ivar), count, (flux_zero, s2), (start, stop), (weight, weighted), sums)
         np.testing.assert_allclose(weight[:, : stop - start], twin[0][:, start:stop], rtol=1e-12)
         np.testing.assert_allclose(weighted[:, : stop - start], twin[1][:, start:stop], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(chi_zero, twin[2], rtol=1e-12)
@@ -119,7 +120,7 @@ def test_star_weights_tell_what_may_not_be_used(value):
     arrays[value[0] == "ivar"][1, 13] = value[1]
     chi_zero, n_pixels, (weight, weighted) = np.zeros(3), np.zeros(3), np.empty((2, 3, 20))
     pixels, sums = (np.zeros(20), np.zeros(20)), (chi_zero, n_pixels)
-    _kernels.star_weights((*arrays, np.ones(3)), pixels, (0, 20), (weight, weighted), sums)
+    _kernels.star_weights(tuple(arrays), (np.ones(3), 0.0), pixels, (0, 20), (weight, weighted), sums)
     assert np.isfinite(chi_zero).tolist() == [True, False, True]
 
 
