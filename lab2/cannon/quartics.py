@@ -27,12 +27,13 @@ from numpy.typing import ArrayLike
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.model import Cannon
-from lab2.spectra import check, check_dims, check_wavelengths, per_full_weight
+from lab2.spectra import check, check_dims, check_wavelengths, per_full_weight, seen
 
-__all__ = ["Nuisance", "Quartics", "quartics", "star_quartic", "weights"]
+__all__ = ["Nuisance", "Precision", "Quartics", "count_pixels", "quartics", "star_quartic", "weights"]
 
 _BLOCK = 256  # stars worked on at a time by one thread ...
 _CHUNK = 512  # ... in so many pixels: their weights stay in its cache
+_ROUNDING = 1e-9  # of v^T W v, below which nothing is left of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,16 +144,20 @@ def quartics(
                 f"a nuisance has columns of shape {nuisance.columns.shape}; {sizes[0]} spectra of {sizes[1]} pixels "
                 f"need ({sizes[1]}, n_columns) or ({sizes[0]}, {sizes[1]}, n_columns)"
             )
-    sums = _PixelSums(model)
+    sums, theta = _PixelSums(model), model.theta.values
 
     def of_block(stars):
         block = spectra[["flux", "ivar"]].isel(star=stars).load()
-        coefficients, n_pixels = sums(block)
-        for n, star in enumerate(range(*stars.indices(sizes[0])) if nuisances else ()):
+        if not nuisances:
+            return sums(block)
+        check(block)
+        rows = []
+        sd = np.concatenate([nuisance.sd for nuisance in nuisances])
+        each_weight = weights(model, block.ivar.values)
+        for star, flux, weight in zip(range(*stars.indices(sizes[0])), block.flux.values, each_weight, strict=True):
             columns = np.concatenate([nuisance.of_star(star) for nuisance in nuisances], axis=1)
-            sd = np.concatenate([nuisance.sd for nuisance in nuisances])
-            coefficients[n] -= sums.explained(block.isel(star=n), columns, sd)
-        return coefficients, n_pixels
+            rows.append(star_quartic(theta, flux, Precision(weight, columns, sd), sums.form))
+        return np.reshape(rows, (len(rows), len(sums.products))), count_pixels(model, block.ivar.values)
 
     parts = map_blocks(of_block, sizes[0], _BLOCK, "summing pixels" if progress else None)
     return Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))
@@ -173,13 +178,66 @@ def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     return _kernels.weight(ivar, model.s2.values)
 
 
-def star_quartic(theta, flux, weight, form) -> np.ndarray:
-    """The coefficients of one star's chi^2 by the plain formula, for coefficients theta that are its own.
+def count_pixels(model: Cannon, ivar: ArrayLike) -> np.ndarray:
+    """Pixels of each star that have weight in the model, each counting as far as the star saw it.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+    ivar : array_like, shape (n_stars, n_pixels)
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n_stars,)
+    """
+    counts = np.where(weights(model, ivar) > 0, seen(ivar, model.typical_s2), 0.0)
+    return np.rint(counts.sum(axis=1)).astype(int)
+
+
+class Precision:
+    """C^-1 of one star's flux: the weights, less what linear nuisances may explain (Woodbury 1950).
+
+    Parameters
+    ----------
+    weight : numpy.ndarray, shape (n_pixels,)
+        Inverse variances about the model.
+    columns : numpy.ndarray, shape (n_pixels, n_columns)
+        Of the nuisances, in flux for an amplitude of 1; there may be none.
+    sd : numpy.ndarray, shape (n_columns,)
+        Prior standard deviations of the amplitudes; infinite where nothing is known of one.
+    """
+
+    def __init__(self, weight, columns, sd):
+        self.weight = weight
+        weighted = columns * weight[:, None]
+        normal = weighted.T @ columns + np.diag(sd**-2.0)
+        # columns of unit length; one that no pixel sees, and of which nothing is known, explains nothing
+        length = np.sqrt(np.diag(normal))
+        scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+        self._weighted = weighted * scale
+        self._inverse = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True)
+
+    def times(self, vectors) -> np.ndarray:
+        """C^-1 times vectors over the pixels, (n_pixels, n)."""
+        return vectors * self.weight[:, None] - self._weighted @ (self._inverse @ (self._weighted.T @ vectors))
+
+    def norms(self, vectors) -> np.ndarray:
+        """v^T C^-1 v of vectors over the pixels, (n_pixels, n); 0 where the nuisances explain all but rounding."""
+        along = self._weighted.T @ vectors
+        whole = self.weight @ vectors**2
+        left = whole - (along * (self._inverse @ along)).sum(axis=0)
+        return np.where(left > _ROUNDING * whole, left, 0.0)
+
+
+def star_quartic(theta, flux, precision, form) -> np.ndarray:
+    """The coefficients of one star's chi^2 by the plain formula, T^T C^-1 T.
 
     Parameters
     ----------
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-    flux, weight : numpy.ndarray, shape (n_pixels,)
+        Coefficients of each pixel; they may be the star's own.
+    flux : numpy.ndarray, shape (n_pixels,)
+    precision : Precision
     form : lab2.cannon.polynomial.Form
 
     Returns
@@ -187,8 +245,8 @@ def star_quartic(theta, flux, weight, form) -> np.ndarray:
     numpy.ndarray, shape (n_monomials,)
     """
     columns = _columns(theta, len(form.pairs))
-    columns[:, 0] = theta[:, 0] - flux
-    return form.compress((columns * weight[:, None]).T @ columns)
+    columns[:, 0] = np.where(precision.weight > 0, theta[:, 0] - flux, 0.0)
+    return form.compress(columns.T @ precision.times(columns))
 
 
 class _PixelSums:
@@ -208,13 +266,13 @@ class _PixelSums:
         n_stars, n_pixels = flux.shape
         summed, products = np.zeros((2, len(self.products), n_stars))
         linear = np.zeros((n_stars, self.theta.shape[1]))
-        constant, seen = np.zeros((2, n_stars))
+        constant, counts = np.zeros((2, n_stars))
         count = per_full_weight(ivar, self.scatter), self.scatter
         weight, weighted = np.empty((2, n_stars, _CHUNK))
         for start in range(0, n_pixels, _CHUNK):
             stop = min(start + _CHUNK, n_pixels)
             pixels, window = (self.flux_zero, self.s2), (start, stop)
-            _kernels.star_weights((flux, ivar), count, pixels, window, (weight, weighted), (constant, seen))
+            _kernels.star_weights((flux, ivar), count, pixels, window, (weight, weighted), (constant, counts))
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
             summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)
@@ -222,21 +280,7 @@ class _PixelSums:
         summed = np.ascontiguousarray(summed.T)
         summed[:, self.form.place[0]] -= 2.0 * linear
         summed[:, self.form.place[0, 0]] += constant
-        return summed, np.rint(seen).astype(int)
-
-    def explained(self, star, columns, sd):
-        """What the nuisances take off one star's chi^2: the quartic of T^T W N (P^-1 + N^T W N)^-1 N^T W T."""
-        weight = _kernels.weight(star.ivar.values, self.s2)
-        table = self.theta.copy()
-        table[:, 0] = np.where(weight > 0, self.flux_zero - star.flux.values, 0.0)
-        weighted = columns * weight[:, None]
-        normal = weighted.T @ columns + np.diag(sd**-2)
-        # columns of unit length; one that no pixel sees, and of which nothing is known, explains nothing
-        length = np.sqrt(np.diag(normal))
-        scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-        mixed = scale[:, None] * (weighted.T @ table)
-        inverse = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True)
-        return self.form.compress(mixed.T @ inverse @ mixed)
+        return summed, np.rint(counts).astype(int)
 
 
 def _columns(theta, n_terms):

@@ -1,15 +1,13 @@
 """What the residuals of every spectrum look like: matched filters for the ways in which a spectrum can be odd.
 
 Each way changes the flux by a template T times an amplitude a, and the labels may follow: to first order they add the
-columns of J, the Jacobian of the model by the labels. Both are linear nuisances of which nothing is known before
-(`lab2.cannon.quartics`). With the residual r of the best fit and C^-1, the weights W less what J explains, chi^2 is
-least for the amplitude
+columns of J, the Jacobian of the model by the labels, linear nuisances of which nothing is known before. With the
+residual r of the best fit and C^-1, the weights less what J explains (`lab2.cannon.quartics`), chi^2 is least for
 
-    a = n / d,   n = T^T C^-1 r,   d = T^T C^-1 T,   C^-1 = W - W J (J^T W J)^-1 J^T W,
+    a = n / d,   n = T^T C^-1 r,   d = T^T C^-1 T,
 
-and z = n / sqrt(d) is its significance: chi^2 falls by z^2. J is theta times the derivative of the polynomial's terms,
-so that all stars share one matrix product for each template and nothing is fitted. Templates are made from D = 1 - F,
-the depth of the best-fitting model.
+and z = n / sqrt(d) is the significance: chi^2 falls by z^2. Templates are made from D = 1 - F, the depth of the
+best-fitting model.
 """
 
 import numpy as np
@@ -19,6 +17,7 @@ from scipy.ndimage import convolve1d
 from lab2 import lines
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial, weights
+from lab2.cannon.quartics import Precision
 from lab2.grid import BRACKETT, KM_S_PER_PIXEL, LOG_STEP, chip_of, rotation_kernel
 from lab2.spectra import seen
 
@@ -63,33 +62,40 @@ def screen(model, spectra, fits) -> xr.Dataset:
     chip = chip_of(wavelength)
     # light added to a detector is seldom even: it fades toward one of its ends
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
-    ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
+    ramps = np.array([_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)])
     kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
-    brackett = ((11 / np.arange(11, 21)) ** 3) @ np.exp(
-        -0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2
-    )
+    lines_of_hydrogen = np.exp(-0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2)
+    brackett = ((11 / np.arange(11, 21)) ** 3) @ lines_of_hydrogen
+    labels = fits.labels.transpose("star", "label").values
+    fitted, theta = np.isfinite(labels).all(axis=1), model.theta.values
+    x = np.where(fitted[:, None], model.scale(labels), 0.0)
+
+    def screen_star(x, weight, residual, depth):
+        """Of each kind the best template: (4, 3), z, amplitude and which."""
+        match = _Matcher(weight, theta @ polynomial.jacobian(x, model.pairs), residual)
+        shifted = match(np.array([depth - moved(depth, lag) for lag in _LAGS]))
+        broadened = match(np.array([depth - convolve1d(depth, kernel) for kernel in kernels]))
+        return shifted, broadened, match(brackett[None]), match(depth * ramps)
 
     def screen_block(stars):
-        match = _Matcher(model, spectra[["flux", "ivar"]].isel(star=stars), fits.isel(star=stars))
-        depth = match.depth
-        by_lag = np.array([match(depth - moved(depth, lag)) for lag in _LAGS])
-        by_width = np.array([match(depth - convolve1d(depth, kernel, axis=1)) for kernel in kernels])
-        emission = match(np.broadcast_to(brackett, depth.shape))
-        by_chip = np.array([match(depth * ramp) for ramp in ramps])
-        return np.concatenate([_best(by_lag), _best(by_width), [emission[0]], _best(by_chip)])
+        weight = weights(model, spectra.ivar.values[stars])
+        depth = 1.0 - polynomial.design(x[stars], model.pairs) @ theta.T
+        residual = np.where(weight > 0, spectra.flux.values[stars] - 1.0 + depth, 0.0)
+        rows = [screen_star(*star) for star in zip(x[stars], weight, residual, depth, strict=True)]
+        return np.reshape(rows, (-1, 4, 3)) * fitted[stars, None, None]
 
-    found = np.concatenate(map_blocks(screen_block, spectra.sizes["star"], _BLOCK), axis=1)
-    velocity_z, share, lag, rotation_z, _, width, emission_z, veil_z, veil, veiled = found
+    found = np.concatenate(map_blocks(screen_block, len(labels), _BLOCK))
+    (velocity, rotation, emission, veil), which = found.transpose(1, 2, 0), found[:, :, 2].astype(int).T
     columns = {
-        "velocity_z": velocity_z,
-        "velocity": np.array(_LAGS)[lag.astype(int)] * KM_S_PER_PIXEL,
-        "velocity_share": share,
-        "rotation_z": rotation_z,
-        "v_sin_i": np.array(_ROTATION)[width.astype(int)],
-        "emission_z": emission_z,
-        "veil_z": veil_z,
-        "veiled_chip": chips[veiled.astype(int)],
-        "veil": veil,
+        "velocity_z": velocity[0],
+        "velocity": np.array(_LAGS)[which[0]] * KM_S_PER_PIXEL,
+        "velocity_share": velocity[1],
+        "rotation_z": rotation[0],
+        "v_sin_i": np.array(_ROTATION)[which[1]],
+        "emission_z": emission[0],
+        "veil_z": veil[0],
+        "veiled_chip": chips[which[3]],
+        "veil": veil[1],
     }
     return xr.Dataset({k: ("star", v) for k, v in columns.items()}, coords={"star": spectra.star})
 
@@ -131,53 +137,30 @@ def excess(model, spectra, fits) -> xr.DataArray:
 
 
 def moved(values, lag) -> np.ndarray:
-    """Rows moved by `lag` pixels to the red, 0 where nothing comes from."""
+    """Values along the last axis moved by `lag` pixels to the red, 0 where nothing comes from."""
     out = np.zeros_like(values)
     if lag > 0:
-        out[:, lag:] = values[:, :-lag]
+        out[..., lag:] = values[..., :-lag]
     elif lag < 0:
-        out[:, :lag] = values[:, -lag:]
+        out[..., :lag] = values[..., -lag:]
     else:
         out[:] = values
     return out
 
 
 class _Matcher:
-    """Significance and amplitude of a template in the residuals of a block of stars."""
+    """The templates of one star in its residual: which is the most significant."""
 
-    def __init__(self, model, spectra, fits):
-        labels = fits.labels.transpose("star", "label").values
-        self.fitted = np.isfinite(labels).all(axis=1)
-        labels = np.where(self.fitted[:, None], labels, model.label_mean.values)
-        self.theta, self.weight = model.theta.values, weights(model, spectra.ivar.values)
-        self.depth = 1.0 - model.predict(labels).values
-        self.weighted = self.weight * np.where(self.weight > 0, spectra.flux.values - 1.0 + self.depth, 0.0)
-        self.slopes = polynomial.jacobian(model.scale(labels), model.pairs)  # (star, term, label)
-        normal = np.array([(self.theta * w[:, None]).T @ self.theta for w in self.weight])
-        information = np.einsum("ntk,ntu,nul->nkl", self.slopes, normal, self.slopes, optimize=True)
-        self.inverse = np.linalg.pinv(information, hermitian=True)
-        self.step = np.einsum("nkl,nl->nk", self.inverse, self._on_labels(self.weighted))
+    def __init__(self, weight, slopes, residual):
+        self.precision = Precision(weight, slopes, np.full(slopes.shape[1], np.inf))
+        self.projected = self.precision.times(residual[:, None])[:, 0]
 
-    def _on_labels(self, weighted):
-        """J^T of rows of pixels, (star, label)."""
-        return np.einsum("ntk,nt->nk", self.slopes, weighted @ self.theta)
-
-    def __call__(self, template):
-        """z and amplitude, (2, star); 0 where the template says nothing or the star has no fit."""
-        on_labels = self._on_labels(template * self.weight)
-        top = (template * self.weighted).sum(axis=1) - (on_labels * self.step).sum(axis=1)
-        norm = (template**2 * self.weight).sum(axis=1)
-        bottom = norm - np.einsum("nk,nkl,nl->n", on_labels, self.inverse, on_labels)
-        usable = self.fitted & (bottom > 1e-9 * norm)
-        bottom = np.where(usable, bottom, 1.0)
-        return np.where(usable, [top / np.sqrt(bottom), top / bottom], 0.0)
-
-
-def _best(matches):
-    """Of several templates (template, 2, star) the most significant: z, amplitude and which, (3, star)."""
-    which = matches[:, 0].argmax(axis=0)
-    star = np.arange(matches.shape[2])
-    return np.array([matches[which, 0, star], matches[which, 1, star], which])
+    def __call__(self, templates):
+        """z, amplitude and number of the best of the templates (n, n_pixels); z is 0 for one that says nothing."""
+        top, norm = templates @ self.projected, np.sqrt(self.precision.norms(templates.T))
+        z = np.divide(top, norm, out=np.zeros_like(top), where=norm > 0)
+        best = z.argmax()
+        return z[best], z[best] / (norm[best] or 1.0), best
 
 
 def _ramp(inside, falling):

@@ -13,8 +13,8 @@ import numpy as np
 from lab2 import cannon
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial
-from lab2.cannon.quartics import Quartics, star_quartic
-from lab2.spectra import check, seen
+from lab2.cannon.quartics import Precision, Quartics, count_pixels, star_quartic
+from lab2.spectra import check
 
 __all__ = ["fit_each_without_itself", "theta_without"]
 
@@ -45,14 +45,13 @@ def fit_each_without_itself(spectra, progress=False):
 
     def of_block(stars):
         flux, ivar = spectra.flux.values[stars], spectra.ivar.values[stars]
-        weight = cannon.weights(model, ivar)
         rows = []
-        for f, w, v in zip(flux, weight, terms[stars], strict=True):
+        for f, w, v in zip(flux, cannon.weights(model, ivar), terms[stars], strict=True):
             good = w > 0
             theta = theta_without(v, f[good], w[good], model.theta.values[good], inverse[good])
-            rows.append(star_quartic(theta, f[good], w[good], form))
-        n_pixels = np.where(weight > 0, seen(ivar, model.typical_s2), 0.0).sum(axis=1)
-        return np.array(rows), np.rint(n_pixels).astype(int)
+            no_nuisance = np.zeros((good.sum(), 0)), np.zeros(0)
+            rows.append(star_quartic(theta, f[good], Precision(w[good], *no_nuisance), form))
+        return np.array(rows), count_pixels(model, ivar)
 
     parts = map_blocks(of_block, len(terms), _STARS, "leaving out each star" if progress else None)
     found = Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))

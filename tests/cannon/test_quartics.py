@@ -7,7 +7,7 @@ from twins import drawn_survey, marginal_chi2, pixel_chi2
 
 from lab2 import cannon, from_arrays
 from lab2.cannon import Nuisance, Quartics, polynomial, quartics, weights
-from lab2.cannon.quartics import _BLOCK, _CHUNK, star_quartic
+from lab2.cannon.quartics import _BLOCK, _CHUNK, Precision, count_pixels, star_quartic
 
 N_STARS, N_PIXELS = 12, 80
 POSITION = np.linspace(-1.0, 1.0, N_PIXELS)
@@ -170,11 +170,42 @@ def test_blocks_and_chunks_leave_no_seam(model):
 def test_plain_formula_of_one_star(model, stars):
     form = polynomial.symmetric_form(3)
     found = quartics(model, stars)
+    nothing = np.zeros((N_PIXELS, 0)), np.zeros(0)
     for n in range(N_STARS):
-        weight = weights(model, stars.ivar.values[n])
-        flux = np.where(weight > 0, stars.flux.values[n], 0.0)
-        coefficients = star_quartic(model.theta.values, flux, weight, form)
+        precision = Precision(weights(model, stars.ivar.values[n]), *nothing)
+        coefficients = star_quartic(model.theta.values, stars.flux.values[n], precision, form)
         np.testing.assert_allclose(coefficients, found.coefficients[n], rtol=1e-8, atol=1e-6)
+
+
+def test_pixels_are_counted_alike_with_and_without_nuisances(model, stars):
+    spoiled = stars.assign(ivar=stars.ivar.where(np.arange(N_PIXELS) > 20, stars.ivar * 1e-5))
+    counts = quartics(model, spoiled).n_pixels
+    assert (counts < quartics(model, stars).n_pixels).all()
+    assert (quartics(model, spoiled, [Nuisance(POSITION[:, None], 0.1)]).n_pixels == counts).all()
+    assert (count_pixels(model, spoiled.ivar.values) == counts).all()
+
+
+def test_precision_is_the_inverse_of_the_covariance():
+    rng = np.random.default_rng(64)
+    weight, columns, sd = rng.uniform(10, 1000, 40), rng.normal(size=(40, 3)), np.array([0.1, 0.3, 2.0])
+    weight[:5] = 0.0  # pixels that say nothing
+    covariance = np.diag(1 / weight[5:]) + (columns[5:] * sd**2) @ columns[5:].T
+    vectors = rng.normal(size=(40, 6))
+    expected = np.linalg.solve(covariance, vectors[5:])
+    precision = Precision(weight, columns, sd)
+    np.testing.assert_allclose(precision.times(vectors)[5:], expected, rtol=1e-9, atol=1e-9)
+    assert (precision.times(vectors)[:5] == 0).all()
+    np.testing.assert_allclose(precision.norms(vectors), (vectors[5:] * expected).sum(axis=0), rtol=1e-9)
+
+
+def test_nothing_is_left_of_what_a_free_nuisance_explains():
+    rng = np.random.default_rng(65)
+    weight, columns = rng.uniform(10, 1000, 40), rng.normal(size=(40, 3))
+    precision = Precision(weight, columns, np.full(3, np.inf))
+    inside, outside = columns @ rng.normal(size=(3, 2)), rng.normal(size=(40, 2))
+    assert (precision.norms(inside) == 0).all()
+    assert (precision.norms(outside) > 0).all()
+    np.testing.assert_allclose(columns.T @ precision.times(outside), 0.0, atol=1e-8)
 
 
 def test_weights_are_inverse_variances_about_the_model(model, stars):
