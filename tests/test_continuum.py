@@ -5,6 +5,7 @@ from numpy.polynomial import chebyshev
 
 from lab2 import apstar, continuum
 from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
+from lab2.simulate.instrument import END_ERRORS
 
 CHIP = chip_of(WAVELENGTH)
 EDGES = {"blue": (201, 3320), "green": (3538, 6127), "red": (6295, 8380)}
@@ -426,3 +427,54 @@ def test_find_pixels_wants_every_label_to_vary(planted):
     for labels in (missing, constant):
         with pytest.raises(ValueError, match="every star needs every label, and every label must vary"):
             continuum.find_pixels(spectra.assign(labels=spectra.labels.copy(data=labels)))
+
+
+def raw_star(error):
+    """One raw spectrum of flux 100 with these errors."""
+    return xr.Dataset(
+        {
+            "flux": (("star", "wavelength"), np.full((1, N_PIXELS), 100.0)),
+            "error": (("star", "wavelength"), error[None]),
+            "bitmask": (("star", "wavelength"), np.zeros((1, N_PIXELS), "i4")),
+            "chip_range": (("star", "chip_name", "edge"), [[[200, 3300], [3540, 6120], [6300, 8380]]]),
+        },
+        coords={
+            "star": ["S"],
+            "wavelength": WAVELENGTH,
+            "chip": ("wavelength", chip_of(WAVELENGTH)),
+            "chip_name": list(CHIPS),
+        },
+    )
+
+
+def test_absurd_errors_stop_at_the_door():
+    error = np.ones(N_PIXELS)
+    error[300:319] = END_ERRORS
+    masked = apstar.mask_bad_pixels(raw_star(error))
+    absurd = 300 + np.flatnonzero(END_ERRORS > 100)
+    assert len(absurd) == 17
+    assert np.isinf(masked.error.values[0, absurd]).all()
+    assert np.isfinite(masked.error.values[0, 317:330]).all()
+    spectra = continuum.normalize(raw_star(error))
+    assert (spectra.ivar.values[0, absurd] == 0).all()
+    assert (spectra.ivar.values[0, 317:330] > 0).all()
+
+
+def test_an_error_that_is_absurdly_small_spoils_no_star():
+    error = np.ones(N_PIXELS)
+    error[1000] = 1e-20
+    spectra = continuum.normalize(apstar.mask_bad_pixels(raw_star(error)))
+    assert np.isfinite(spectra.ivar.values).all()
+    assert spectra.ivar.values[0, 1000] == 0
+    assert (spectra.ivar.values[0, 1001:1100] > 0).all()
+
+
+def test_a_continuum_needs_informative_pixels():
+    pixels = continuum.load_pixels()
+    blue = np.flatnonzero(pixels.values & (chip_of(WAVELENGTH) == "blue"))
+    error = np.ones(N_PIXELS)
+    error[blue[10:]] = 90.0  # not absurd, but no information beside that of ten pixels
+    spectra = continuum.normalize(raw_star(error), pixels)
+    assert spectra.bad_continuum.sel(chip_name="blue").item()
+    assert spectra.n_trusted.sel(chip_name="blue").item() == pytest.approx(10 + (len(blue) - 10) / 81, abs=1)
+    assert not spectra.bad_continuum.sel(chip_name=["green", "red"]).values.any()

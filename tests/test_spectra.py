@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lab2.spectra import _all_usable, check, from_arrays
+from lab2.spectra import _all_usable, check, credible_errors, from_arrays, per_full_weight, seen
 
 FLUX, IVAR, WAVELENGTH = np.ones((2, 3)), np.full((2, 3), 4.0), np.array([1.0, 2.0, 3.0])
 
@@ -97,3 +97,49 @@ def test_all_usable():
             wrong = array.copy()
             wrong[-1, -1] = value
             assert not _all_usable(*((flux, wrong) if array is ivar else (wrong, ivar)))
+
+
+def test_ordinary_pixels_count_in_full_and_useless_ones_by_their_weight():
+    rng = np.random.default_rng(1)
+    ivar = rng.uniform(1e3, 3e3, (4, 500))
+    assert (seen(ivar) == 1).all()
+    ivar[:, :100] *= 1e-6
+    assert (seen(ivar)[:, 100:] == 1).all()
+    assert (seen(ivar)[:, :100] < 1e-3).all()
+
+
+def test_six_good_pixels_stay_the_typical_ones_among_thousands_of_useless_ones():
+    ivar = np.full((1, 8006), 1e-8)
+    ivar[0, :6] = 1e4
+    assert seen(ivar).sum() == pytest.approx(6.0, abs=1e-3)
+
+
+def test_the_count_does_not_depend_on_the_stars_signal_to_noise():
+    ivar = np.random.default_rng(2).uniform(0.0, 1.0, (1, 300)) ** 4
+    assert np.allclose(seen(1e-12 * ivar), seen(ivar), rtol=1e-12)
+    assert np.allclose(seen(1e12 * ivar), seen(ivar), rtol=1e-12)
+
+
+def test_a_star_without_information_sees_nothing():
+    assert (seen(np.zeros((2, 10))) == 0).all()
+    assert (per_full_weight(np.zeros((2, 10), "f4"), 0.0) == 0).all()
+
+
+def test_the_full_weight_is_a_hundredth_of_the_contraharmonic_mean():
+    ivar = np.random.default_rng(3).uniform(0.0, 5.0, (7, 40)).astype("f4")
+    wide = ivar.astype(float)
+    assert per_full_weight(ivar, 0.0) == pytest.approx(wide.sum(1) / (0.01 * (wide**2).sum(1)), rel=1e-12)
+
+
+def test_absurd_errors_become_infinite_and_no_others():
+    error = np.random.default_rng(4).uniform(0.5, 2.0, (3, 200))
+    error[0, :3] = 99 * np.median(error[0]), 150 * np.median(error[0]), 1e10
+    error[0, 5:7] = np.median(error[0]) / 99, 1e-20
+    error[1, :4] = 0.0, -1.0, np.nan, np.inf
+    error[2] = np.inf
+    checked = credible_errors(error)
+    assert np.flatnonzero(np.isinf(checked[0])).tolist() == [1, 2, 6]
+    assert np.flatnonzero(np.isinf(checked[1])).tolist() == [0, 1, 2, 3]
+    assert np.isinf(checked[2]).all()
+    untouched = np.isfinite(checked)
+    assert (checked[untouched] == error[untouched]).all()

@@ -177,6 +177,13 @@ def fit_star(model, flux, ivar, starts):
     return model.label_mean.values + scale * x, covariance * np.outer(scale, scale), chi2
 
 
+def spoil(spectra, pixels, stars, factor):
+    """The spectra with errors `factor` times as large in some pixels of some stars."""
+    ivar = spectra.ivar.values.copy()
+    ivar[np.ix_(stars, pixels)] /= factor**2
+    return spectra.assign(ivar=(spectra.ivar.dims, ivar))
+
+
 def drawn_survey(rng, n_stars, n_labels, n_pixels, degree=2, errors=(0.004, 0.02), unseen=0.03):
     """Spectra drawn from a known quadratic model with scatter.
 
@@ -216,6 +223,7 @@ __all__ = [
     "pixel_chi2",
     "quartic_value",
     "solve_normal",
+    "spoil",
     "star_weights",
     "sum_products",
     "train_pixel",

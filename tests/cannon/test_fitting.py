@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.stats import chi2 as chi2_distribution
-from twins import drawn_survey, fit_star, pixel_chi2
+from twins import drawn_survey, fit_star, pixel_chi2, spoil
 
+import lab2
 from lab2 import cannon, from_arrays
 from lab2.cannon import Cannon, Flag, fit_labels, fitting, polynomial, quartics, training_distance
 
@@ -430,3 +431,45 @@ def test_formal_errors_are_quoted_with_a_warning_and_calibrated_ones_without():
     np.testing.assert_allclose(found, [[2.0, 3.0]])
     assert found.sel(label="logg").item() == 3.0
     np.testing.assert_allclose(cannon.errors(fits.assign_attrs(calibrated="yes")), [[2.0, 3.0]])
+
+
+def test_absurd_errors_move_no_label_and_are_not_counted():
+    spectra, _, _ = drawn_survey(np.random.default_rng(7), 300, 2, 400, unseen=0.0)
+    rng = np.random.default_rng(8)
+    ivar, flux = spectra.ivar.values.copy(), spectra.flux.values.copy()
+    ends = np.r_[:20, 380:400]
+    # most stars see the ends with absurd errors, a few do not; the flux there is anyone's
+    absurd = rng.random((300, 40)) < 0.9
+    ivar[:, ends] = np.where(absurd, ivar[:, ends] * 1e-10, ivar[:, ends])
+    flux[:, ends] += np.where(absurd, rng.normal(0, 0.3, absurd.shape), 0.0)
+    spoiled = spectra.assign(ivar=(("star", "wavelength"), ivar), flux=(("star", "wavelength"), flux))
+    without = spectra.assign(ivar=spectra.ivar.where(~np.isin(np.arange(400), ends), 0.0))
+    clean, dirty = lab2.train(without), lab2.train(spoiled)
+    assert not dirty.trained.values[ends].any()
+    fits, expected = lab2.fit_labels(dirty, spoiled), lab2.fit_labels(clean, without)
+    assert (fits.n_pixels.values == expected.n_pixels.values).all()
+    sigma = np.sqrt(np.diagonal(expected.covariance.values, axis1=1, axis2=2))
+    assert (np.abs((fits.labels - expected.labels).values) < 1e-6 * sigma).all()
+
+
+def test_a_star_with_fewer_informative_pixels_than_labels_has_no_data():
+    spectra, _, _ = drawn_survey(np.random.default_rng(9), 100, 3, 300, unseen=0.0)
+    model = lab2.train(spectra)
+    few = spoil(spectra.isel(star=[0, 1]), np.arange(3, 300), [0], 1e5)
+    fits = lab2.fit_labels(model, few)
+    assert fits.n_pixels.values.tolist() == [3, 300]
+    assert fits.flag.values[0] & lab2.cannon.Flag.NO_DATA
+    assert np.isnan(fits.labels.values[0]).all()
+    assert not fits.flag.values[1] & lab2.cannon.Flag.NO_DATA
+
+
+def test_one_pixel_of_a_far_too_small_error_makes_the_others_not_untypical():
+    spectra, _, _ = drawn_survey(np.random.default_rng(10), 200, 2, 300, unseen=0.0)
+    model = lab2.train(spectra)
+    scattering = int(np.argmax(model.s2.values))
+    ivar = spectra.ivar.values.copy()
+    ivar[0, scattering] *= 1e6
+    fits, usual = (lab2.fit_labels(model, some) for some in (spectra.assign(ivar=(spectra.ivar.dims, ivar)), spectra))
+    assert fits.n_pixels.values[0] == usual.n_pixels.values[0] == 300
+    assert float(fits.reduced_chi2[0]) == pytest.approx(float(usual.reduced_chi2[0]), rel=0.1)
+    assert fits.flag.values[0] == usual.flag.values[0]

@@ -3,8 +3,9 @@ import tracemalloc
 import numpy as np
 import pytest
 import xarray as xr
-from twins import drawn_survey, minus_two_log_likelihood, train_pixel
+from twins import drawn_survey, minus_two_log_likelihood, spoil, train_pixel
 
+import lab2
 from lab2 import cannon, from_arrays
 from lab2.cannon import polynomial, training
 
@@ -323,3 +324,20 @@ def test_memory_of_training_is_a_few_blocks():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.0 * (flux.nbytes + flux.nbytes)
+
+
+def test_a_pixel_that_few_stars_saw_well_is_not_trained_on():
+    spectra, _, _ = drawn_survey(np.random.default_rng(5), 200, 2, 60, unseen=0.0)
+    usual = lab2.train(spectra)
+    few, many = np.arange(170), np.arange(100)  # 30 of 200 stars are left, and 100
+    model = lab2.train(spoil(spoil(spectra, [7], few, 1e4), [8], many, 1e4))
+    assert bool(usual.trained.all())
+    assert np.flatnonzero(~model.trained.values).tolist() == [7]
+    rest = np.delete(np.arange(60), [7, 8])
+    assert np.allclose(model.theta.values[rest], usual.theta.values[rest], rtol=1e-7, atol=1e-12)
+
+
+def test_a_pixel_that_all_stars_saw_badly_is_not_trained_on():
+    spectra, _, _ = drawn_survey(np.random.default_rng(6), 200, 2, 60, unseen=0.0)
+    model = lab2.train(spoil(spectra, [7], np.arange(200), 1e3))
+    assert np.flatnonzero(~model.trained.values).tolist() == [7]

@@ -3,36 +3,12 @@
 import numpy as np
 import pytest
 import xarray as xr
+from drawn_fits import FLOOR, SCALE, SIZE, drawn
 
+import lab2
 from lab2 import validation
-from lab2.validation import calibrate, calibrate_held_out, coverage, ranks
+from lab2.validation import calibrate, coverage
 from lab2.validation.calibration import Calibration
-
-LABELS = ["teff", "logg", "fe_h"]
-SIZE = np.array([30.0, 0.1, 0.03])
-SCALE = np.array([3.0, 1.0, 2.0])
-FLOOR = np.outer(SIZE, SIZE) * np.array([[1.0, 0.5, 0.0], [0.5, 1.0, -0.3], [0.0, -0.3, 1.0]])
-
-
-def drawn(n_stars, seed, outliers=0.0, scale=SCALE, floor=FLOOR):
-    """Fits whose errors are what the calibration says, formal errors over a factor of 30, and the truth."""
-    rng = np.random.default_rng(seed)
-    truth = rng.normal([4600.0, 2.3, -0.2], [300.0, 0.7, 0.3], (n_stars, 3))
-    shape = np.array([[1.0, 0.6, 0.3], [0.6, 1.0, -0.2], [0.3, -0.2, 1.0]])
-    formal = np.exp(rng.uniform(-3.0, 0.5, n_stars))[:, None, None] ** 2 * np.outer(SIZE, SIZE) * shape
-    factor = np.linalg.cholesky(formal * np.outer(scale, scale) + floor)
-    residual = np.einsum("nkl,nl->nk", factor, rng.normal(size=(n_stars, 3)))
-    odd = rng.random(n_stars) < outliers
-    residual[odd] *= 15.0
-    star = [str(n) for n in range(n_stars)]
-    fits = xr.Dataset(
-        {
-            "labels": (("star", "label"), truth + residual),
-            "covariance": (("star", "label", "label_2"), formal),
-        },
-        coords={"star": star, "label": LABELS, "label_2": LABELS},
-    )
-    return fits, xr.DataArray(truth, dims=("star", "label"), coords={"star": star, "label": LABELS}), odd
 
 
 def correlation(matrix):
@@ -94,53 +70,6 @@ def test_errors_that_are_right_already_stay():
     found = calibrate(fits, truth)
     np.testing.assert_allclose(found.dataset.scale, 1.0, rtol=0.05)
     assert (found.floor_errors.values < 0.05 * SIZE).all()
-
-
-def test_held_out_stars_are_covered_as_often_as_the_errors_say():
-    fits, truth, _ = drawn(8000, 21, 0.01)
-    before, after = coverage(fits, truth), coverage(calibrate_held_out(fits, truth), truth)
-    np.testing.assert_allclose(after["within_68"], 0.683, atol=0.03)
-    np.testing.assert_allclose(after["within_95"], 0.954, atol=0.03)
-    np.testing.assert_allclose(after["pull_scatter"], 1.0, atol=0.06)
-    assert (before["within_68"] < 0.5).all()
-    assert (before["pull_scatter"] > 1.5).all()
-    assert after["n"].tolist() == [8000] * 3
-
-
-def test_each_half_is_calibrated_by_the_other():
-    fits, truth, _ = drawn(600, 14)
-    fits = fits.isel(star=np.argsort(np.random.default_rng(15).random(600)))
-    truth = truth.sel(star=fits.star)
-    before = calibrate_held_out(fits, truth, seed=3)
-    assert before.star.values.tolist() == fits.star.values.tolist()
-    np.testing.assert_array_equal(before.formal_covariance, fits.covariance)
-    # ten times the residuals in one half: the errors of the other half alone grow
-    half = np.random.default_rng(3).permutation(600) % 2 == 0
-    spoiled = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
-    growth = np.sqrt(calibrate_held_out(spoiled, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
-    assert (growth[~half] > 4).all()
-    np.testing.assert_allclose(growth[half], 1.0, rtol=0.3)
-
-
-def test_ranks_are_uniform_where_errors_are_right_and_bent_where_they_are_not():
-    fits, truth, _ = drawn(5000, 16, scale=np.ones(3), floor=np.zeros((3, 3)))
-    found = ranks(fits, truth)
-    assert found.dims == ("star", "label")
-    assert (int(found.min()), int(found.max())) == (0, 99)
-    for rank in found.values.T:
-        counts = np.bincount(rank // 10, minlength=10)
-        assert ((counts - 500) ** 2 / 500).sum() < 30  # chi^2 of 9 degrees of freedom
-    small = ranks(fits.assign(covariance=fits.covariance / 9), truth).values
-    assert np.isin(small, [0, 99]).mean() > 0.3
-    shifted = ranks(fits.assign(labels=fits.labels + 100 * SIZE), truth).values
-    assert (shifted == 0).all()
-
-
-def test_coverage_of_exact_errors_passes_the_test_of_kolmogorov():
-    fits, truth, _ = drawn(3000, 5, scale=np.ones(3), floor=np.zeros((3, 3)))
-    assert (coverage(fits, truth)["ks"] > 0.01).all()
-    too_small = fits.assign(covariance=0.5 * fits.covariance)
-    assert (coverage(too_small, truth)["ks"] < 1e-6).all()
 
 
 def test_calibrated_covariances_travel_with_the_fits():
@@ -206,3 +135,9 @@ def test_senseless_requests_are_refused():
     with pytest.raises(ValueError, match="the calibration is of the labels"):
         found.apply(fits.isel(label=[1, 0, 2]))
     assert validation.calibrate is calibrate
+
+
+def test_the_correlations_of_a_floor():
+    floor = np.array([[4.0, -1.2], [-1.2, 9.0]])
+    dataset = xr.Dataset({"floor": (("label", "label_2"), floor)}, coords={"label": lab2.LABELS[:2], "label_2": lab2.LABELS[:2]})
+    np.testing.assert_allclose(Calibration(dataset).floor_correlations, [[1.0, -0.2], [-0.2, 1.0]])

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from twins import drawn_survey, spoil
 
+import lab2
 from lab2 import cannon, validation
 from lab2.spectra import from_arrays
 from lab2.validation import _leave_one_out
@@ -70,3 +72,11 @@ def test_a_star_without_pixels_is_a_flag(spectra):
     assert fits.flag.values[3] == cannon.Flag.NO_DATA
     assert np.isnan(fits.labels.values[3]).all()
     assert np.isfinite(np.delete(fits.labels.values, 3, axis=0)).all()
+
+
+def test_leaving_one_out_counts_as_a_fit_does():
+    spectra, _, _ = drawn_survey(np.random.default_rng(11), 120, 2, 200, unseen=0.0)
+    few = spoil(spectra, np.arange(2, 200), [0], 1e4)
+    fits = lab2.validation.cross_validate(few, "star")
+    assert fits.n_pixels.values[:2].tolist() == [2, 200]
+    assert fits.flag.values[0] & lab2.cannon.Flag.NO_DATA

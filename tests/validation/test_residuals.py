@@ -128,3 +128,43 @@ def test_twins_differ_by_noise_alone_where_labels_explain_all():
     assert differences["noise"] == pytest.approx(np.sqrt(2) * sigma)
     assert differences["twins"] == pytest.approx(differences["noise"], rel=0.05)
     assert differences["random"] > 5 * differences["twins"]
+
+
+def test_a_slope_is_that_of_polyfit_and_its_error_that_of_least_squares():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=900)
+    y = 3.0 - 0.5 * x + rng.normal(0, 0.2, 900)
+    slope, error = validation.slope_with_error(x, y, 7)
+    assert slope == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-12)
+    assert error == pytest.approx(0.2 / np.sqrt(900), rel=0.12)
+
+
+def test_a_generator_goes_on_and_a_seed_begins_again():
+    x, y = np.random.default_rng(4).normal(size=(2, 50))
+    rng = np.random.default_rng(7)
+    first, second = (validation.slope_with_error(x, y, rng)[1] for _ in range(2))
+    assert first == validation.slope_with_error(x, y, 7)[1]
+    assert first != second
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([[1, 2, 3]], [[1, 2, 3]])])
+def test_a_slope_needs_points(x, y):
+    with pytest.raises(ValueError, match="at least 3 points"):
+        validation.slope_with_error(x, y)
+
+
+def test_answers_drawn_to_the_mean_are_found_out():
+    truth = np.random.default_rng(5).normal([4500, 2], [300, 0.5], (500, 2))
+    answers = truth.copy()
+    answers[:, 1] = 2 + 0.7 * (truth[:, 1] - 2)
+    answers[0] = np.nan
+    fits = fitted(answers)
+    reference = fits.labels.copy(data=truth)
+    np.testing.assert_allclose(validation.shrinkage(fits, reference), [0.0, -0.3], atol=1e-10)
+
+
+def test_the_robust_scatter_is_the_standard_deviation_of_normal_residuals():
+    values = np.random.default_rng(9).normal(0, [1.0, 5.0], (40_000, 2))
+    values[::20] = 1e6
+    values[1::20] = np.nan
+    np.testing.assert_allclose(validation.robust_scatter(values), [1.0, 5.0], rtol=0.1)

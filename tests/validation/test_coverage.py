@@ -1,12 +1,13 @@
-"""Slopes, pulls, ranks and bands, against closed forms and injected truth."""
+"""Pulls, coverage, ranks and bands, against closed forms and injected truth."""
 
 import numpy as np
 import pytest
 import xarray as xr
+from drawn_fits import SIZE, drawn
 from scipy.stats import kstwo
 
 from lab2 import validation
-from lab2.validation import Calibration
+from lab2.validation import calibrate_held_out, coverage, ranks
 
 NAMES = ["teff", "logg"]
 
@@ -20,39 +21,6 @@ def fits_of(labels, errors=None):
         {"labels": (("star", "label"), labels), "covariance": (("star", "label", "label_2"), covariance)},
         coords={"star": np.arange(len(labels)).astype(str), "label": NAMES, "label_2": NAMES},
     )
-
-
-def test_a_slope_is_that_of_polyfit_and_its_error_that_of_least_squares():
-    rng = np.random.default_rng(4)
-    x = rng.normal(size=900)
-    y = 3.0 - 0.5 * x + rng.normal(0, 0.2, 900)
-    slope, error = validation.slope_with_error(x, y, 7)
-    assert slope == pytest.approx(np.polyfit(x, y, 1)[0], rel=1e-12)
-    assert error == pytest.approx(0.2 / np.sqrt(900), rel=0.12)
-
-
-def test_a_generator_goes_on_and_a_seed_begins_again():
-    x, y = np.random.default_rng(4).normal(size=(2, 50))
-    rng = np.random.default_rng(7)
-    first, second = (validation.slope_with_error(x, y, rng)[1] for _ in range(2))
-    assert first == validation.slope_with_error(x, y, 7)[1]
-    assert first != second
-
-
-@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 2]), ([[1, 2, 3]], [[1, 2, 3]])])
-def test_a_slope_needs_points(x, y):
-    with pytest.raises(ValueError, match="at least 3 points"):
-        validation.slope_with_error(x, y)
-
-
-def test_answers_drawn_to_the_mean_are_found_out():
-    truth = np.random.default_rng(5).normal([4500, 2], [300, 0.5], (500, 2))
-    answers = truth.copy()
-    answers[:, 1] = 2 + 0.7 * (truth[:, 1] - 2)
-    answers[0] = np.nan
-    fits = fits_of(answers)
-    reference = fits.labels.copy(data=truth)
-    np.testing.assert_allclose(validation.shrinkage(fits, reference), [0.0, -0.3], atol=1e-10)
 
 
 def test_pulls_and_errors_of_stars_that_have_both():
@@ -109,14 +77,48 @@ def test_what_is_unknown_is_neither_inside_nor_outside():
     assert np.isnan(validation.within_band([np.nan] * 3, limits))
 
 
-def test_the_correlations_of_a_floor():
-    floor = np.array([[4.0, -1.2], [-1.2, 9.0]])
-    dataset = xr.Dataset({"floor": (("label", "label_2"), floor)}, coords={"label": NAMES, "label_2": NAMES})
-    np.testing.assert_allclose(Calibration(dataset).floor_correlations, [[1.0, -0.2], [-0.2, 1.0]])
+def test_held_out_stars_are_covered_as_often_as_the_errors_say():
+    fits, truth, _ = drawn(8000, 21, 0.01)
+    before, after = coverage(fits, truth), coverage(calibrate_held_out(fits, truth), truth)
+    np.testing.assert_allclose(after["within_68"], 0.683, atol=0.03)
+    np.testing.assert_allclose(after["within_95"], 0.954, atol=0.03)
+    np.testing.assert_allclose(after["pull_scatter"], 1.0, atol=0.06)
+    assert (before["within_68"] < 0.5).all()
+    assert (before["pull_scatter"] > 1.5).all()
+    assert after["n"].tolist() == [8000] * 3
 
 
-def test_the_robust_scatter_is_the_standard_deviation_of_normal_residuals():
-    values = np.random.default_rng(9).normal(0, [1.0, 5.0], (40_000, 2))
-    values[::20] = 1e6
-    values[1::20] = np.nan
-    np.testing.assert_allclose(validation.robust_scatter(values), [1.0, 5.0], rtol=0.1)
+def test_each_half_is_calibrated_by_the_other():
+    fits, truth, _ = drawn(600, 14)
+    fits = fits.isel(star=np.argsort(np.random.default_rng(15).random(600)))
+    truth = truth.sel(star=fits.star)
+    before = calibrate_held_out(fits, truth, seed=3)
+    assert before.star.values.tolist() == fits.star.values.tolist()
+    np.testing.assert_array_equal(before.formal_covariance, fits.covariance)
+    # ten times the residuals in one half: the errors of the other half alone grow
+    half = np.random.default_rng(3).permutation(600) % 2 == 0
+    spoiled = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
+    growth = np.sqrt(calibrate_held_out(spoiled, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
+    assert (growth[~half] > 4).all()
+    np.testing.assert_allclose(growth[half], 1.0, rtol=0.3)
+
+
+def test_ranks_are_uniform_where_errors_are_right_and_bent_where_they_are_not():
+    fits, truth, _ = drawn(5000, 16, scale=np.ones(3), floor=np.zeros((3, 3)))
+    found = ranks(fits, truth)
+    assert found.dims == ("star", "label")
+    assert (int(found.min()), int(found.max())) == (0, 99)
+    for rank in found.values.T:
+        counts = np.bincount(rank // 10, minlength=10)
+        assert ((counts - 500) ** 2 / 500).sum() < 30  # chi^2 of 9 degrees of freedom
+    small = ranks(fits.assign(covariance=fits.covariance / 9), truth).values
+    assert np.isin(small, [0, 99]).mean() > 0.3
+    shifted = ranks(fits.assign(labels=fits.labels + 100 * SIZE), truth).values
+    assert (shifted == 0).all()
+
+
+def test_coverage_of_exact_errors_passes_the_test_of_kolmogorov():
+    fits, truth, _ = drawn(3000, 5, scale=np.ones(3), floor=np.zeros((3, 3)))
+    assert (coverage(fits, truth)["ks"] > 0.01).all()
+    too_small = fits.assign(covariance=0.5 * fits.covariance)
+    assert (coverage(too_small, truth)["ks"] < 1e-6).all()
