@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from lab2.files import now, replacing, sha256
+from lab2.files import replacing, sha256
 
 __all__ = [
     "build_folder",
@@ -177,7 +177,6 @@ def write_manifest(folder, known=None, **about):
     content = {
         "survey": folder.name,
         **about,
-        "created": now(),
         "versions": {name: importlib.metadata.version(name) for name in ("lab2", "numpy", "astropy")},
         "files": list_files(folder, known),
     }

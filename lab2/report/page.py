@@ -13,7 +13,7 @@ from astropy.table import QTable, Table
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 
-from lab2.files import now, replacing, sha256
+from lab2.files import replacing, sha256
 from lab2.report import provenance
 from lab2.report.html import html_table
 from lab2.survey import build_folder, figure_folder, home, manifest, survey_folder
@@ -299,7 +299,6 @@ class Page:
             "dirty": self._dirty,
             "inputs": dict(sorted(self._inputs.items())),
             "versions": provenance.versions(),
-            "created": now(),
         }
 
 

@@ -113,6 +113,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
                 chosen = {name: value for name, value in given.items() if name in known[source]}
                 notebook = _execute(source, survey, chosen)
             notebook.metadata["lab2"] = about
+            _reproducible(notebook, source.stem)
             results.append(executed(source, survey))
             with replacing(results[-1]) as part:
                 nbformat.write(notebook, part)
@@ -143,6 +144,16 @@ def _execute(source, survey, parameters):
     except DeadKernelError:
         cell, cause = _unfinished(failed), "the kernel died; was the memory enough?"
     raise NotebookError(f"notebook: {source.stem} (kept as {failed})\n    cell: {cell}\n   cause: {_line(cause)}")
+
+
+def _reproducible(notebook, stem):
+    """Drop times of day and random names, so that two runs that give the same results are the same file."""
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("papermill", None)
+        part.metadata.pop("execution", None)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", ()):
+            cell.id = f"parameters-{stem}"
 
 
 def _line(cause):

@@ -4,7 +4,6 @@ The Markdown comes in pieces, each with the name of its cell, so that an error c
 """
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -70,7 +69,7 @@ def pdf(pieces, folder, title, notes=(), running="", contents=False):
     Returns
     -------
     bytes
-        The PDF. Equal input gives equal bytes where SOURCE_DATE_EPOCH is set.
+        The PDF. Equal input gives equal bytes.
 
     Raises
     ------
@@ -190,15 +189,12 @@ def _fetch(target, folder, where):
 
 
 def _compile(folder, source, names, title):
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
     common = {
         "input": str(folder / "main.typ"),
         "format": "pdf",
         "root": str(folder),
         "ignore_system_fonts": True,
     }
-    if epoch:
-        common["timestamp"] = int(epoch)
     try:
         # PDF/A forbids characters that no font has, which would be holes in the page. It forbids PDF pictures
         # too, so that this first pass leaves the pictures out.

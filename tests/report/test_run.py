@@ -56,8 +56,15 @@ def test_notebooks_run_and_make_a_report(home, notebooks):
     assert not list(build.glob("*.failed.ipynb"))
     os.remove(build / "02_second.ipynb")
     run(["02"], progress=False)  # by its number
+    products = [build / "01_first.ipynb", *sorted((home / "figures" / "simulated").iterdir())]
+    before = [product.read_bytes() for product in products]
+    run(["01"], progress=False, parameters={"seed": 5})
+    assert [product.read_bytes() for product in products] == before
 
     path = checkpoint(1, name="Jane_O'Hara-Núñez")
+    before = path.read_bytes()
+    assert checkpoint(1, name="Jane_O'Hara-Núñez").read_bytes() == before
+    assert b"CreationDate" not in before
     assert path == build / "Jane_O'Hara-Núñez_lab2_cp1.pdf"
     text = "\n".join(text_of(path.read_bytes()))
     for there in [

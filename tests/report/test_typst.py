@@ -139,7 +139,6 @@ def test_contents_list_the_chapters():
 
 
 def test_equal_bytes_and_no_program_of_the_system(figure, monkeypatch):
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     cells = [new_markdown_cell("# T\n\n$x$"), shown(figure, caption("C."))]
     first = convert(*cells)
     monkeypatch.setenv("PATH", "")
