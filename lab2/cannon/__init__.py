@@ -7,7 +7,8 @@ labels).
 
 from lab2.cannon.fitting import Flag, UncalibratedErrorWarning, errors, fit_labels, fit_quartics, training_distance
 from lab2.cannon.model import Cannon
-from lab2.cannon.quartics import Nuisance, Quartics, quartics, weights
+from lab2.cannon.nuisances import Nuisance
+from lab2.cannon.quartics import Quartics, quartics, weights
 from lab2.cannon.training import add_label_errors, train
 
 __all__ = [

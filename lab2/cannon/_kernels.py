@@ -14,6 +14,7 @@ __all__ = [
     "count_seen",
     "gradient_sums",
     "star_weights",
+    "step_scatter",
     "sum_products",
     "take_pixels",
     "weigh",
@@ -36,6 +37,7 @@ _TILE = 16  # stars: their lines of memory stay in the first cache while a block
 _PIXELS = 256  # of all coefficients and their products, in the second cache
 # The logarithm of a product is taken once it is large. Sixteen more factors, of 10^12 each, do not make it overflow.
 _FACTORS, _LARGE = 16, 1e100
+_SMALLEST_S2, _FELT_S2 = 1e-12, 1e-8
 
 
 def _weight(ivar, s2):
@@ -91,6 +93,18 @@ def _log_sum(ivar, s2):
     return total + np.log(product)
 
 
+@njit(**INLINE)
+def _scatter_sums(ivar, square, s2):
+    """Of one pixel: sum ln(1 + ivar s2) + sum w square, and its first and second derivative by s2."""
+    chi, first, second = 0.0, 0.0, 0.0
+    for n in range(ivar.shape[0]):
+        w = _weight(ivar[n], s2)
+        chi += w * square[n]
+        first += w - w * w * square[n]
+        second += 2.0 * w * w * w * square[n] - w * w
+    return chi + _log_sum(ivar, s2), first, second
+
+
 @njit(**OPTIONS)
 def count_seen(ivar, per_full):
     """How many stars saw each pixel, each counting as far as it did: ivar (n_pixels, n_stars), per_full (n_stars,)."""
@@ -139,6 +153,31 @@ def gradient_sums(flux, which, weight, model, first, second):
             r[n] = w[n] * wr
         first[m] = a - b
         second[m] = 2.0 * d - c
+
+
+@njit(**OPTIONS)
+def step_scatter(ivar, square, s2):
+    """A larger likelihood of each pixel's s2, given the expected squares of its residuals: two Newton steps in ln s2.
+
+    -2 ln L = sum ln(1 + ivar s2) + sum w square, w = ivar / (1 + ivar s2), of which the new s2 (n_pixels,) is never
+    worse than the old one; ivar, square (n_pixels, n_stars). An infinite s2 stays.
+    """
+    out = s2.copy()
+    for p in range(s2.shape[0]):
+        if np.isfinite(s2[p]):
+            value, first, second = _scatter_sums(ivar[p], square[p], s2[p])
+            for _ in range(2):
+                s = out[p]
+                slope, bend = first * s, second * s * s + first * s
+                step = -slope / bend if bend > 0.0 else -np.sign(slope)
+                target = s * np.exp(min(max(step, -2.0), 2.0))
+                if s < _SMALLEST_S2:  # where ln s2 is flat: up to where it can be felt, or to nothing
+                    target = _FELT_S2 if first < 0.0 else 0.0
+                new_value, new_first, new_second = _scatter_sums(ivar[p], square[p], target)
+                if new_value > value:
+                    break
+                out[p], value, first, second = target, new_value, new_first, new_second
+    return out
 
 
 @njit(**OPTIONS)

@@ -16,7 +16,8 @@ from lab2._blocks import map_blocks
 from lab2.cannon import polynomial
 from lab2.cannon._minima import Minima, Search, Wall, find_minima
 from lab2.cannon.model import Cannon
-from lab2.cannon.quartics import Nuisance, Quartics, quartics
+from lab2.cannon.nuisances import Nuisance
+from lab2.cannon.quartics import Quartics, quartics
 
 __all__ = ["Flag", "UncalibratedErrorWarning", "errors", "fit_labels", "fit_quartics", "training_distance"]
 
@@ -69,6 +70,7 @@ def fit_labels(
         twice the inverse of the Hessian of chi^2 at the minimum (the observed information), with the s^2 of the model
         but no calibration. ``chi2``, ``reduced_chi2`` and ``n_pixels`` (star), each pixel counting as far as the star
         saw it (`lab2.spectra.seen`); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
+        With a model that has hidden factors ``factors`` (star, factor), their posterior means at these labels.
         ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above the best,
         infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its edge;
         ``flag``: sum of `Flag` bits. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
@@ -126,7 +128,11 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
     bad_continuum = np.zeros(len(found.n_pixels), dtype=bool)
     if "bad_continuum" in spectra:
         bad_continuum = spectra.bad_continuum.values.any(axis=1)
-    return _results(model, spectra.star.values.astype(str), minima, found.n_pixels, bad_continuum)
+    fits = _results(model, spectra.star.values.astype(str), minima, found.n_pixels, bad_continuum)
+    if found.responses.shape[1]:
+        factors = found.factors(np.where(np.isfinite(fits.labels), minima.x, np.nan))
+        fits = fits.assign(factors=(("star", "factor"), factors))
+    return fits
 
 
 def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:

@@ -25,6 +25,8 @@ class Cannon(Kept):
         ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
         intrinsic variance, infinite where a pixel could not be trained (it then weighs nothing in a fit);
         ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
+        With hidden factors ``loadings`` (wavelength, factor), ``trained_on`` (training_star) and ``log_likelihood``
+        (round), as `lab2.cannon.factors.Learned` has them.
         Where the training spectra came from `lab2.continuum.normalize` the coordinate ``trusted`` (wavelength) says
         on which pixels: other spectra must be normalized on the same.
     """
@@ -60,6 +62,21 @@ class Cannon(Kept):
     def degree(self) -> int:
         """Degree of the polynomial in the labels, 1 or 2."""
         return int(self.dataset.attrs["degree"])
+
+    @property
+    def loadings(self) -> xr.DataArray:
+        """What each hidden factor does to the flux (wavelength, factor), for a score of 1; no factor by default."""
+        if "loadings" in self.dataset:
+            return self.dataset.loadings
+        nothing = np.zeros((self.dataset.sizes["wavelength"], 0))
+        return xr.DataArray(nothing, dims=("wavelength", "factor"), coords={"wavelength": self.wavelength})
+
+    @property
+    def trained_on(self) -> xr.DataArray:
+        """Which training stars were trained on (training_star): all of them, but with factors not the odd ones."""
+        if "trained_on" in self.dataset:
+            return self.dataset.trained_on
+        return xr.ones_like(self.training_labels[:, 0], dtype=bool).drop_vars("label")
 
     @property
     def wavelength(self) -> xr.DataArray:

@@ -111,11 +111,14 @@ class Form(NamedTuple):
         return (coefficients / np.bincount(self.place.ravel()))[self.place]
 
     def compress(self, matrix) -> np.ndarray:
-        """Coefficients c_m of the quartic u . matrix . u: (n_pairs, n_pairs) -> (n_monomials,).
+        """Coefficients c_m of the quartic u . matrix . u: (..., n_pairs, n_pairs) -> (..., n_monomials).
 
         Many elements of the matrix multiply the same monomial; they are added up, in a fixed order.
         """
-        return np.bincount(self.place.ravel(), np.ravel(matrix), minlength=self.place.max() + 1)
+        order = np.argsort(self.place, axis=None, kind="stable")
+        first = np.searchsorted(self.place.ravel()[order], np.arange(self.place.max() + 1))
+        flat = np.reshape(matrix, (*np.shape(matrix)[:-2], -1))
+        return np.add.reduceat(flat[..., order], first, axis=-1)
 
 
 @cache

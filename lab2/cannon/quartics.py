@@ -2,7 +2,7 @@
 
 A spectrum is f = theta v(x) + N z + noise: v(x) the terms of the polynomial at the scaled labels x, noise of variance
 1 / ivar + s^2 in each pixel, and the columns of N, *linear nuisances*, with unknown amplitudes z, normal about 0 with
-the variances P: a continuum that bends, say. Integrated out, they make the noise correlated,
+the variances P: the model's hidden factors, or a continuum that bends. Integrated out, they make the noise correlated,
 
     C = D + N P N^T,    C^-1 = W - W N (P^-1 + N^T W N)^-1 N^T W,    W = D^-1 = diag(ivar / (1 + ivar s^2))
 
@@ -27,58 +27,19 @@ from numpy.typing import ArrayLike
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.model import Cannon
+from lab2.cannon.nuisances import Nuisance, Precision, factors_of, inverse_information
 from lab2.spectra import check, check_dims, check_wavelengths, per_full_weight, seen
 
-__all__ = ["Nuisance", "Precision", "Quartics", "count_pixels", "quartics", "star_quartic", "weights"]
+__all__ = [
+    "Quartics",
+    "count_pixels",
+    "quartics",
+    "star_quartic",
+    "weights",
+]
 
 _BLOCK = 256  # stars worked on at a time by one thread ...
 _CHUNK = 512  # ... in so many pixels: their weights stay in its cache
-_ROUNDING = 1e-9  # of v^T W v, below which nothing is left of it
-
-
-@dataclass(frozen=True, eq=False)
-class Nuisance:
-    """Shapes that a spectrum may have in it, with amplitudes that nobody asks for.
-
-    Attributes
-    ----------
-    columns : numpy.ndarray, shape (n_pixels, n_columns) or (n_stars, n_pixels, n_columns)
-        In normalized flux for an amplitude of 1; the same for all stars, or each star's own.
-    sd : float or numpy.ndarray, shape (n_columns,)
-        Prior standard deviation of each amplitude, positive; infinite where nothing is known of it.
-
-    Raises
-    ------
-    ValueError
-        If a column is not finite, or a standard deviation is not positive.
-
-    Examples
-    --------
-    >>> slope = Nuisance(np.linspace(-1.0, 1.0, 8575)[:, None], 0.01)
-    >>> slope.columns.shape
-    (8575, 1)
-    """
-
-    columns: np.ndarray
-    sd: float | np.ndarray
-
-    def __post_init__(self):
-        columns, sd = np.asarray(self.columns, dtype=float), np.asarray(self.sd, dtype=float)
-        if columns.ndim not in (2, 3) or sd.shape not in ((), columns.shape[-1:]):
-            raise ValueError(
-                "a nuisance has columns (n_pixels, n_columns) or (n_stars, n_pixels, n_columns) and one prior standard "
-                f"deviation, or one for each column; got {columns.shape} and {sd.shape}"
-            )
-        if not np.isfinite(columns).all():
-            raise ValueError(f"{(~np.isfinite(columns)).sum()} values of the nuisance's columns are not finite")
-        if not (sd > 0).all():
-            raise ValueError(f"prior standard deviations of a nuisance must be positive; got {sd}")
-        object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "sd", np.broadcast_to(sd, columns.shape[-1:]))
-
-    def of_star(self, n) -> np.ndarray:
-        """The columns of star n, (n_pixels, n_columns)."""
-        return self.columns if self.columns.ndim == 2 else self.columns[n]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,22 +54,32 @@ class Quartics:
     n_pixels : numpy.ndarray of int, shape (n_stars,)
         Pixels with weight, each counting as far as the star saw it (`lab2.spectra.seen`).
     n_labels : int
+    responses : numpy.ndarray, shape (n_stars, n_factors, n_terms)
+        The posterior mean of the model's hidden factors is ``responses @ u``, u the terms of degree 2 at the labels.
     """
 
     coefficients: np.ndarray
     n_pixels: np.ndarray
     n_labels: int
+    responses: np.ndarray
 
     def chi2(self, x: ArrayLike) -> np.ndarray:
         """chi^2 of each star at its scaled labels x: (n_stars, n_labels) -> (n_stars,)."""
         monomials, _ = polynomial.normal_monomials(x, polynomial.terms(self.n_labels, 2))
         return (self.coefficients * monomials).sum(axis=1)
 
+    def factors(self, x: ArrayLike) -> np.ndarray:
+        """Posterior means of the hidden factors at scaled labels x: (n_stars, n_labels) -> (n_stars, n_factors)."""
+        terms = polynomial.design(x, polynomial.terms(self.n_labels, 2))
+        return (self.responses @ terms[..., None])[..., 0]
+
 
 def quartics(
     model: Cannon, spectra: xr.Dataset, nuisances: Sequence[Nuisance] = (), progress: bool = False
 ) -> Quartics:
     """chi^2 of every star as an exact quartic in its labels.
+
+    The model's hidden factors are integrated out, whatever else is.
 
     Parameters
     ----------
@@ -117,7 +88,7 @@ def quartics(
         ``flux``, ``ivar`` (star, wavelength) on the model's wavelengths. A dataset that is opened lazily is read block
         by block.
     nuisances : sequence of Nuisance
-        To be integrated out.
+        To be integrated out too.
     progress : bool
         Show a progress bar.
 
@@ -144,23 +115,16 @@ def quartics(
                 f"a nuisance has columns of shape {nuisance.columns.shape}; {sizes[0]} spectra of {sizes[1]} pixels "
                 f"need ({sizes[1]}, n_columns) or ({sizes[0]}, {sizes[1]}, n_columns)"
             )
-    sums, theta = _PixelSums(model), model.theta.values
+    every = [factors_of(model), *nuisances]
+    shared = all(nuisance.columns.ndim == 2 for nuisance in every)
+    sums = _PixelSums(model, every) if shared else _StarByStar(model, every)
 
     def of_block(stars):
-        block = spectra[["flux", "ivar"]].isel(star=stars).load()
-        if not nuisances:
-            return sums(block)
-        check(block)
-        rows = []
-        sd = np.concatenate([nuisance.sd for nuisance in nuisances])
-        each_weight = weights(model, block.ivar.values)
-        for star, flux, weight in zip(range(*stars.indices(sizes[0])), block.flux.values, each_weight, strict=True):
-            columns = np.concatenate([nuisance.of_star(star) for nuisance in nuisances], axis=1)
-            rows.append(star_quartic(theta, flux, Precision(weight, columns, sd), sums.form))
-        return np.reshape(rows, (len(rows), len(sums.products))), count_pixels(model, block.ivar.values)
+        return sums(spectra[["flux", "ivar"]].isel(star=stars).load(), stars.indices(sizes[0])[0])
 
     parts = map_blocks(of_block, sizes[0], _BLOCK, "summing pixels" if progress else None)
-    return Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))
+    coefficients, n_pixels, responses = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Quartics(coefficients, n_pixels, len(model.labels), responses)
 
 
 def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
@@ -194,43 +158,8 @@ def count_pixels(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     return np.rint(counts.sum(axis=1)).astype(int)
 
 
-class Precision:
-    """C^-1 of one star's flux: the weights, less what linear nuisances may explain (Woodbury 1950).
-
-    Parameters
-    ----------
-    weight : numpy.ndarray, shape (n_pixels,)
-        Inverse variances about the model.
-    columns : numpy.ndarray, shape (n_pixels, n_columns)
-        Of the nuisances, in flux for an amplitude of 1; there may be none.
-    sd : numpy.ndarray, shape (n_columns,)
-        Prior standard deviations of the amplitudes; infinite where nothing is known of one.
-    """
-
-    def __init__(self, weight, columns, sd):
-        self.weight = weight
-        weighted = columns * weight[:, None]
-        normal = weighted.T @ columns + np.diag(sd**-2.0)
-        # columns of unit length; one that no pixel sees, and of which nothing is known, explains nothing
-        length = np.sqrt(np.diag(normal))
-        scale = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
-        self._weighted = weighted * scale
-        self._inverse = np.linalg.pinv(normal * np.outer(scale, scale), hermitian=True)
-
-    def times(self, vectors) -> np.ndarray:
-        """C^-1 times vectors over the pixels, (n_pixels, n)."""
-        return vectors * self.weight[:, None] - self._weighted @ (self._inverse @ (self._weighted.T @ vectors))
-
-    def norms(self, vectors) -> np.ndarray:
-        """v^T C^-1 v of vectors over the pixels, (n_pixels, n); 0 where the nuisances explain all but rounding."""
-        along = self._weighted.T @ vectors
-        whole = self.weight @ vectors**2
-        left = whole - (along * (self._inverse @ along)).sum(axis=0)
-        return np.where(left > _ROUNDING * whole, left, 0.0)
-
-
-def star_quartic(theta, flux, precision, form) -> np.ndarray:
-    """The coefficients of one star's chi^2 by the plain formula, T^T C^-1 T.
+def star_quartic(theta, flux, precision, form):
+    """The coefficients of one star's chi^2 by the plain formula, T^T C^-1 T, and the nuisances' responses.
 
     Parameters
     ----------
@@ -242,30 +171,68 @@ def star_quartic(theta, flux, precision, form) -> np.ndarray:
 
     Returns
     -------
-    numpy.ndarray, shape (n_monomials,)
+    coefficients : numpy.ndarray, shape (n_monomials,)
+    responses : numpy.ndarray, shape (n_columns, n_terms)
+        As `Quartics` has them for the first of them.
     """
     columns = _columns(theta, len(form.pairs))
     columns[:, 0] = np.where(precision.weight > 0, theta[:, 0] - flux, 0.0)
-    return form.compress(columns.T @ precision.times(columns))
+    return form.compress(columns.T @ precision.times(columns)), -precision.amplitudes(columns)
+
+
+class _StarByStar:
+    """Quartics where a nuisance has columns of each star's own: one star after the other."""
+
+    def __init__(self, model, nuisances):
+        self.model, self.nuisances = model, nuisances
+        self.sd = np.concatenate([nuisance.sd for nuisance in nuisances])
+        self.form = polynomial.symmetric_form(len(model.labels))
+
+    def __call__(self, block, first):
+        """As `_PixelSums`; `first` is the number of the block's first star."""
+        check(block)
+        n_stars, n_factors = block.sizes["star"], self.model.loadings.shape[1]
+        coefficients = np.empty((n_stars, self.form.place.max() + 1))
+        responses = np.empty((n_stars, n_factors, len(self.form.pairs)))
+        each_weight = weights(self.model, block.ivar.values)
+        for n, (flux, weight) in enumerate(zip(block.flux.values, each_weight, strict=True)):
+            columns = np.concatenate([nuisance.of_star(first + n) for nuisance in self.nuisances], axis=1)
+            precision = Precision(weight, columns, self.sd)
+            coefficients[n], all_responses = star_quartic(self.model.theta.values, flux, precision, self.form)
+            responses[n] = all_responses[:n_factors]
+        return coefficients, count_pixels(self.model, block.ivar.values), responses
 
 
 class _PixelSums:
-    """The sums over pixels that turn spectra into coefficients of chi^2."""
+    """Quartics of a block of stars by sums over the pixels, the nuisances' columns the same for all stars.
 
-    def __init__(self, model):
+    One product of matrices sums, for each star, weights times products of two columns: of theta's, which make the
+    coefficients; of one of theta's and a nuisance's; and of two nuisances'.
+    """
+
+    def __init__(self, model, nuisances):
         self.form = polynomial.symmetric_form(len(model.labels))
-        self.s2, self.scatter = model.s2.values, model.typical_s2
+        self.s2, self.scatter, self.n_factors = model.s2.values, model.typical_s2, model.loadings.shape[1]
         self.flux_zero = np.ascontiguousarray(model.theta.values[:, 0])
-        self.theta = _columns(model.theta.values, len(self.form.pairs))
-        self.products = np.zeros((self.form.place.max() + 1, len(self.theta)))
-        _kernels.sum_products(np.ascontiguousarray(self.theta.T), self.form.place, self.products)
+        theta = _columns(model.theta.values, len(self.form.pairs))
+        nuisance = np.concatenate([nuisance.columns for nuisance in nuisances], axis=1)
+        self.sd = np.concatenate([nuisance.sd for nuisance in nuisances])
+        self.columns = np.concatenate([theta, nuisance], axis=1)
+        self.n_terms, self.n_columns = theta.shape[1], nuisance.shape[1]
+        self.n_monomials = self.form.place.max() + 1
+        first, second = np.triu_indices(self.n_columns)
+        self.products = np.zeros((self.n_monomials + self.n_terms * self.n_columns + len(first), len(theta)))
+        _kernels.sum_products(np.ascontiguousarray(theta.T), self.form.place, self.products[: self.n_monomials])
+        across, among = np.split(self.products[self.n_monomials :], [self.n_terms * self.n_columns])
+        np.multiply(nuisance.T[:, None, :], theta.T, out=across.reshape(self.n_columns, *theta.T.shape))
+        np.multiply(nuisance.T[first], nuisance.T[second], out=among)
 
-    def __call__(self, block):
-        """Coefficients of a block of stars without nuisances, (n_stars, n_monomials), and the pixels with weight."""
+    def __call__(self, block, first):
+        """Coefficients of a block of stars, the pixels with weight, and the factors' responses."""
         flux, ivar = block.flux.values, block.ivar.values
         n_stars, n_pixels = flux.shape
         summed, products = np.zeros((2, len(self.products), n_stars))
-        linear = np.zeros((n_stars, self.theta.shape[1]))
+        linear = np.zeros((n_stars, self.columns.shape[1]))
         constant, counts = np.zeros((2, n_stars))
         count = per_full_weight(ivar, self.scatter), self.scatter
         weight, weighted = np.empty((2, n_stars, _CHUNK))
@@ -276,11 +243,27 @@ class _PixelSums:
             if not np.isfinite(constant).all():
                 check(block)  # which says what is wrong, and where
             summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)
-            linear += weighted[:, : stop - start] @ self.theta[start:stop]
+            linear += weighted[:, : stop - start] @ self.columns[start:stop]
         summed = np.ascontiguousarray(summed.T)
-        summed[:, self.form.place[0]] -= 2.0 * linear
-        summed[:, self.form.place[0, 0]] += constant
-        return summed, np.rint(counts).astype(int)
+        coefficients, information = summed[:, : self.n_monomials], summed[:, self.n_monomials :]
+        coefficients[:, self.form.place[0]] -= 2.0 * linear[:, : self.n_terms]
+        coefficients[:, self.form.place[0, 0]] += constant
+        responses = np.zeros((n_stars, 0, self.n_terms))
+        if self.n_columns:
+            explained, responses = self._explained(information, linear[:, self.n_terms :])
+            coefficients = coefficients - explained
+        return coefficients, np.rint(counts).astype(int), responses[:, : self.n_factors]
+
+    def _explained(self, information, right):
+        """Coefficients of T^T W N (N^T W N + P^-1)^-1 N^T W T, what the nuisances explain; and their responses."""
+        n_stars, size = len(right), self.n_terms * self.n_columns
+        across = information[:, :size].reshape(n_stars, self.n_columns, self.n_terms).copy()  # N^T W T
+        across[:, :, 0] = -right
+        among = np.empty((n_stars, self.n_columns, self.n_columns))
+        first, second = np.triu_indices(self.n_columns)
+        among[:, first, second] = among[:, second, first] = information[:, size:]
+        responses = -inverse_information(among, self.sd) @ across
+        return self.form.compress(-across.transpose(0, 2, 1) @ responses), responses
 
 
 def _columns(theta, n_terms):

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
+from lab2.cannon.factors import Design, learn_factors
 from lab2.cannon.likelihood import PixelLikelihood
 from lab2.cannon.model import Cannon
 from lab2.spectra import check, check_dims, per_full_weight
@@ -23,7 +24,7 @@ _STARS = 256  # whose information is summed at a time
 _SEEN = 0.2
 
 
-def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Cannon:
+def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool = False) -> Cannon:
     """Train the model on spectra with labels.
 
     Parameters
@@ -32,6 +33,9 @@ def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Canno
         ``flux``, ``ivar`` (star, wavelength) and ``labels`` (star, label), any number of labels and pixels.
     degree : int
         Of the polynomial in the labels, 1 or 2.
+    factors : int
+        Number of hidden factors to learn beside the labels (`lab2.cannon.factors`); with 0 the model is that of Ness
+        et al. (2015).
     progress : bool
         Show a progress bar.
 
@@ -40,13 +44,15 @@ def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Canno
     Cannon
         A pixel is left untrained, s2 infinite and theta that of flux 1, if no more stars saw it than it has
         coefficients, if not more than a fifth of them did, or if they do not determine the coefficients. A star counts
-        as far as it saw the pixel (`lab2.spectra.seen`).
+        as far as it saw the pixel (`lab2.spectra.seen`). With factors, stars that the model describes badly are not
+        trained on: `Cannon.trained_on`.
 
     Raises
     ------
     ValueError
         If labels are missing, constant or linear combinations of each other (the message names them), if there
-        are fewer stars than coefficients, or the spectra are such as `lab2.spectra.check` refuses.
+        are fewer stars than coefficients, `factors` is negative or more than the stars can carry, or the spectra are
+        such as `lab2.spectra.check` refuses.
 
     Examples
     --------
@@ -72,18 +78,23 @@ def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Canno
     x = (labels - mean) / scale
     pairs = polynomial.terms(len(names), degree)
     _check_design(x, pairs, names)
-    terms = polynomial.design(x, pairs)
-    monomials, place = polynomial.normal_monomials(x, pairs)
+    _check_factors(factors, len(x), len(pairs))
+    design = Design(polynomial.design(x, pairs), *polynomial.normal_monomials(x, pairs), polynomial.jacobian(x, pairs))
     per_full = _per_full_weight(spectra)
     enough = max(len(pairs), _SEEN * len(x))
 
-    def train_block(pixels):
+    def take(pixels):
+        """Flux less 1, which keeps digits, and ivar of some pixels, (n_pixels, n_stars)."""
         block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
         flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
         if not _kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
             check(block)  # which says what is wrong, and where
+        return flux, ivar
+
+    def train_block(pixels):
+        flux, ivar = take(pixels)
         trainable = np.flatnonzero(_kernels.count_seen(ivar, per_full) > enough)
-        return PixelLikelihood(flux, ivar, terms, monomials, place).maximize(trainable)
+        return PixelLikelihood(flux, ivar, *design[:3]).maximize(trainable)
 
     results = map_blocks(
         train_block,
@@ -92,12 +103,22 @@ def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Canno
         progress="training pixels" if progress else None,
     )
     s2, theta = (np.concatenate(parts) for parts in zip(*results, strict=True))
-    theta[:, 0] += 1.0  # the flux was fitted less 1, which keeps digits
+    hidden = {}
+    if factors:
+        learned = learn_factors(take, design, theta, s2, factors, progress)
+        theta, s2 = learned.theta, learned.s2
+        hidden = {
+            "loadings": (("wavelength", "factor"), learned.loadings),
+            "trained_on": ("training_star", learned.trained_on),
+            "log_likelihood": ("round", learned.log_likelihood),
+        }
+    theta[:, 0] += 1.0
     coords = {name: spectra.coords[name] for name in ("wavelength", "chip", "trusted") if name in spectra.coords}
     dataset = xr.Dataset(
         {
             "theta": (("wavelength", "term"), theta),
             "s2": ("wavelength", s2),
+            **hidden,
             "label_mean": ("label", mean),
             "label_scale": ("label", scale),
             "training_labels": (("training_star", "label"), labels),
@@ -106,6 +127,7 @@ def train(spectra: xr.Dataset, degree: int = 2, progress: bool = False) -> Canno
             **coords,
             "term": polynomial.term_names(names, pairs),
             "label": names,
+            **({"factor": np.arange(1, factors + 1)} if factors else {}),
             "training_star": spectra.star.values.astype(str),
         },
         attrs={
@@ -198,6 +220,17 @@ def _check_design(x, pairs, names):
         raise ValueError(
             f"the labels of these {len(x)} stars do not determine a polynomial of {len(pairs)} terms (too few "
             "different values of a label?); use more varied stars, or degree=1"
+        )
+
+
+def _check_factors(factors, n_stars, n_terms):
+    """A whole number of factors that the stars can carry."""
+    if not isinstance(factors, int | np.integer) or factors < 0:
+        raise ValueError(f"the number of factors must be an integer, 0 or more; got {factors!r}")
+    if factors and n_stars <= n_terms + 2 * factors:
+        raise ValueError(
+            f"{n_stars} stars cannot carry {factors} factors beside {n_terms} coefficients a pixel: train on more than "
+            f"{n_terms + 2 * factors}, or learn fewer factors"
         )
 
 

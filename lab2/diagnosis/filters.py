@@ -1,8 +1,9 @@
 """What the residuals of every spectrum look like: matched filters for the ways in which a spectrum can be odd.
 
 Each way changes the flux by a template T times an amplitude a, and the labels may follow: to first order they add the
-columns of J, the Jacobian of the model by the labels, linear nuisances of which nothing is known before. With the
-residual r of the best fit and C^-1, the weights less what J explains (`lab2.cannon.quartics`), chi^2 is least for
+columns of J, the Jacobian of the model by the labels, linear nuisances of which nothing is known before; the hidden
+factors of the model may, too. With the residual r of the best fit and C^-1, the weights less what these explain
+(`lab2.cannon.quartics`), chi^2 is least for
 
     a = n / d,   n = T^T C^-1 r,   d = T^T C^-1 T,
 
@@ -17,7 +18,7 @@ from scipy.ndimage import convolve1d
 from lab2 import lines
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial, weights
-from lab2.cannon.quartics import Precision
+from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import BRACKETT, KM_S_PER_PIXEL, LOG_STEP, chip_of, rotation_kernel
 from lab2.spectra import seen
 
@@ -69,10 +70,13 @@ def screen(model, spectra, fits) -> xr.Dataset:
     labels = fits.labels.transpose("star", "label").values
     fitted, theta = np.isfinite(labels).all(axis=1), model.theta.values
     x = np.where(fitted[:, None], model.scale(labels), 0.0)
+    hidden = factors_of(model)
+    sd = np.concatenate([np.full(labels.shape[1], np.inf), hidden.sd])
 
     def screen_star(x, weight, residual, depth):
         """Of each kind the best template: (4, 3), z, amplitude and which."""
-        match = _Matcher(weight, theta @ polynomial.jacobian(x, model.pairs), residual)
+        columns = np.concatenate([theta @ polynomial.jacobian(x, model.pairs), hidden.columns], axis=1)
+        match = _Matcher(Precision(weight, columns, sd), residual)
         shifted = match(np.array([depth - moved(depth, lag) for lag in _LAGS]))
         broadened = match(np.array([depth - convolve1d(depth, kernel) for kernel in kernels]))
         return shifted, broadened, match(brackett[None]), match(depth * ramps)
@@ -151,9 +155,9 @@ def moved(values, lag) -> np.ndarray:
 class _Matcher:
     """The templates of one star in its residual: which is the most significant."""
 
-    def __init__(self, weight, slopes, residual):
-        self.precision = Precision(weight, slopes, np.full(slopes.shape[1], np.inf))
-        self.projected = self.precision.times(residual[:, None])[:, 0]
+    def __init__(self, precision, residual):
+        self.precision = precision
+        self.projected = precision.times(residual[:, None])[:, 0]
 
     def __call__(self, templates):
         """z, amplitude and number of the best of the templates (n, n_pixels); z is 0 for one that says nothing."""

@@ -6,6 +6,9 @@ w v v^T from A and w f v from b, and by Sherman and Morrison (1950, Ann. Math. S
     theta_without_n = theta - w r / (1 - h) A^-1 v,    r = f - theta . v,  h = w v . A^-1 v,
 
 exactly. s^2 is that of the whole training set: one star of hundreds changes it by about one part in their number.
+
+With hidden factors the same is done to theta and the loadings together, v followed by the star's scores z at its
+catalog labels; these are taken as known (their errors are a few per cent of their spread).
 """
 
 import numpy as np
@@ -13,7 +16,8 @@ import numpy as np
 from lab2 import cannon
 from lab2._blocks import map_blocks
 from lab2.cannon import polynomial
-from lab2.cannon.quartics import Precision, Quartics, count_pixels, star_quartic
+from lab2.cannon.nuisances import Precision
+from lab2.cannon.quartics import Quartics, count_pixels, star_quartic
 from lab2.spectra import check
 
 __all__ = ["fit_each_without_itself", "theta_without"]
@@ -22,13 +26,15 @@ _BLOCK = 256  # pixels whose normal matrices are summed at a time by one thread
 _STARS = 16  # fitted at a time by one thread
 
 
-def fit_each_without_itself(spectra, progress=False):
+def fit_each_without_itself(spectra, factors=0, progress=False):
     """Fit every star with the model of all other stars.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         With ``labels``.
+    factors : int
+        Number of hidden factors.
     progress : bool
         Show progress bars.
 
@@ -37,24 +43,32 @@ def fit_each_without_itself(spectra, progress=False):
     xarray.Dataset
         As from `lab2.fit_labels`.
     """
-    model = cannon.train(spectra, progress=progress)
+    model = cannon.train(spectra, factors=factors, progress=progress)
     check(spectra)
-    terms = model.design(spectra.labels.transpose("star", "label").values)
-    inverse = _inverse_normal_matrices(model, spectra)
-    form = polynomial.symmetric_form(len(model.labels))
+    labels = spectra.labels.transpose("star", "label").values
+    scores = cannon.quartics(model, spectra).factors(model.scale(labels))
+    rows = np.concatenate([model.design(labels), scores], axis=1)
+    inverse = _inverse_normal_matrices(model, spectra, rows)
+    both = np.concatenate([model.theta.values, model.loadings.values], axis=1)
+    form, n_terms = polynomial.symmetric_form(len(model.labels)), len(model.pairs)
+
+    def of_star(flux, weight, row, trained_on):
+        good = weight > 0
+        flux, weight, own = flux[good], weight[good], both[good]
+        if trained_on:
+            own = theta_without(row, flux, weight, own, inverse[good])
+        theta, loadings = np.split(own, [n_terms], axis=1)
+        return star_quartic(theta, flux, Precision(weight, loadings, np.ones(factors)), form)
 
     def of_block(stars):
-        flux, ivar = spectra.flux.values[stars], spectra.ivar.values[stars]
-        rows = []
-        for f, w, v in zip(flux, cannon.weights(model, ivar), terms[stars], strict=True):
-            good = w > 0
-            theta = theta_without(v, f[good], w[good], model.theta.values[good], inverse[good])
-            no_nuisance = np.zeros((good.sum(), 0)), np.zeros(0)
-            rows.append(star_quartic(theta, f[good], Precision(w[good], *no_nuisance), form))
-        return np.array(rows), count_pixels(model, ivar)
+        ivar = spectra.ivar.values[stars]
+        each = spectra.flux.values[stars], cannon.weights(model, ivar), rows[stars], model.trained_on.values[stars]
+        coefficients, responses = zip(*(of_star(*star) for star in zip(*each, strict=True)), strict=True)
+        return np.array(coefficients), count_pixels(model, ivar), np.array(responses)
 
-    parts = map_blocks(of_block, len(terms), _STARS, "leaving out each star" if progress else None)
-    found = Quartics(*(np.concatenate(part) for part in zip(*parts, strict=True)), len(model.labels))
+    parts = map_blocks(of_block, len(rows), _STARS, "leaving out each star" if progress else None)
+    coefficients, n_pixels, responses = (np.concatenate(part) for part in zip(*parts, strict=True))
+    found = Quartics(coefficients, n_pixels, len(model.labels), responses)
     return cannon.fit_quartics(model, found, spectra, progress)
 
 
@@ -64,11 +78,11 @@ def theta_without(terms, flux, weight, theta, inverse):
     Parameters
     ----------
     terms : numpy.ndarray, shape (n_terms,)
-        Of the star.
+        Of the star, its scores of hidden factors after them where the model has any.
     flux, weight : numpy.ndarray, shape (n_pixels,)
         Of the star; weight = 1 / (sigma^2 + s^2).
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-        Of the whole training set.
+        Of the whole training set, loadings after them.
     inverse : numpy.ndarray, shape (n_pixels, n_terms, n_terms)
         Inverse normal matrices of the whole training set.
 
@@ -82,17 +96,20 @@ def theta_without(terms, flux, weight, theta, inverse):
     return theta - (weight * residual / (1.0 - leverage))[:, None] * solved
 
 
-def _inverse_normal_matrices(model, spectra):
-    """(sum_n w v v^T)^-1 of each pixel, (n_pixels, n_terms, n_terms); zero where the pixel is untrained."""
-    x = model.scale(spectra.labels.transpose("star", "label").values)
-    monomials, place = polynomial.normal_monomials(x, model.pairs)
-    weight_of_all = cannon.weights(model, spectra.ivar.values)
+def _inverse_normal_matrices(model, spectra, rows):
+    """(sum_n w v v^T)^-1 of each pixel, v the rows (n_stars, n), as (n_pixels, n, n); zero where it is untrained."""
+    n_columns = rows.shape[1]
+    first, second = np.triu_indices(n_columns)
+    products = rows[:, first] * rows[:, second]
+    place = np.zeros((n_columns, n_columns), dtype=int)
+    place[first, second] = place[second, first] = np.arange(len(first))
+    weight_of_all = cannon.weights(model, spectra.ivar.values) * model.trained_on.values[:, None]
 
     def invert(pixels):
         trained = model.trained.values[pixels]
         weight = weight_of_all[:, pixels].T[trained]
         inverse = np.zeros((len(trained), *place.shape))
-        inverse[trained] = np.linalg.inv((weight @ monomials)[:, place])
+        inverse[trained] = np.linalg.inv((weight @ products)[:, place])
         return inverse
 
     return np.concatenate(map_blocks(invert, spectra.sizes["wavelength"], _BLOCK))

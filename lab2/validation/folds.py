@@ -67,7 +67,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     )
 
 
-def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) -> xr.Dataset:
+def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, progress=False) -> xr.Dataset:
     """Fit every star with a model trained without it.
 
     Parameters
@@ -77,6 +77,9 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
     folds : int, "field", "star" or xarray.DataArray
         Number of groups for `split`; "field" to leave out one field at a time; "star" one star at a time, by
         `lab2.validation._leave_one_out`; or the group of each star.
+    factors : int
+        Number of hidden factors of each model. Each learns its own: ``factors`` of the fits can be compared within a
+        fold alone.
     seed : int
         For `split`.
     train_on : array_like of bool, shape (n_stars,), optional
@@ -115,7 +118,7 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
             raise ValueError("leaving out one star at a time trains on all others: leave those not wanted out first")
         if len(np.unique(names)) < len(names):
             raise ValueError("a star has more than one row: leaving out one would leave the other to train on")
-        fits = fit_each_without_itself(spectra, progress)
+        fits = fit_each_without_itself(spectra, factors, progress)
         return fits.assign(fold=("star", np.arange(spectra.sizes["star"])))
     if isinstance(folds, str):
         if folds != "field" or "field" not in spectra:
@@ -132,7 +135,7 @@ def cross_validate(spectra, folds=2, seed=128, train_on=None, progress=False) ->
     for fold in np.unique(group):
         held_out = np.flatnonzero(group == fold)
         others = np.flatnonzero(allowed & (group != fold) & ~np.isin(names, names[held_out]))
-        model = cannon.train(spectra.isel(star=others), progress=progress)
+        model = cannon.train(spectra.isel(star=others), factors=factors, progress=progress)
         parts.append(cannon.fit_labels(model, spectra.isel(star=held_out), progress=progress))
         order.append(held_out)
     fits = xr.concat(parts, dim="star").isel(star=np.argsort(np.concatenate(order)))

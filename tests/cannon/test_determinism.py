@@ -18,6 +18,8 @@ model = lab2.train(spectra)
 fits = lab2.fit_labels(model, spectra)
 slope = Nuisance(np.linspace(-1, 1, 700)[:, None], 0.01)
 found = {"theta": model.theta, "s2": model.s2, "labels": fits.labels, "covariance": fits.covariance}
+hidden = lab2.train(spectra, factors=3)
+found |= {"loadings": hidden.loadings, "factors": lab2.fit_labels(hidden, spectra).factors}
 found |= {"chi2": fits.chi2, "with a nuisance": lab2.fit_labels(model, spectra, [slope]).labels}
 print(json.dumps({name: hashlib.sha256(values.values.tobytes()).hexdigest() for name, values in found.items()}))
 """

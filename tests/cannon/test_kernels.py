@@ -40,6 +40,30 @@ def test_weigh_does_not_overflow_for_bright_stars_and_much_scatter():
     assert log_sum[0] == pytest.approx(4001 * np.log(1e13), rel=1e-12)
 
 
+def test_step_scatter_is_never_worse_and_ends_at_the_maximum():
+    rng = np.random.default_rng(5)
+    ivar = weights_like(rng, (N_PIXELS, N_STARS))
+    square = rng.chisquare(1, ivar.shape) * (np.where(ivar > 0, 1 / np.maximum(ivar, 1), 0) + 1e-3)
+    square[3] *= 1e-4  # far less than the noise: no scatter
+    start = np.concatenate([[0.0, 1e-13], np.geomspace(1e-9, 1.0, N_PIXELS - 3), [np.inf]])
+
+    def value(p, s2):
+        seen = ivar[p] > 0
+        variance = 1 / ivar[p][seen] + s2
+        return (np.log(variance) + square[p][seen] / variance).sum()
+
+    s2 = start
+    for _ in range(30):
+        before, s2 = s2, _kernels.step_scatter(ivar, square, s2)
+        for p in range(N_PIXELS - 1):
+            assert value(p, s2[p]) <= value(p, before[p]) + 1e-9
+    assert np.isinf(s2[-1])
+    assert s2[3] == 0.0
+    for p in (k for k in range(N_PIXELS - 1) if k != 3):
+        grid = s2[p] * np.geomspace(0.5, 2, 201)
+        assert value(p, s2[p]) <= min(value(p, s) for s in grid) + 1e-6
+
+
 def test_gradient_sums():
     rng = np.random.default_rng(4)
     flux, which = rng.normal(0, 0.1, (N_PIXELS, N_STARS)), rng.permutation(N_PIXELS)

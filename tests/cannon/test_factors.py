@@ -1,0 +1,206 @@
+"""Hidden factors: the likelihood of the full covariance matrix, what was injected, and what it does to the labels."""
+
+import numpy as np
+import pytest
+from scipy.linalg import subspace_angles
+from scipy.stats import multivariate_normal
+from twins import drawn_survey
+
+import lab2
+from lab2 import from_arrays
+from lab2.cannon import Nuisance, factors, fit_labels, polynomial, quartics
+
+N_STARS, N_PIXELS, N_FACTORS = 300, 150, 2
+
+
+def hide(spectra, rng, size=0.02, n_factors=N_FACTORS):
+    """The spectra with factors in them, each of which moves every pixel; their loadings and scores."""
+    loadings = size * rng.normal(size=(spectra.sizes["wavelength"], n_factors))
+    scores = rng.normal(size=(spectra.sizes["star"], n_factors))
+    flux = np.where(spectra.ivar > 0, spectra.flux + scores @ loadings.T, spectra.flux)
+    return spectra.assign(flux=(("star", "wavelength"), flux)), loadings, scores
+
+
+@pytest.fixture(scope="module")
+def hidden():
+    rng = np.random.default_rng(81)
+    spectra, theta, s2 = drawn_survey(rng, N_STARS, 2, N_PIXELS)
+    return *hide(spectra, rng), theta, s2
+
+
+@pytest.fixture(scope="module")
+def model(hidden):
+    return lab2.train(hidden[0], factors=N_FACTORS)
+
+
+def log_likelihood(model, spectra):
+    """ln L of each star by its full covariance matrix, errors of its labels and scores integrated out."""
+    labels = spectra.labels.values
+    expected = model.predict(labels).values
+    gradients = model.theta.values @ polynomial.jacobian(model.scale(labels), model.pairs)
+    out = []
+    for flux, ivar, mean, slopes in zip(spectra.flux.values, spectra.ivar.values, expected, gradients, strict=True):
+        seen = (ivar > 0) & model.trained.values
+        columns = np.concatenate([model.loadings.values, factors._LABEL_ERROR * slopes], axis=1)[seen]
+        covariance = np.diag(1 / ivar[seen] + model.s2.values[seen]) + columns @ columns.T
+        constant = 0.5 * seen.sum() * np.log(2 * np.pi)
+        out.append(multivariate_normal.logpdf(flux[seen], mean[seen], covariance) + constant)
+    return np.array(out)
+
+
+def test_the_likelihood_is_that_of_the_full_covariance_and_rises(model, hidden, monkeypatch):
+    used = model.trained_on.values
+    history = model.dataset.log_likelihood.values
+    assert history[-1] == pytest.approx(log_likelihood(model, hidden[0])[used].sum(), rel=1e-10)
+    monkeypatch.setattr(factors, "_TOLERANCE", 1e-4)
+    faint, *_ = hide(drawn_survey(np.random.default_rng(82), N_STARS, 2, N_PIXELS)[0], np.random.default_rng(83), 0.003)
+    history = lab2.train(faint, factors=4).dataset.log_likelihood.values
+    assert len(history) > 3
+    assert (np.diff(history) > 0).all()
+
+
+def test_injected_factors_are_recovered(model, hidden):
+    _, loadings, scores, theta, s2 = hidden
+    assert np.degrees(subspace_angles(model.loadings.values, loadings)).max() < 5.0
+    length = np.linalg.norm(model.loadings.values, 2), np.linalg.norm(loadings, 2)
+    assert length[0] == pytest.approx(length[1], rel=0.1)
+    found = fit_labels(model, hidden[0]).factors.values
+    explained = scores - found @ np.linalg.lstsq(found, scores, rcond=None)[0]
+    assert explained.std() < 0.12
+    np.testing.assert_allclose(found.std(axis=0), 1.0, atol=0.1)
+    assert np.median(np.abs(model.theta.values - theta)) < 0.001
+    noisy = s2 > 1e-5
+    assert np.median(np.abs(np.log(model.s2.values[noisy] / s2[noisy]))) < 0.15
+
+
+def test_factors_come_in_the_order_of_what_they_explain(model, hidden):
+    loadings = model.loadings.values
+    weight = (1 / (1 / hidden[0].ivar + model.s2)).mean("star").values
+    information = (loadings * weight[:, None]).T @ loadings
+    assert information[0, 0] > information[1, 1] > 10
+    assert abs(information[0, 1]) < 0.1 * information[1, 1]
+    assert (loadings[np.abs(loadings).argmax(axis=0), [0, 1]] > 0).all()
+
+
+def test_labels_of_new_stars_are_better_and_their_errors_right(model, hidden):
+    rng = np.random.default_rng(83)
+    _, loadings, _, theta, _ = hidden
+    labels = model.label_mean.values + model.label_scale.values * rng.normal(0, 0.7, (500, 2))
+    flux = lab2.train(hidden[0]).design(labels) @ theta.T + rng.normal(size=(500, N_FACTORS)) @ loadings.T
+    sigma = 0.01
+    variance = sigma**2 + hidden[4]
+    flux = flux + rng.normal(size=flux.shape) * np.sqrt(variance)
+    stars = from_arrays(flux, np.full(flux.shape, sigma**-2.0), model.wavelength, labels, label=model.labels)
+    spread, pull = {}, {}
+    for name, one in {"with": model, "without": lab2.train(hidden[0])}.items():
+        fits = fit_labels(one, stars)
+        off = fits.labels.values - labels
+        spread[name] = off.std(axis=0)
+        pull[name] = off / np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
+    assert (spread["with"] < 0.75 * spread["without"]).all()
+    np.testing.assert_allclose((np.abs(pull["with"]) < 1).mean(axis=0), 0.68, atol=0.06)
+
+
+def test_without_factors_it_is_the_plain_model(hidden):
+    plain, zero = lab2.train(hidden[0]), lab2.train(hidden[0], factors=0)
+    assert plain.dataset.identical(zero.dataset)
+    assert "loadings" not in plain.dataset
+    assert plain.loadings.shape == (N_PIXELS, 0)
+    assert bool(plain.trained_on.all())
+    assert "factors" not in fit_labels(plain, hidden[0])
+
+
+def test_factors_of_data_without_any_change_no_label():
+    """Wrong catalog labels move a star along the gradients: a factor of that would double the errors of all labels."""
+    rng = np.random.default_rng(84)
+    spectra, _, _ = drawn_survey(rng, N_STARS, 2, N_PIXELS)
+    truth = spectra.labels.values
+    wrong = truth + 0.15 * truth.std(axis=0) * rng.normal(size=truth.shape)
+    for given in (truth, wrong):
+        training = spectra.assign(labels=(("star", "label"), given))
+        plain, other = (fit_labels(lab2.train(training, factors=k), spectra) for k in (0, 2))
+        spread = [(fits.labels.values - truth).std(axis=0) for fits in (plain, other)]
+        assert (spread[1] < 1.12 * spread[0]).all()
+
+
+def test_odd_stars_are_not_trained_on(hidden):
+    rng = np.random.default_rng(85)
+    spectra = hidden[0].copy(deep=True)
+    odd = np.zeros(N_STARS, dtype=bool)
+    odd[::25] = True
+    spectra.flux[odd] += 0.1 * rng.normal(size=N_PIXELS) * rng.normal(size=(odd.sum(), 1))
+    model = lab2.train(spectra, factors=N_FACTORS)
+    left_out = ~model.trained_on.values
+    assert left_out[odd].mean() > 0.8
+    assert left_out[~odd].mean() < 0.03
+    clean = lab2.train(spectra.isel(star=~odd), factors=N_FACTORS)
+    assert np.degrees(subspace_angles(model.loadings.values, clean.loadings.values)).max() < 3.0
+
+
+def test_masked_pixels_and_untrained_ones_say_nothing(hidden):
+    spectra = hidden[0].copy(deep=True)
+    spectra["ivar"][:, 11] = 0.0
+    spectra["ivar"][: int(0.9 * N_STARS), 12] = 0.0
+    model = lab2.train(spectra, factors=N_FACTORS)
+    assert np.flatnonzero(~model.trained.values).tolist() == [11, 12]
+    assert (model.loadings.values[[11, 12]] == 0).all()
+    other = spectra.assign(flux=spectra.flux.where(spectra.ivar > 0, -3.0))
+    assert lab2.train(other, factors=N_FACTORS).dataset.identical(model.dataset)
+
+
+def test_chi2_of_a_model_with_factors_is_that_with_the_nuisance(model, hidden):
+    stars = hidden[0].isel(star=slice(0, 40))
+    plain = lab2.Cannon(model.dataset.drop_vars(["loadings", "trained_on", "log_likelihood"]))
+    found, expected = quartics(model, stars), quartics(plain, stars, [Nuisance(model.loadings.values, 1.0)])
+    np.testing.assert_allclose(found.coefficients, expected.coefficients, rtol=1e-12)
+    # a nuisance of each star's own takes another path
+    own = np.zeros((40, N_PIXELS, 1))
+    again = quartics(model, stars, [Nuisance(own, 1.0)])
+    np.testing.assert_allclose(again.coefficients, found.coefficients, rtol=1e-9, atol=1e-7)
+    np.testing.assert_allclose(again.responses, found.responses, rtol=1e-8, atol=1e-9)
+    assert (again.n_pixels == found.n_pixels).all()
+
+
+def test_scores_are_the_posterior_means(model, hidden):
+    star = hidden[0].isel(star=[4])
+    labels = star.labels.values
+    found = quartics(model, star).factors(model.scale(labels))[0]
+    seen = star.ivar.values[0] > 0
+    covariance = np.diag(1 / star.ivar.values[0, seen] + model.s2.values[seen])
+    loadings = model.loadings.values[seen]
+    residual = (star.flux.values - model.predict(labels).values)[0, seen]
+    np.testing.assert_allclose(
+        found, loadings.T @ np.linalg.solve(covariance + loadings @ loadings.T, residual), rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize("number", [-1, 2.0, "2", None])
+def test_a_number_of_factors_that_is_none(hidden, number):
+    with pytest.raises(ValueError, match="the number of factors must be an integer, 0 or more; got"):
+        lab2.train(hidden[0], factors=number)
+
+
+def test_more_factors_than_stars_can_carry(hidden):
+    with pytest.raises(ValueError, match="30 stars cannot carry 12 factors beside 6 coefficients a pixel"):
+        lab2.train(hidden[0].isel(star=slice(0, 30)), factors=12)
+
+
+def test_a_star_without_pixels_is_fitted_by_nobody_and_stops_nobody(hidden):
+    spectra = hidden[0].copy(deep=True)
+    spectra["ivar"][3] = 0.0
+    model = lab2.train(spectra, factors=N_FACTORS)
+    fits = fit_labels(model, spectra)
+    assert fits.flag.values[3] & lab2.cannon.Flag.NO_DATA
+    assert np.isnan(fits.factors.values[3]).all()
+    assert np.isfinite(np.delete(fits.factors.values, 3, axis=0)).all()
+
+
+def test_saved_and_loaded(model, hidden, tmp_path):
+    model.save(tmp_path / "model.nc")
+    again = lab2.Cannon.load(tmp_path / "model.nc")
+    assert fit_labels(again, hidden[0]).identical(fit_labels(model, hidden[0]))
+
+
+def test_a_file_without_loadings_is_a_model_without_factors(hidden, tmp_path):
+    lab2.train(hidden[0]).save(tmp_path / "model.nc")
+    assert lab2.Cannon.load(tmp_path / "model.nc").loadings.shape == (N_PIXELS, 0)
