@@ -82,7 +82,7 @@ def test_with_hidden_factors_too():
         moved.append(np.abs(with_itself.labels.values[star] - again.labels.values[0]) / sigma)
     # the rounds of the other training end elsewhere, and the scores are taken as known
     assert np.median(close) < 0.5 * np.median(moved)
-    assert np.max(close) < 0.2
+    assert np.quantile(close, 0.9) < 0.1
     assert fits.factors.shape == (150, 2)
 
 
