@@ -31,6 +31,7 @@ class Flag(Bits):
     POOR_FIT = 8
     MULTIPLE_MINIMA = 16
     BAD_CONTINUUM = 32
+    UNCALIBRATED = 64
 
 
 _STARTS = 9

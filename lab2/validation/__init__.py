@@ -29,7 +29,7 @@ from lab2.validation.residuals import (
     trends,
     twin_differences,
 )
-from lab2.validation.robustness import correlation_inflation, deviates, neighbor_correlation, refits
+from lab2.validation.robustness import correlation_inflation, degrade, deviates, neighbor_correlation, refits
 
 __all__ = [
     "Calibration",
@@ -41,6 +41,7 @@ __all__ = [
     "coverage",
     "coverage_deviation",
     "cross_validate",
+    "degrade",
     "deviates",
     "fit_by_hand",
     "match_absorption",

@@ -8,11 +8,13 @@ in the residuals r of stars that were not trained on. For star n
 
 with an offset b, the median residual of each label; a diagonal matrix a of scales, one a label, that keeps the formal
 correlations; and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show.
-What makes the floor is not the same for all stars (a hot giant's Teff is worse than a cool one's), so that its width
-may change with the scaled fitted labels x_n: D_n is diagonal, and the slopes B have a normal prior about 0. The second,
-broad component takes the outliers (Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust,
-but its scale is not the width of an interval that holds 68 % of the ordinary stars, and that is what an error is to
-mean.
+What makes the floor is not the same for all stars: the ends of the giant branch are worse than its middle, and noise
+hides what would tell one cause from another. So its width may change: x_n are the scaled fitted labels, their squares
+less 1 and the mean logarithm of the formal errors, D_n is diagonal, and the slopes B have a normal prior about 0. No
+scale is less than 1, since photon noise is real; scale and floor are told apart by stars of different S/N, best by
+copies of the same stars with noise added (`lab2.validation.degrade`). The second, broad component takes the outliers
+(Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale is not the width of
+an interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from lab2.cannon.fitting import Flag
 from lab2.files import Kept
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
@@ -47,12 +50,14 @@ class Calibration(Kept):
     dataset : xarray.Dataset
         ``offset`` (label), which is taken off the labels; ``scale`` (label), by which formal errors are multiplied;
         ``floor`` (label, label_2), the covariance added then to a star of mean labels, in the labels' units; ``slope``
-        (label, label_2), the change of the logarithm of a label's floor error with each scaled label; ``label_mean``
+        (label, term), the change of the logarithm of a label's floor error with each scaled label, its square and
+        the star's noise; ``log_error`` (label), the mean logarithm of the formal errors, from which noise is counted;
+        ``largest`` (label), the largest formal error that was calibrated; ``label_mean``
         and ``label_scale`` (label), which scale them; ``outliers``, the fraction q, and ``outlier_width``, w;
         attributes n_stars and versions.
     """
 
-    kind, version = "lab2 calibration", 1
+    kind, version = "lab2 calibration", 2
 
     @property
     def floor_errors(self) -> xr.DataArray:
@@ -75,10 +80,10 @@ class Calibration(Kept):
             Fitted, in this calibration's order.
         """
         scale = self.dataset.scale.values
-        return np.asarray(formal) * np.outer(scale, scale) + self._floor(labels)
+        return np.asarray(formal) * np.outer(scale, scale) + self._floor(formal, labels)
 
-    def _floor(self, labels):
-        x = _scaled(labels, self.dataset.label_mean.values, self.dataset.label_scale.values)
+    def _floor(self, formal, labels):
+        x = _terms(labels, _log_errors(formal), self.dataset)
         width = np.exp(x @ self.dataset.slope.values.T)
         return self.dataset.floor.values * width[..., :, None] * width[..., None, :]
 
@@ -94,7 +99,8 @@ class Calibration(Kept):
         -------
         xarray.Dataset
             The same with ``covariance`` calibrated, the formal one as ``formal_covariance``, the offset taken off
-            ``labels``, and the attribute ``calibrated``, how many stars it was learned from.
+            ``labels``, and the attribute ``calibrated``, how many stars it was learned from. A star with a formal
+            error larger than any that was calibrated gets `lab2.cannon.Flag.UNCALIBRATED`.
 
         Raises
         ------
@@ -104,7 +110,10 @@ class Calibration(Kept):
         if "calibrated" in fits.attrs:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
         self._check_labels(fits)
+        formal = np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
+        beyond = (formal > self.dataset.largest.values).any(axis=1)
         return fits.assign(
+            flag=fits.flag | int(Flag.UNCALIBRATED) * beyond,
             labels=fits.labels - self.dataset.offset.values,
             covariance=fits.covariance.copy(data=self.covariance(fits.covariance.values, fits.labels.values)),
             formal_covariance=fits.covariance,
@@ -127,9 +136,10 @@ class Calibration(Kept):
         """
         draws = np.asarray(draws, dtype=float)
         mean = draws.mean(axis=0)
+        floor = self._floor(np.cov(draws, rowvar=False), mean)
         rng = np.random.default_rng(seed)
-        floor = rng.multivariate_normal(np.zeros(len(mean)), self._floor(mean), len(draws), method="eigh")
-        return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + floor
+        added = rng.multivariate_normal(np.zeros(len(mean)), floor, len(draws), method="eigh")
+        return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + added
 
     def outlier_probability(self, fits, truth) -> np.ndarray:
         """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no truth.
@@ -198,9 +208,15 @@ def calibrate(fits, truth) -> Calibration:
     unit = robust_scatter(residual)  # all quantities of order unity
     offset = np.median(residual, axis=0)
     residual, formal = (residual - offset) / unit, formal / np.outer(unit, unit)
-    labels = fits.labels.values[good]
-    mean, spread = labels.mean(axis=0), labels.std(axis=0)
-    x = _scaled(labels, mean, spread)
+    labels, log_errors = fits.labels.values[good], _log_errors(fits.covariance.values[good])
+    scaling = xr.Dataset(
+        {
+            "label_mean": ("label", labels.mean(axis=0)),
+            "label_scale": ("label", labels.std(axis=0)),
+            "log_error": ("label", log_errors.mean(axis=0)),
+        }
+    )
+    x = _terms(labels, log_errors, scaling)
     scale, factor, slope, q, outlier_width = _most_likely(residual, formal, x)
     names, both = [str(name) for name in fits.label.values], ("label", "label_2")
     dataset = xr.Dataset(
@@ -208,13 +224,13 @@ def calibrate(fits, truth) -> Calibration:
             "offset": ("label", offset),
             "scale": ("label", scale),
             "floor": (both, factor @ factor.T * np.outer(unit, unit)),
-            "slope": (both, slope),
-            "label_mean": ("label", mean),
-            "label_scale": ("label", spread),
+            "slope": (("label", "term"), slope),
+            "largest": ("label", np.sqrt(np.diagonal(fits.covariance.values[good], axis1=1, axis2=2).max(axis=0))),
+            **scaling,
             "outliers": q,
             "outlier_width": outlier_width,
         },
-        coords={"label": names, "label_2": names},
+        coords={"label": names, "label_2": names, "term": [*names, *(f"{name}^2" for name in names), "noise"]},
         attrs={"n_stars": int(good.sum()), "versions": f"lab2 {metadata.version('lab2')}"},
     )
     return Calibration(dataset)
@@ -223,20 +239,20 @@ def calibrate(fits, truth) -> Calibration:
 def _most_likely(residual, formal, x):
     """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers.
 
-    residual and x are (n_stars, n_labels), formal (n_stars, n_labels, n_labels); in units of the scatter.
+    residual is (n_stars, n_labels), formal (n_stars, n_labels, n_labels), in units of the scatter; x as from `_terms`.
     """
     n_labels = residual.shape[1]
     lower = np.tril_indices(n_labels)
     formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
     start = [
-        *np.log(0.7 / formal_scatter),
+        *np.log(np.maximum(0.7 / formal_scatter, 1.0)),
         *(0.7 * np.eye(n_labels))[lower],
-        *np.zeros(n_labels**2),
+        *np.zeros(n_labels * x.shape[1]),
         np.log(0.02 / 0.98),
         np.log(5.0),
     ]
-    # far below the formal errors a scale no longer matters: the bound keeps its logarithm from running away
-    bounds = [(-7.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
+    # photon noise is real: no star's error is less than its formal one
+    bounds = [(0.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
     bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
     best = minimize(
         _minus_log_likelihood,
@@ -277,16 +293,23 @@ def _minus_log_likelihood(parameters, residual, formal, x):
 def _unpack(parameters, lower):
     """The parts of the vector of parameters, as `_most_likely` gives them."""
     n_labels = lower[0].max() + 1
-    parts = np.cumsum([n_labels, len(lower[0]), n_labels**2])
-    scale, factor, slope, (q, width) = np.split(parameters, parts)
+    scale, factor, slope, (q, width) = np.split(parameters, [n_labels, n_labels + len(lower[0]), -2])
     triangle = np.zeros((n_labels, n_labels))
     triangle[lower] = factor
-    return np.exp(scale), triangle, slope.reshape(n_labels, n_labels), expit(q), np.exp(width)
+    return np.exp(scale), triangle, slope.reshape(n_labels, -1), expit(q), np.exp(width)
 
 
-def _scaled(labels, mean, spread):
-    """Labels in standard deviations, kept within `_FARTHEST`."""
-    return np.clip((np.asarray(labels) - mean) / spread, -_FARTHEST, _FARTHEST)
+def _log_errors(covariance):
+    """Logarithms of the standard errors, (..., n_labels)."""
+    return 0.5 * np.log(np.diagonal(covariance, axis1=-2, axis2=-1))
+
+
+def _terms(labels, log_errors, scaling):
+    """What the floor may depend on, kept within `_FARTHEST`: scaled labels, their squares less 1, and the noise."""
+    x = (np.asarray(labels) - scaling.label_mean.values) / scaling.label_scale.values
+    noise = (log_errors - scaling.log_error.values).mean(axis=-1, keepdims=True)
+    x, noise = (np.clip(values, -_FARTHEST, _FARTHEST) for values in (x, noise))
+    return np.concatenate([x, x**2 - 1.0, noise], axis=-1)
 
 
 def _densities(residual, variance, q, width):

@@ -67,7 +67,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     )
 
 
-def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, progress=False) -> xr.Dataset:
+def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=None, progress=False) -> xr.Dataset:
     """Fit every star with a model trained without it.
 
     Parameters
@@ -85,6 +85,9 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, progres
     train_on : array_like of bool, shape (n_stars,), optional
         Stars that may be trained on, such as those that `lab2.diagnosis.diagnose` finds nothing odd about; by default
         all. The others are fitted like the rest. Not for "star".
+    fit : xarray.Dataset, optional
+        Other spectra of the same stars, to be fitted in the place of those trained on: with noise added
+        (`lab2.validation.degrade`), say. Not for "star".
     progress : bool
         Show progress bars.
 
@@ -97,7 +100,7 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, progres
     ------
     ValueError
         If `folds` is none of these, does not give a group to each star, or gives the same to all; if "star" is asked
-        for and a star has two rows or there is `train_on`.
+        for and a star has two rows or there is `train_on` or `fit`; if `fit` is of other stars.
 
     Notes
     -----
@@ -113,8 +116,11 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, progres
     allowed = np.ones(len(names), dtype=bool) if train_on is None else np.asarray(train_on, dtype=bool)
     if allowed.shape != names.shape:
         raise ValueError(f"train_on must say of each of {len(names)} stars whether to train on it; got {allowed.shape}")
+    to_fit = spectra if fit is None else fit
+    if to_fit.star.values.tolist() != spectra.star.values.tolist():
+        raise ValueError("the spectra to fit are not of the same stars in the same order as those to train on")
     if isinstance(folds, str) and folds == "star":
-        if train_on is not None:
+        if train_on is not None or fit is not None:
             raise ValueError("leaving out one star at a time trains on all others: leave those not wanted out first")
         if len(np.unique(names)) < len(names):
             raise ValueError("a star has more than one row: leaving out one would leave the other to train on")
@@ -136,7 +142,7 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, progres
         held_out = np.flatnonzero(group == fold)
         others = np.flatnonzero(allowed & (group != fold) & ~np.isin(names, names[held_out]))
         model = cannon.train(spectra.isel(star=others), factors=factors, progress=progress)
-        parts.append(cannon.fit_labels(model, spectra.isel(star=held_out), progress=progress))
+        parts.append(cannon.fit_labels(model, to_fit.isel(star=held_out), progress=progress))
         order.append(held_out)
     fits = xr.concat(parts, dim="star").isel(star=np.argsort(np.concatenate(order)))
     return fits.assign(fold=("star", group))

@@ -12,7 +12,42 @@ from numpy.typing import ArrayLike
 from lab2 import cannon
 from lab2.grid import CHIPS
 
-__all__ = ["correlation_inflation", "deviates", "neighbor_correlation", "refits"]
+__all__ = ["correlation_inflation", "degrade", "deviates", "neighbor_correlation", "refits"]
+
+
+def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
+    """The same spectra with noise added, to a lower signal-to-noise ratio.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        ``flux``, ``ivar`` (star, wavelength) and ``snr`` (star).
+    snr : float
+        That of the result; a star that has no more as it is stays.
+    seed : int
+        Of the noise.
+
+    Returns
+    -------
+    xarray.Dataset
+        Each error is larger by the ratio of the two, and the flux has the noise that is missing to it.
+
+    Raises
+    ------
+    ValueError
+        If `snr` is not positive.
+    """
+    if not snr > 0:
+        raise ValueError(f"a signal-to-noise ratio is positive; got {snr!r}")
+    share = np.minimum(1.0, snr / spectra.snr.values)[:, None] ** 2  # of the inverse variance that is left
+    ivar = spectra.ivar.values * share
+    missing = np.divide(1.0 - share, ivar, out=np.zeros_like(ivar), where=ivar > 0)
+    noise = np.random.default_rng(seed).normal(size=ivar.shape) * np.sqrt(missing)
+    return spectra.assign(
+        flux=spectra.flux.copy(data=(spectra.flux.values + noise).astype(spectra.flux.dtype)),
+        ivar=spectra.ivar.copy(data=ivar.astype(spectra.ivar.dtype)),
+        snr=spectra.snr.copy(data=np.minimum(spectra.snr.values, snr)),
+    )
 
 
 def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> np.ndarray:

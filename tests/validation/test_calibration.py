@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import xarray as xr
-from drawn_fits import FLOOR, SCALE, SIZE, drawn
+from drawn_fits import FLOOR, LABELS, SCALE, SIZE, drawn
 
 from lab2 import validation
+from lab2.cannon import Flag
 from lab2.validation import calibrate, coverage
 from lab2.validation.calibration import Calibration
 
@@ -51,10 +52,42 @@ def test_a_floor_that_changes_with_the_labels_is_recovered():
     fits["covariance"] = fits.covariance * 1e-4  # the floor is all there is
     found = calibrate(fits, truth)
     # scaled by the fitted labels' mean and standard deviation
+    assert found.dataset.term.values.tolist() == [*LABELS, *(f"{name}^2" for name in LABELS), "noise"]
     assert float(found.dataset.slope[0, 0]) == pytest.approx(0.4, abs=0.03)
     np.testing.assert_allclose(found.dataset.slope[0, 1:], 0.0, atol=0.04)
-    hot, cool = (found.covariance(np.zeros((3, 3)), [teff, 2.3, -0.2])[0, 0] for teff in (4900.0, 4300.0))
+    hot, cool = (found.covariance(1e-12 * np.eye(3), [teff, 2.3, -0.2])[0, 0] for teff in (4900.0, 4300.0))
     assert np.sqrt(hot / cool) == pytest.approx(np.exp(0.8), rel=0.08)
+
+
+def test_a_floor_that_is_wider_at_both_ends_is_recovered():
+    fits, truth, _ = drawn(6000, 12)
+    x = (truth.values[:, 0] - 4600.0) / 300.0
+    residual = (fits.labels - truth).values
+    residual[:, 0] = np.random.default_rng(13).normal(size=6000) * np.exp(0.2 * (np.clip(x, -3, 3) ** 2 - 1)) * SIZE[0]
+    fits["labels"] = truth + residual
+    fits["covariance"] = fits.covariance * 1e-4
+    found = calibrate(fits, truth)
+    assert float(found.dataset.slope.sel(term="teff^2")[0]) == pytest.approx(0.2, abs=0.03)
+
+
+def test_no_error_falls_below_the_formal_one():
+    """Residuals far smaller than the formal errors: the plain maximum of the likelihood would shrink these."""
+    fits, truth, _ = drawn(2000, 14)
+    fits["labels"] = truth + 0.2 * (fits.labels - truth)
+    fits["covariance"] = fits.covariance * 4.0
+    found = calibrate(fits, truth)
+    assert (found.dataset.scale >= 1).all()
+    formal, calibrated = (np.diagonal(x.covariance.values, axis1=1, axis2=2) for x in (fits, found.apply(fits)))
+    assert (calibrated >= formal).all()
+
+
+def test_a_star_noisier_than_any_calibrated_is_flagged():
+    fits, truth, _ = drawn(400, 15)
+    found = calibrate(fits, truth)
+    assert not found.apply(fits).flag.any()
+    noisy = fits.isel(star=[0, 1]).copy(deep=True)
+    noisy["covariance"][1] *= 1e4
+    assert found.apply(noisy).flag.values.tolist() == [0, Flag.UNCALIBRATED]
 
 
 def test_outliers_would_spoil_a_plain_estimate():
@@ -77,6 +110,8 @@ def test_calibrated_covariances_travel_with_the_fits():
     calibrated = found.apply(fits.isel(star=[3, 7]))
     scale = found.dataset.scale.values
     x = (fits.labels.values[3] - found.dataset.label_mean.values) / found.dataset.label_scale.values
+    noise = np.mean(0.5 * np.log(np.diag(fits.covariance.values[3])) - found.dataset.log_error.values)
+    x = np.concatenate([x, x**2 - 1, [noise]])
     width = np.diag(np.exp(found.dataset.slope.values @ x))
     expected = np.diag(scale) @ fits.covariance.values[3] @ np.diag(scale) + width @ found.dataset.floor.values @ width
     np.testing.assert_allclose(calibrated.covariance[0], expected)

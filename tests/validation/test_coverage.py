@@ -96,11 +96,19 @@ def test_each_half_is_calibrated_by_the_other():
     assert before.star.values.tolist() == fits.star.values.tolist()
     np.testing.assert_array_equal(before.formal_covariance, fits.covariance)
     # ten times the residuals in one half: the errors of the other half alone grow
-    half = np.random.default_rng(3).permutation(600) % 2 == 0
+    half = (np.random.default_rng(3).permutation(600) % 2 == 0)[np.unique(fits.star.values, return_inverse=True)[1]]
     spoiled = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
     growth = np.sqrt(calibrate_held_out(spoiled, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
     assert (growth[~half] > 4).all()
     np.testing.assert_allclose(growth[half], 1.0, rtol=0.3)
+
+
+def test_copies_of_a_star_are_calibrated_together():
+    """With a copy of itself among the others a star would take part in making its own error."""
+    fits, truth, _ = drawn(300, 16)
+    twice, truth_twice = xr.concat([fits, fits], "star"), xr.concat([truth, truth], "star")
+    found = calibrate_held_out(twice, truth_twice).covariance.values
+    np.testing.assert_array_equal(found[:300], found[300:])
 
 
 def test_ranks_are_uniform_where_errors_are_right_and_bent_where_they_are_not():
