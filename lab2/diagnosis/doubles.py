@@ -64,7 +64,7 @@ def fit_shift(model, spectrum) -> dict:
 
 
 def fit_double(model, spectrum, labels, velocity, share) -> dict:
-    """Two stars of the model in one spectrum, the second one moved: F = (1 - q) F(l_1) + q F(l_2, v).
+    """Two stars of the model in one spectrum, the second one moved: F = (1 - q) F(l_1) + q F(l_2, v) + U z.
 
     Parameters
     ----------
@@ -80,39 +80,44 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
     -------
     dict of str to float or numpy.ndarray
         velocity [km/s] and share of the second star; labels and second_labels (n_labels,); flux (n_pixels,) of
-        both, the observed one where the spectrum says nothing; chi2, without the weak prior
-        that holds the second star's labels near those of the training set; parameters, the number of those fitted.
+        both, the observed one where the spectrum says nothing; chi2, with the hidden factors' |z|^2, as in a fit, and
+        without the weak prior that holds the second star's labels near those of the training set; parameters, the
+        number of those fitted but the factors.
     """
     weight = weights(model, spectrum.ivar.values[:1])[0]
     root = np.sqrt(weight)
     flux = np.where(weight > 0, spectrum.flux.values[0], 1.0)
     theta, pairs, pixel = model.theta.values, model.pairs, np.arange(len(flux))
-    n_labels = len(model.labels)
-    held = np.zeros((n_labels, 2 * n_labels + 2))  # of the prior: d residual / d parameter
-    held[:, n_labels:-2] = np.eye(n_labels) / _PRIOR
+    loadings = model.loadings.values
+    n_labels, n_factors = len(model.labels), loadings.shape[1]
+    # of the priors of the second star's labels and of the factors: d residual / d parameter
+    held = np.eye(n_labels + n_factors, 2 * n_labels + n_factors + 2, n_labels)
+    held[:n_labels] /= _PRIOR
 
     def split(parameters):
-        first, second, (lag, q) = parameters[:n_labels], parameters[n_labels:-2], parameters[-2:]
+        first, second, (lag, q) = parameters[:n_labels], parameters[n_labels : 2 * n_labels], parameters[-2:]
         terms = polynomial.design(np.stack([first, second]), pairs)
         slopes = polynomial.jacobian(np.stack([first, second]), pairs)
         at = np.clip(pixel - lag, pixel[0], pixel[-1])
         # one interpolation for the second star's flux and its derivatives by the labels
         still = CubicSpline(pixel, theta @ np.column_stack([terms[1], slopes[1]]))
-        return theta @ terms[0], theta @ slopes[0], still(at), still(at, 1)[:, 0], second, q
+        return theta @ terms[0], theta @ slopes[0], still(at), still(at, 1)[:, 0], q
 
     def residuals(parameters):
-        one, _, other, _, second, q = split(parameters)
-        return np.concatenate([root * (flux - (1.0 - q) * one - q * other[:, 0]), second / _PRIOR])
+        one, _, other, _, q = split(parameters)
+        hidden = loadings @ parameters[2 * n_labels : -2]
+        return np.concatenate([root * (flux - (1.0 - q) * one - q * other[:, 0] - hidden), held @ parameters])
 
     def jacobian(parameters):
-        one, by_first, other, by_pixel, _, q = split(parameters)
-        columns = [(1.0 - q) * by_first, q * other[:, 1:], -q * by_pixel[:, None], (other[:, 0] - one)[:, None]]
+        one, by_first, other, by_pixel, q = split(parameters)
+        by_velocity, by_share = -q * by_pixel[:, None], (other[:, 0] - one)[:, None]
+        columns = [(1.0 - q) * by_first, q * other[:, 1:], loadings, by_velocity, by_share]
         return np.concatenate([-root[:, None] * np.concatenate(columns, axis=1), held])
 
     x_start = model.scale(labels)
-    start = np.concatenate([x_start, x_start, [velocity / KM_S_PER_PIXEL, share]])
-    low = np.r_[np.full(2 * n_labels, -_FARTHEST), _LAGS[0], 0.0]
-    high = np.r_[np.full(2 * n_labels, _FARTHEST), _LAGS[-1], _LARGEST_SHARE]
+    start = np.concatenate([x_start, x_start, np.zeros(n_factors), [velocity / KM_S_PER_PIXEL, share]])
+    low = np.r_[np.full(2 * n_labels, -_FARTHEST), np.full(n_factors, -np.inf), _LAGS[0], 0.0]
+    high = np.r_[np.full(2 * n_labels, _FARTHEST), np.full(n_factors, np.inf), _LAGS[-1], _LARGEST_SHARE]
     best = least_squares(residuals, np.clip(start, low + 1e-3, high - 1e-3), jacobian, (low, high), max_nfev=100)
     scaled = best.x[: 2 * n_labels].reshape(2, n_labels)
     first, second = model.label_mean.values + model.label_scale.values * scaled
@@ -122,6 +127,6 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
         "labels": first,
         "second_labels": second,
         "flux": flux - best.fun[: len(flux)] / np.where(root > 0, root, np.inf),
-        "chi2": float((best.fun[: len(flux)] ** 2).sum()),
-        "parameters": len(start),
+        "chi2": float((best.fun[: len(flux)] ** 2).sum() + (best.x[2 * n_labels : -2] ** 2).sum()),
+        "parameters": 2 * n_labels + 2,
     }

@@ -49,8 +49,8 @@ def screen(model, spectra, fits) -> xr.Dataset:
     xarray.Dataset
         (star): ``velocity_z``, the significance of a copy of the spectrum moved by ``velocity`` [km/s] that takes the
         share ``velocity_share`` of the light (1: the whole star is moved); ``rotation_z`` of lines broadened by
-        ``v_sin_i`` [km/s]; ``emission_z`` of light in the Brackett lines; ``veil_z`` of light added to one chip,
-        ``veiled_chip``, and ``veil``, its share. 0 where there is no fit.
+        ``v_sin_i`` [km/s]; ``emission_z`` of light in the Brackett lines; ``veil_z`` of light added to a chip, or to
+        "every" chip, ``veiled_chip``, and ``veil``, its share. 0 where there is no fit.
 
     Raises
     ------
@@ -63,7 +63,8 @@ def screen(model, spectra, fits) -> xr.Dataset:
     chip = chip_of(wavelength)
     # light added to a detector is seldom even: it fades toward one of its ends
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
-    ramps = np.array([_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)])
+    ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
+    chips, ramps = np.array([*chips, "every"]), np.array([*ramps, np.ones(len(chip))])
     kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
     lines_of_hydrogen = np.exp(-0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2)
     brackett = ((11 / np.arange(11, 21)) ** 3) @ lines_of_hydrogen

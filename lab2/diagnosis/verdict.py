@@ -34,7 +34,7 @@ _MASKED = 0.3  # fraction of pixels without information: three times the usual
 _BLOCK = 16  # stars judged at a time by one thread
 
 
-def diagnose(fits, spectra, rows) -> QTable:
+def diagnose(fits, spectra, rows, factors=0) -> QTable:
     """Find the odd stars, and say what is odd about each.
 
     Parameters
@@ -45,6 +45,9 @@ def diagnose(fits, spectra, rows) -> QTable:
         The same stars, with ``labels`` from the catalog.
     rows : astropy.table.Table
         The catalog's rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
+    factors : int
+        Number of hidden factors of the model that the spectra are screened by. With them odd stars are not trained on,
+        and what abundances without a label do is not taken for an oddity.
 
     Returns
     -------
@@ -71,7 +74,7 @@ def diagnose(fits, spectra, rows) -> QTable:
     """
     if not (list(fits.star.values) == list(spectra.star.values) == list(np.asarray(rows["APOGEE_ID"], str))):
         raise ValueError("fits, spectra and catalog rows are not of the same stars in the same order")
-    model = cannon.train(spectra)
+    model = cannon.train(spectra, factors=factors)
     own = cannon.fit_labels(model, spectra)
     table = _gather(fits, own, spectra, rows, model)
 

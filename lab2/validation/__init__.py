@@ -1,10 +1,12 @@
 """Can the model be trusted? Cross-validation, calibrated errors, and checks that need no truth.
 
-``folds`` and ``residuals`` (how good are the labels), ``calibration`` and ``coverage`` (how large are the errors),
-``by_hand`` (the plain, slow way, to check the fast one), ``robustness`` (changes that should not matter),
-``giant_branch`` (against isochrones) and ``degeneracy`` (which labels imitate each other).
+``folds``, ``residuals`` and ``baselines`` (how good are the labels), ``likelihood`` (how good is the model),
+``calibration`` and ``coverage`` (how large are the errors), ``by_hand`` (the plain, slow way, to check the fast one),
+``robustness`` (changes that should not matter), ``giant_branch`` (against isochrones) and ``degeneracy`` (which labels
+imitate each other).
 """
 
+from lab2.validation.baselines import ridge, without_spectrum
 from lab2.validation.by_hand import fit_by_hand, scan_scatter
 from lab2.validation.calibration import Calibration, calibrate
 from lab2.validation.coverage import (
@@ -21,6 +23,7 @@ from lab2.validation.coverage import (
 from lab2.validation.degeneracy import match_absorption
 from lab2.validation.folds import cross_validate, split
 from lab2.validation.giant_branch import against_isochrones, on_branch
+from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
 from lab2.validation.residuals import (
     robust_scatter,
     shrinkage,
@@ -43,7 +46,10 @@ __all__ = [
     "cross_validate",
     "degrade",
     "deviates",
+    "fewest_factors",
     "fit_by_hand",
+    "held_out_likelihood",
+    "log_likelihood",
     "match_absorption",
     "median_errors",
     "neighbor_correlation",
@@ -52,6 +58,7 @@ __all__ = [
     "rank_distance",
     "ranks",
     "refits",
+    "ridge",
     "robust_scatter",
     "scan_scatter",
     "shrinkage",
@@ -61,4 +68,5 @@ __all__ = [
     "trends",
     "twin_differences",
     "within_band",
+    "without_spectrum",
 ]

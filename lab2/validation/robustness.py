@@ -159,7 +159,7 @@ def refits(model: cannon.Cannon, spectrum: xr.Dataset, spectra: xr.Dataset, grou
             rest = spectrum.assign(ivar=spectrum.ivar.where(spectrum.chip != chip, 0.0))
             found[f"without {chip}"] = cannon.fit_labels(model, rest)
     for number, one in enumerate(np.unique(group), start=1):
-        other = cannon.train(spectra.isel(star=np.flatnonzero(group == one)))
+        other = cannon.train(spectra.isel(star=np.flatnonzero(group == one)), factors=model.loadings.sizes["factor"])
         found[f"group {number}"] = cannon.fit_labels(other, spectrum)
     labels = [fit.labels.values[0] for fit in found.values()]
     return xr.DataArray(labels, dims=("change", "label"), coords={"change": list(found), "label": model.labels})

