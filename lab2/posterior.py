@@ -7,8 +7,10 @@ each other.
 With `nuisance` two doubts about the likelihood are added, and integrated out exactly, so that they cost no sampling.
 *Continuum slop*: on each chip the flux is off by a polynomial of the second degree times the flux, its coefficients
 normal with a standard deviation of one per cent: a linear nuisance. *Extra noise*: the covariance that results is
-multiplied by one factor k^2 with the scale-free prior 1/k; that turns exp(-chi^2 / 2) into (chi^2)^(-n/2) for n pixels
-(Gelman et al. 2013, Bayesian Data Analysis, section 3.2).
+multiplied by one factor k^2 with the scale-free prior 1/k (Gelman et al. 2013, Bayesian Data Analysis, section 3.2),
+k >= 1: a spectrum that happens to fit better than expected is not less noisy than its errors say. With u = 1 / k^2 and
+n pixels that turns exp(-chi^2 / 2) into the integral of u^(n/2 - 1) exp(-u chi^2 / 2) over 0 < u <= 1, which Gauss and
+Legendre's quadrature does to rounding, since in chi^2 the integrand varies as little as in u.
 """
 
 import os
@@ -23,6 +25,7 @@ from numpy.polynomial import chebyshev
 
 from lab2 import cannon
 from lab2.cannon import Flag, polynomial
+from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import chip_of
 from lab2.labels import LABELS
 
@@ -44,6 +47,8 @@ _BOUNDS = ("lower", "upper")
 # How far a pseudo-continuum may be off, in each of a chip's polynomial coefficients: a fit through a few hundred
 # trusted pixels is good to a fraction of a per cent on average, and worse where these are few.
 _SLOP, _SLOP_DEGREE = 0.01, 2
+# Nodes of the quadrature over the noise factor, and how far from its best value, in standard deviations.
+_NODES, _FARTHEST = 96, 10.0
 
 
 def default_priors(model) -> QTable:
@@ -200,7 +205,8 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``flux`` (draw, wavelength), drawn with the variance sigma^2 + s^2, NaN where the pixel says nothing; and (draw)
+        ``flux`` (draw, wavelength), drawn with the variance sigma^2 + s^2 and the hidden factors at random, NaN where
+        the pixel says nothing; and (draw)
         ``chi2`` of the observed spectrum and ``chi2_drawn`` of the drawn one, each by the draw's labels. If the model
         describes the star, each is the larger about as often as the other (Gelman, Meng & Stern 1996, Statistica
         Sinica 6, 733).
@@ -208,16 +214,19 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
     expected = model.predict(np.asarray(labels)).values[:, seen]
-    sd = weight[seen] ** -0.5
-    noise = np.random.default_rng(seed).normal(size=expected.shape)
+    hidden = factors_of(model)
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=expected.shape) * weight[seen] ** -0.5
+    noise += rng.normal(size=(len(expected), len(hidden.sd))) @ hidden.columns[seen].T
     flux = np.full((len(expected), len(seen)), np.nan)
-    flux[:, seen] = expected + sd * noise
-    observed = (((spectrum.flux.values[0][seen] - expected) / sd) ** 2).sum(axis=1)
+    flux[:, seen] = expected + noise
+    precision = Precision(weight[seen], hidden.columns[seen], hidden.sd)
+    chi2_drawn, chi2 = (precision.norms(r.T) for r in (noise, spectrum.flux.values[0][seen] - expected))
     return xr.Dataset(
         {
             "flux": (("draw", "wavelength"), flux),
-            "chi2": ("draw", observed),
-            "chi2_drawn": ("draw", (noise**2).sum(axis=1)),
+            "chi2": ("draw", chi2),
+            "chi2_drawn": ("draw", chi2_drawn),
         },
         coords={"wavelength": spectrum.wavelength},
     )
@@ -318,9 +327,21 @@ def _sampled(model, found, table, start, nuisance, settings):
     pm.set_data({"start": np.clip(start, lower + inside, upper - inside)}, model=density)
     data = {"quartic": polynomial.symmetric_form(len(scaling)).matrix(found.coefficients[0])}
     if nuisance:
-        data["n_pixels"] = float(found.n_pixels[0])
+        least = found.chi2(model.scale(start)[None])[0]
+        data["inverse_k2"], data["log_weight"] = _noise_factors(float(found.n_pixels[0]), least)
     cores = min(settings["chains"], os.cpu_count())
     return nutpie.sample(compiled.with_data(**data), cores=cores, save_warmup=False, **settings)
+
+
+def _noise_factors(n_pixels, chi2):
+    """Nodes u = 1 / k^2 and logarithms of their weights u^(n/2 - 1), scaled to be of order unity at this chi^2."""
+    best = min(1.0, n_pixels / chi2)
+    width = _FARTHEST * best * np.sqrt(2.0 / n_pixels)
+    low, high = max(0.0, best - width), min(1.0, best + width)
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    u = 0.5 * (low + high) + 0.5 * (high - low) * nodes
+    log_weight = np.log(weights) + (0.5 * n_pixels - 1.0) * np.log(u)
+    return u, log_weight - (log_weight - 0.5 * u * chi2).max()
 
 
 @cache
@@ -340,6 +361,9 @@ def _compiled(scaling, priors, nuisance):
         y = pt.concatenate([np.ones(1), (labels - np.array(label_mean)) / np.array(label_scale)])
         u = pt.outer(y, y)[np.triu_indices(n)]  # the terms of degree 2
         chi2 = pt.dot(u, pt.dot(pm.Data("quartic", np.zeros((n * (n + 1) // 2,) * 2)), u))
-        log_likelihood = -0.5 * pm.Data("n_pixels", 1.0) * pt.log(chi2) if nuisance else -0.5 * chi2
+        log_likelihood = -0.5 * chi2
+        if nuisance:
+            inverse_k2, log_weight = (pm.Data(name, np.ones(_NODES)) for name in ("inverse_k2", "log_weight"))
+            log_likelihood = pt.logsumexp(log_weight - 0.5 * inverse_k2 * chi2)
         pm.Potential("log_likelihood", log_likelihood)
         return density, nutpie.compile_pymc_model(density, var_names=["labels"])

@@ -1,11 +1,19 @@
 """The Cannon (Ness et al. 2015): a quadratic model of the spectrum in the labels, trained and read backwards.
 
 In the order of the flow: ``polynomial`` (the terms), ``likelihood`` and ``training`` (every pixel to the maximum of
-its likelihood), ``model`` (what training makes), ``quartics`` (spectra become chi^2) and ``fitting`` (chi^2 becomes
-labels).
+its likelihood), ``factors`` (what the labels leave unexplained), ``model`` (what training makes), ``nuisances`` and
+``quartics`` (spectra become chi^2) and ``fitting`` (chi^2 becomes labels).
 """
 
-from lab2.cannon.fitting import Flag, UncalibratedErrorWarning, errors, fit_labels, fit_quartics, training_distance
+from lab2.cannon.fitting import (
+    Flag,
+    UncalibratedErrorWarning,
+    best_spectra,
+    errors,
+    fit_labels,
+    fit_quartics,
+    training_distance,
+)
 from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance
 from lab2.cannon.quartics import Quartics, quartics, weights
@@ -18,6 +26,7 @@ __all__ = [
     "Quartics",
     "UncalibratedErrorWarning",
     "add_label_errors",
+    "best_spectra",
     "errors",
     "fit_labels",
     "fit_quartics",

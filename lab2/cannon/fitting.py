@@ -19,7 +19,15 @@ from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance
 from lab2.cannon.quartics import Quartics, quartics
 
-__all__ = ["Flag", "UncalibratedErrorWarning", "errors", "fit_labels", "fit_quartics", "training_distance"]
+__all__ = [
+    "Flag",
+    "UncalibratedErrorWarning",
+    "best_spectra",
+    "errors",
+    "fit_labels",
+    "fit_quartics",
+    "training_distance",
+]
 
 
 class Flag(Bits):
@@ -134,6 +142,24 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
         factors = found.factors(np.where(np.isfinite(fits.labels), minima.x, np.nan))
         fits = fits.assign(factors=(("star", "factor"), factors))
     return fits
+
+
+def best_spectra(model: Cannon, fits: xr.Dataset) -> xr.DataArray:
+    """The model's spectrum of each star as fitted, hidden factors included.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+    fits : xarray.Dataset
+        Of this model.
+
+    Returns
+    -------
+    xarray.DataArray
+        (star, wavelength); that of the training set's mean labels for a star without a fit.
+    """
+    labels = fits.labels.fillna(model.label_mean).transpose("star", "label")
+    return model.predict(labels, fits.factors.fillna(0.0).values if "factors" in fits else None)
 
 
 def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:

@@ -135,13 +135,15 @@ class Cannon(Kept):
         """
         return polynomial.design(self.scale(labels), self.pairs)
 
-    def predict(self, labels: ArrayLike) -> xr.DataArray:
+    def predict(self, labels: ArrayLike, factors: ArrayLike | None = None) -> xr.DataArray:
         """Normalized model spectra.
 
         Parameters
         ----------
         labels : array_like, shape (n_stars, n_labels) or (n_labels,)
             In the units of the training labels.
+        factors : array_like, shape (n_stars, n_factors) or (n_factors,), optional
+            Scores of the hidden factors; 0 by default, the mean of all stars with these labels.
 
         Returns
         -------
@@ -151,11 +153,18 @@ class Cannon(Kept):
         Raises
         ------
         ValueError
-            If the last axis does not hold this model's labels.
+            If the last axis does not hold this model's labels, or its factors.
         """
         if isinstance(labels, xr.DataArray) and "star" in labels.dims:
             labels = labels.transpose("star", "label")
         flux = self.design(labels) @ self.theta.values.T
+        if factors is not None:
+            factors, n_factors = np.asarray(factors, dtype=float), self.loadings.sizes["factor"]
+            if factors.shape != (*flux.shape[:-1], n_factors):
+                raise ValueError(
+                    f"expected {n_factors} factors, shape {(*flux.shape[:-1], n_factors)}; got {factors.shape}"
+                )
+            flux = flux + factors @ self.loadings.values.T
         dims = ("star", "wavelength")[-flux.ndim :]
         coords = {"wavelength": self.wavelength}
         if isinstance(labels, xr.DataArray) and "star" in labels.coords:

@@ -5,7 +5,7 @@ import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
-from lab2.cannon import fit_labels, polynomial, weights
+from lab2.cannon import best_spectra, fit_labels, polynomial, weights
 from lab2.diagnosis.filters import moved
 from lab2.grid import KM_S_PER_PIXEL
 
@@ -56,7 +56,7 @@ def fit_shift(model, spectrum) -> dict:
     return {
         "velocity": (_LAGS[best] + offset) * KM_S_PER_PIXEL,
         "labels": fits.labels.values[best],
-        "flux": moved(model.predict(fits.labels.values[best]).values[None] - 1.0, _LAGS[best])[0] + 1.0,
+        "flux": moved(best_spectra(model, fits.isel(star=[best])).values - 1.0, _LAGS[best])[0] + 1.0,
         "chi2": least,
         "fall": chi2[len(_LAGS) // 2] - least,
         "parameters": len(model.labels) + 1,

@@ -17,7 +17,7 @@ from scipy.ndimage import convolve1d
 
 from lab2 import lines
 from lab2._blocks import map_blocks
-from lab2.cannon import polynomial, weights
+from lab2.cannon import best_spectra, polynomial, weights
 from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import BRACKETT, KM_S_PER_PIXEL, LOG_STEP, chip_of, rotation_kernel
 from lab2.spectra import seen
@@ -64,7 +64,9 @@ def screen(model, spectra, fits) -> xr.Dataset:
     # light added to a detector is seldom even: it fades toward one of its ends
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
     ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
-    chips, ramps = np.array([*chips, "every"]), np.array([*ramps, np.ones(len(chip))])
+    if model.loadings.size:  # without factors, abundances that have no label would look like this
+        chips, ramps = [*chips, "every"], [*ramps, np.ones(len(chip))]
+    chips, ramps = np.array(chips), np.array(ramps)
     kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
     lines_of_hydrogen = np.exp(-0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2)
     brackett = ((11 / np.arange(11, 21)) ** 3) @ lines_of_hydrogen
@@ -128,11 +130,12 @@ def excess(model, spectra, fits) -> xr.DataArray:
     regions = {name: inside & model.trained.values for name, inside in regions.items()}
     regions = {name: inside for name, inside in regions.items() if inside.sum() >= _FEWEST_PIXELS}
     masks = np.array(list(regions.values()), dtype=float)
-    labels = fits.labels.fillna(model.label_mean).transpose("star", "label").values
 
     def sum_block(stars):
         weight = weights(model, spectra.ivar.values[stars])
-        residual = np.where(weight > 0, spectra.flux.values[stars] - model.predict(labels[stars]).values, 0.0)
+        residual = np.where(
+            weight > 0, spectra.flux.values[stars] - best_spectra(model, fits.isel(star=stars)).values, 0.0
+        )
         n_pixels = seen(spectra.ivar.values[stars], model.typical_s2) @ masks.T
         chi2 = (weight * residual**2) @ masks.T
         return np.where(n_pixels >= _FEWEST_PIXELS, chi2 / np.maximum(n_pixels, 1), np.nan)

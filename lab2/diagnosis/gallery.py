@@ -82,12 +82,13 @@ def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset
         a moved one ("shifted"), for these kinds alone. NaN where there is no information or no model. None where the
         star cannot be fitted.
     """
-    own = cannon.fit_labels(model, spectrum).labels.values[0]
+    fits = cannon.fit_labels(model, spectrum)
+    own = fits.labels.values[0]
     if not np.isfinite(own).all():
         return None
     trained = model.trained.values
     flux = np.where(cannon.weights(model, spectrum.ivar.values[0]) > 0, spectrum.flux.values[0], np.nan)
-    shown = {"flux": flux, "best": np.where(trained, model.predict(own).values, np.nan)}
+    shown = {"flux": flux, "best": np.where(trained, cannon.best_spectra(model, fits).values[0], np.nan)}
     explained = {}
     if row["kind"] == "double":
         explained = fit_double(model, spectrum, own, row["velocity"], row["share"])
@@ -168,9 +169,9 @@ def mean_residuals(model: cannon.Cannon, spectra: xr.Dataset, kind: ArrayLike, f
     means = np.full((len(names), spectra.sizes["wavelength"]), np.nan)
     for mean, name in zip(means, names, strict=True):
         group = spectra.isel(star=np.flatnonzero(kind == name))
-        labels = cannon.fit_labels(model, group).labels.fillna(model.label_mean)
+        best = cannon.best_spectra(model, cannon.fit_labels(model, group)).values
         seen = cannon.weights(model, group.ivar.values) > 0
-        residual = np.where(seen, group.flux.values - model.predict(labels).values, 0.0)
+        residual = np.where(seen, group.flux.values - best, 0.0)
         np.divide(residual.sum(axis=0), seen.sum(axis=0), out=mean, where=seen.any(axis=0))
     return xr.DataArray(
         means,

@@ -64,11 +64,14 @@ def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> n
     Returns
     -------
     numpy.ndarray, shape (n,)
-        (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with weight, in order of wavelength.
+        (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with weight, in order of wavelength; the hidden factors
+        of the model as they fit best.
     """
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
-    residual = spectrum.flux.values[0][seen] - model.predict(np.asarray(labels, dtype=float)).values[seen]
+    labels = np.asarray(labels, dtype=float)
+    factors = cannon.quartics(model, spectrum).factors(model.scale(labels)[None])[0]
+    residual = spectrum.flux.values[0][seen] - model.predict(labels, factors).values[seen]
     return residual * np.sqrt(weight[seen])
 
 
