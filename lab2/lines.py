@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import QTable
 from scipy.signal import find_peaks
 
-__all__ = ["name_peaks", "spaced_lines", "strong_lines"]
+__all__ = ["concentration", "name_peaks", "spaced_lines", "strong_lines"]
 
 TABLE = Path(__file__).with_name("tables") / "lines.ecsv"
 
@@ -103,6 +103,40 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
             "matched": np.abs(distance) <= within,
         }
     )
+
+
+def concentration(wavelength, spectrum, elements, minimum_strength=-0.5, within=0.3):
+    """How far a spectrum, such as a gradient, is concentrated in the lines of each element or molecule.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n_pixels,)
+        Vacuum [Angstrom].
+    spectrum : array_like, shape (n_pixels,)
+        NaN counts as missing.
+    elements : sequence of str
+        As for `strong_lines`.
+    minimum_strength : float
+        Of the lines that count [dex].
+    within : float
+        Largest distance of a pixel that belongs to a line [Angstrom].
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row an element: element; pixels, the share of the pixels near its lines; square, their share of the sum of
+        squares of the spectrum; and ratio, of the second to the first: 1 by chance.
+    """
+    wavelength, square = np.asarray(wavelength), np.asarray(spectrum, dtype=float) ** 2
+    rows = []
+    for element in elements:
+        known = strong_lines(element, minimum_strength)["wavelength"].to_value("Angstrom")
+        right = np.searchsorted(known, wavelength).clip(1, len(known) - 1)
+        distance = np.minimum(np.abs(wavelength - known[right - 1]), np.abs(wavelength - known[right]))
+        near = (distance <= within)[np.isfinite(square)]
+        pixels, share = near.mean(), square[np.isfinite(square)][near].sum() / np.nansum(square)
+        rows.append((element, pixels, share, share / pixels))
+    return QTable(rows=rows, names=["element", "pixels", "square", "ratio"])
 
 
 def spaced_lines(strengths: dict[str, float], window: tuple[float, float], apart: float = 4.0) -> dict[str, float]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from lab2.lines import name_peaks, strong_lines
+from lab2.lines import concentration, name_peaks, strong_lines
 
 # Wavelengths in air [Angstrom] of lines that APOGEE abundance work rests on: Smith et al. 2013, ApJ 765, 16,
 # tables 2 and 5, by element; the strongest Si I line of the band, at 15888.41, from NIST.
@@ -118,6 +118,20 @@ def test_one_caller_cannot_spoil_the_next():
 def test_unknown_element_is_refused():
     with pytest.raises(ValueError, match=r"element 'Xx' are carried.*Mg"):
         strong_lines("Xx")
+
+
+def test_concentration_in_the_lines_of_an_element():
+    wavelength = np.arange(15150.0, 16950.0, 0.2)
+    near = (np.abs(wavelength[:, None] - strong_lines("Si", 1.0)["wavelength"].value) <= 0.3).any(axis=1)
+    spectrum = np.where(near, 2.0, 1.0)
+    spectrum[:7] = np.nan
+    table = concentration(wavelength, spectrum, ["Si", "Mg"], minimum_strength=1.0)
+    share = near[7:].mean()
+    assert table["element"].tolist() == ["Si", "Mg"]
+    assert table["pixels"][0] == pytest.approx(share)
+    assert table["square"][0] == pytest.approx(4 * share / (4 * share + 1 - share))
+    assert table["ratio"][0] == pytest.approx(table["square"][0] / share)
+    assert 0.5 < table["ratio"][1] < 1.5  # as by chance
 
 
 def test_peaks_are_named_by_their_nearest_line():

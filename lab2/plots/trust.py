@@ -17,7 +17,7 @@ from lab2.plots.style import (
     styled,
 )
 
-__all__ = ["odd_star", "predictive", "pulls", "rank_histograms", "shared_residual"]
+__all__ = ["factor_gain", "odd_star", "predictive", "pulls", "rank_histograms", "shared_residual"]
 
 
 @styled
@@ -120,6 +120,34 @@ def rank_histograms(sets, draws, bins=10):
     for ax, name in zip(axes[0], names, strict=True):
         ax.set_title(axis_text(name).split(" [")[0])
     figure.supxlabel(f"rank of the label among {draws} draws", fontsize=9)
+    return figure
+
+
+@styled
+def factor_gain(numbers, quartiles, chosen):
+    """Gain of the held-out likelihood against the number of hidden factors.
+
+    Parameters
+    ----------
+    numbers : array_like, shape (n,)
+        Of factors.
+    quartiles : array_like, shape (3, n)
+        First quartile, median and third quartile, over the stars, of ln L above that without factors.
+    chosen : int
+        The number that is used.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    low, median, high = quartiles
+    figure, ax = plt.subplots(figsize=(0.62 * WIDTH, 2.6))
+    ax.fill_between(numbers, low, high, color=SKY, alpha=0.35, lw=0, label="half of the stars")
+    ax.plot(numbers, median, "o-", color=BLUE, ms=4, lw=1.2, label="median star")
+    ax.axvline(chosen, color=VERMILION, lw=1.0, ls="--", label=f"used: {chosen}")
+    ax.axhline(0, color="0.6", lw=0.5)
+    ax.set(xlabel="number of hidden factors", ylabel=r"gain in $\ln L$ of a held-out star")
+    ax.legend(loc="lower right")
     return figure
 
 

@@ -1,9 +1,9 @@
 """Can the model be trusted? Cross-validation, calibrated errors, and checks that need no truth.
 
-``folds``, ``residuals`` and ``baselines`` (how good are the labels), ``likelihood`` (how good is the model),
-``calibration`` and ``coverage`` (how large are the errors), ``by_hand`` (the plain, slow way, to check the fast one),
-``robustness`` (changes that should not matter), ``giant_branch`` (against isochrones) and ``degeneracy`` (which labels
-imitate each other).
+``folds``, ``residuals`` and ``baselines`` (how good are the labels), ``likelihood`` and ``hidden`` (how good is the
+model), ``calibration`` and ``coverage`` (how large are the errors), ``by_hand`` (the plain, slow way, to check the fast
+one), ``robustness`` (changes that should not matter), ``giant_branch`` (against isochrones) and ``degeneracy`` (which
+labels imitate each other).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
@@ -23,6 +23,7 @@ from lab2.validation.coverage import (
 from lab2.validation.degeneracy import match_absorption
 from lab2.validation.folds import cross_validate, split
 from lab2.validation.giant_branch import against_isochrones, on_branch
+from lab2.validation.hidden import guess_abundances
 from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
 from lab2.validation.residuals import (
     robust_scatter,
@@ -48,6 +49,7 @@ __all__ = [
     "deviates",
     "fewest_factors",
     "fit_by_hand",
+    "guess_abundances",
     "held_out_likelihood",
     "log_likelihood",
     "match_absorption",

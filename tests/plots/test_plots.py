@@ -129,6 +129,13 @@ def test_the_band_of_predicted_spectra_is_the_one_given():
     assert top.get_xlim() == (15720, 15780)
 
 
+def test_the_gain_of_factors_is_the_one_given():
+    ax = plots.factor_gain([0, 2, 5], [[0, 1, 2], [0, 3, 4], [0, 5, 6]], 2).axes[0]
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 0], [2, 3], [5, 4]])
+    assert ax.lines[1].get_xdata() == [2, 2]
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "used: 2"
+
+
 def test_shared_residuals_have_a_panel_a_group():
     wavelength = np.linspace(15700, 16000, 300)
     chip = np.where(wavelength < 15835, "blue", "green")
