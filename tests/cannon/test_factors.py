@@ -8,7 +8,7 @@ from twins import drawn_survey
 
 import lab2
 from lab2 import from_arrays
-from lab2.cannon import Nuisance, factors, fit_labels, polynomial, quartics
+from lab2.cannon import Nuisance, best_spectra, factors, fit_labels, polynomial, quartics
 
 N_STARS, N_PIXELS, N_FACTORS = 300, 150, 2
 
@@ -204,3 +204,19 @@ def test_saved_and_loaded(model, hidden, tmp_path):
 def test_a_file_without_loadings_is_a_model_without_factors(hidden, tmp_path):
     lab2.train(hidden[0]).save(tmp_path / "model.nc")
     assert lab2.Cannon.load(tmp_path / "model.nc").loadings.shape == (N_PIXELS, 0)
+
+
+def test_predictions_and_best_spectra_hold_the_factors(model, hidden):
+    stars = hidden[0].isel(star=slice(0, 6)).copy(deep=True)
+    stars["ivar"][2] = 0.0
+    fits = fit_labels(model, stars)
+    labels, scores = fits.labels.values, fits.factors.values
+    expected = model.design(labels) @ model.theta.values.T + scores @ model.loadings.values.T
+    expected[2] = model.predict(model.label_mean.values)  # no fit
+    np.testing.assert_allclose(best_spectra(model, fits), expected, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(labels[0], scores[0]), expected[0], rtol=1e-12)
+    residual = (stars.flux - best_spectra(model, fits)).where(stars.ivar > 0)
+    plain = (stars.flux - model.predict(fits.labels)).where(stars.ivar > 0)
+    assert float(residual.isel(star=[0, 1, 3, 4, 5]).std()) < 0.8 * float(plain.isel(star=[0, 1, 3, 4, 5]).std())
+    with pytest.raises(ValueError, match=r"expected 2 factors, shape \(6, 2\); got \(6, 3\)"):
+        model.predict(labels, np.zeros((6, 3)))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from stars_with_lines import COOL, GRID, LABELS, SPREAD, clean, one
+from stars_with_lines import COOL, GRID, LABELS, SPREAD, clean, labels_of, observe, one
 
 from lab2 import cannon
 from lab2.diagnosis import doubles
@@ -40,3 +40,17 @@ def test_the_price_of_a_second_star_is_its_parameters(model):
     spectrum = one(clean(LABELS, 20.0))
     shift = doubles.fit_shift(model, spectrum)
     assert (shift["parameters"], doubles.fit_double(model, spectrum, LABELS, 20.0, 0.4)["parameters"]) == (4, 8)
+
+
+def test_a_second_star_is_measured_beside_a_hidden_factor():
+    rng = np.random.default_rng(48)
+    shape = 0.05 * (1.0 - clean(LABELS)[0]) * (1 + np.sin(np.arange(GRID.size) / 40))
+    labels = labels_of(300, rng)
+    model = cannon.train(observe(clean(labels) + rng.normal(size=(300, 1)) * shape, labels, rng), factors=1)
+    spectrum = one(0.7 * clean(LABELS) + 0.3 * clean(COOL, 50.0) + 2.0 * shape)
+    start = cannon.fit_labels(model, spectrum).labels.values[0]
+    fit = doubles.fit_double(model, spectrum, start, 53.0, 0.25)
+    assert fit["velocity"] == pytest.approx(50.0, abs=1.0)
+    assert fit["share"] == pytest.approx(0.3, abs=0.05)
+    residual = np.where(spectrum.ivar.values[0] > 0, spectrum.flux.values[0] - fit["flux"], 0.0)
+    assert residual.std() == pytest.approx(0.01, rel=0.1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from stars_with_lines import COOL, GRID, LABELS, MEAN, NOISE, SPREAD, STEP, clean, observe, one
+from stars_with_lines import COOL, GRID, LABELS, MEAN, NOISE, SPREAD, STEP, clean, labels_of, observe, one
 from twins import pixel_chi2
 
 from lab2 import cannon
@@ -96,3 +96,52 @@ def test_rows_move_to_the_red_and_leave_nothing_behind(lag):
     rows = np.arange(1.0, 13.0).reshape(2, 6)
     expected = [[row[i - lag] if 0 <= i - lag < 6 else 0.0 for i in range(6)] for row in rows]
     np.testing.assert_array_equal(filters.moved(rows, lag), expected)
+
+
+@pytest.fixture(scope="module")
+def shape():
+    """What a hidden abundance does: some of the lines grow."""
+    return 0.05 * (1.0 - clean(LABELS)[0]) * (1 + np.sin(np.arange(GRID.size) / 40))
+
+
+@pytest.fixture(scope="module")
+def with_factor(shape):
+    rng = np.random.default_rng(46)
+    labels = labels_of(300, rng)
+    return cannon.train(observe(clean(labels) + rng.normal(size=(300, 1)) * shape, labels, rng), factors=1)
+
+
+def test_what_a_hidden_factor_does_is_not_odd(model, with_factor, shape):
+    rng = np.random.default_rng(47)
+    labels = MEAN + SPREAD * rng.uniform(-1, 1, (60, 3))
+    spectra = observe(clean(labels) + 3.0 * shape, labels, rng)
+    z = {}
+    for name, one_model in {"without": model, "with": with_factor}.items():
+        found = filters.screen(one_model, spectra, cannon.fit_labels(one_model, spectra))
+        z[name] = max(float(np.median(found[f"{kind}_z"])) for kind in ("velocity", "rotation", "emission", "veil"))
+    assert z["without"] > 2 * z["with"]
+
+
+def test_z_with_a_hidden_factor_is_the_fall_of_chi2(with_factor):
+    """The factor's amplitude is one more parameter, held by its prior."""
+    template = ((11 / np.arange(11, 21)) ** 3) @ np.exp(-0.5 * ((GRID - BRACKETT[:, None]) / 3.5) ** 2)
+    spectrum = one(clean(LABELS) + 0.15 * template)
+    fit = cannon.fit_labels(with_factor, spectrum)
+    root = np.sqrt(cannon.weights(with_factor, spectrum.ivar.values)[0])
+    slopes = [with_factor.gradient(name, fit.labels.values[0]).values for name in with_factor.labels]
+    columns = np.column_stack([*slopes, with_factor.loadings.values, template]) * root[:, None]
+    residual = (spectrum.flux.values - with_factor.predict(fit.labels).values)[0] * root
+    prior = np.zeros(columns.shape[1])
+    prior[len(slopes)] = 1.0
+    columns, residual = np.vstack([columns, prior]), np.append(residual, 0.0)
+    left, without = (np.linalg.lstsq(one_set, residual)[1][0] for one_set in (columns, columns[:, :-1]))
+    found = filters.screen(with_factor, spectrum, fit)
+    assert float(found.emission_z[0]) == pytest.approx(np.sqrt(without - left), rel=1e-6)
+
+
+def test_light_on_every_chip_is_found_with_factors(with_factor):
+    spectrum = one(1.0 - 0.8 * (1.0 - clean(LABELS)[0]))
+    found = filters.screen(with_factor, spectrum, cannon.fit_labels(with_factor, spectrum))
+    assert found.veiled_chip.values[0] == "every"
+    assert float(found.veil[0]) == pytest.approx(0.2, abs=0.04)
+    assert found.veil_z[0] > 10

@@ -233,3 +233,26 @@ def test_leaving_out_one_row_of_a_star_with_two_is_refused(spectra):
 def test_folds_of_other_stars(spectra):
     with pytest.raises(ValueError, match="89 groups for 90 stars"):
         cross_validate(spectra, xr.DataArray(np.arange(89) % 2, dims="star"))
+
+
+def test_other_spectra_of_the_same_stars_are_fitted_and_not_trained_on(spectra):
+    moved = spectra.assign(flux=spectra.flux + 0.01)
+    folds = split(spectra, 2)
+    found = cross_validate(spectra, folds, fit=moved)
+    held_out = np.flatnonzero(folds.values == 1)
+    model = cannon.train(spectra.isel(star=np.flatnonzero(folds.values == 0)))
+    np.testing.assert_array_equal(found.labels[held_out], fit_labels(model, moved.isel(star=held_out)).labels)
+    with pytest.raises(ValueError, match="not of the same stars in the same order"):
+        cross_validate(spectra, folds, fit=moved.isel(star=slice(None, None, -1)))
+    with pytest.raises(ValueError, match="one star at a time"):
+        cross_validate(spectra, "star", fit=moved)
+
+
+def test_each_fold_learns_its_own_factors(spectra):
+    folds = split(spectra, 2)
+    found = cross_validate(spectra, folds, factors=2)
+    held_out = np.flatnonzero(folds.values == 1)
+    model = cannon.train(spectra.isel(star=np.flatnonzero(folds.values == 0)), factors=2)
+    alone = fit_labels(model, spectra.isel(star=held_out))
+    np.testing.assert_array_equal(found.labels[held_out], alone.labels)
+    np.testing.assert_array_equal(found.factors[held_out], alone.factors)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from plain_survey import ERROR, model, spectra
 
-from lab2 import fit_labels
-from lab2.validation import correlation_inflation, deviates, neighbor_correlation, refits
+from lab2 import fit_labels, from_arrays, train
+from lab2.validation import correlation_inflation, degrade, deviates, neighbor_correlation, refits
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +85,31 @@ def test_refits_need_a_group_for_each_star(trained):
     star = spectra(n_stars=1)
     with pytest.raises(ValueError, match="2 groups for 80 stars"):
         refits(trained, star, spectra(), [0, 1])
+
+
+def test_degraded_spectra_have_the_noise_that_their_errors_say():
+    rng = np.random.default_rng(12)
+    snr = np.repeat([200.0, 50.0, 8.0], 40)
+    ivar = np.repeat(snr[:, None] ** 2, 500, axis=1)
+    ivar[:, :20] = 0.0
+    flux = 1.0 + rng.normal(size=ivar.shape) / snr[:, None]
+    good = from_arrays(flux, ivar, np.linspace(15200, 16900, 500)).assign(snr=("star", snr))
+    found = degrade(good, 10.0, seed=4)
+    assert found.snr.values.tolist() == [10.0] * 80 + [8.0] * 40
+    assert (found.ivar.values[:, :20] == 0).all()
+    np.testing.assert_allclose(found.ivar.values[:80, 20:], 100.0)
+    pull = ((found.flux - 1.0) * np.sqrt(found.ivar)).values
+    for stars in (slice(0, 40), slice(40, 80), slice(80, 120)):
+        assert pull[stars, 20:].std() == pytest.approx(1.0, abs=0.02)
+    np.testing.assert_array_equal(found.flux[80:], good.flux[80:])  # noisier as it is
+    np.testing.assert_array_equal(degrade(good, 10.0, seed=4).flux, found.flux)
+    with pytest.raises(ValueError, match="a signal-to-noise ratio is positive"):
+        degrade(good, 0.0)
+
+
+def test_refits_learn_as_many_factors_as_the_model_has():
+    training = spectra(n_stars=200, seed=10)
+    star, group = spectra(n_stars=1, seed=11), np.arange(200) % 2
+    moves = refits(train(training, factors=2), star, training, group)
+    half = train(training.isel(star=np.flatnonzero(group == 0)), factors=2)
+    np.testing.assert_array_equal(moves.sel(change="group 1"), fit_labels(half, star).labels[0])
