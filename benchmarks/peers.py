@@ -56,17 +56,18 @@ def _import(distribution, *modules):
 
 
 class Lab2:
-    """This package."""
+    """This package, with hidden factors or without."""
 
-    name = "lab2"
+    train_settings = fit_settings = ({},)
 
-    def __init__(self, train, test):
+    def __init__(self, train, test, factors=0):
+        self.name, self.factors = f"lab2, {factors} factors" if factors else "lab2", factors
         self.training = lab2.from_arrays(train.flux, train.ivar, train.wavelength, train.labels)
         self.testing = lab2.from_arrays(test.flux, test.ivar, test.wavelength)
 
     def train(self):
         """Train the model."""
-        self.model = lab2.train(self.training)
+        self.model = lab2.train(self.training, factors=self.factors)
 
     def fit(self):
         """Labels of the test stars."""

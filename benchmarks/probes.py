@@ -86,9 +86,10 @@ def _load(folder):
 def warm_up():
     """Have numba compile, or load, lab2's kernels."""
     few = data.make(120, data.spread(200))
-    code = Lab2(few, few)
-    code.train()
-    code.fit()
+    for factors in (0, 2):
+        code = Lab2(few, few, factors)
+        code.train()
+        code.fit()
 
 
 class _WatchMatmul(ast.NodeTransformer):
@@ -150,12 +151,13 @@ def matrix_product_share(folder, repeats=5) -> dict:
 def memory(folder) -> dict:
     """The most memory that training and fitting take beyond what is there when the data lie ready."""
     warm_up()
-    code = Lab2(*_load(folder))
-    size = {"train": code.training, "fit": code.testing}
+    code, with_factors = Lab2(*_load(folder)), Lab2(*_load(folder), 10)
+    steps = {"train": (code.train, code.training), "fit": (code.fit, code.testing)}
+    steps["factors"] = with_factors.train, with_factors.training
     result = {}
-    for step, spectra in size.items():
+    for step, (function, spectra) in steps.items():
         with _Watch() as watch:
-            getattr(code, step)()
+            function()
         spectra_bytes = spectra.flux.nbytes + spectra.ivar.nbytes
         result[step] = {"beyond_data": watch.growth / spectra_bytes, "with_data": 1 + watch.growth / spectra_bytes}
         result[step]["data_mib"] = spectra_bytes / 2**20

@@ -64,7 +64,8 @@ def markdown(results) -> str:
         "Peak resident memory, in units of the size of flux and ivar "
         f"({memory['train']['data_mib']:.0f} MiB): training {memory['train']['with_data']:.2f} with the data "
         f"themselves ({memory['train']['beyond_data']:.2f} beyond them), labels {memory['fit']['with_data']:.2f} "
-        f"({memory['fit']['beyond_data']:.2f}).",
+        f"({memory['fit']['beyond_data']:.2f}), training with 10 hidden factors {memory['factors']['with_data']:.2f} "
+        f"({memory['factors']['beyond_data']:.2f}).",
         "",
         "## Growth",
         "",
