@@ -188,6 +188,14 @@ def test_pixels_are_counted_alike_with_and_without_nuisances(model, stars):
     assert (count_pixels(model, spoiled.ivar.values) == counts).all()
 
 
+def test_one_error_far_too_small_takes_no_pixel_off_the_count(model, stars):
+    """The scatter of the model bounds the weight of a pixel; without it the others would be untypical."""
+    bright = stars.assign(ivar=stars.ivar.where(np.arange(N_PIXELS) != 30, stars.ivar * 1e8))
+    usual = quartics(model, stars).n_pixels
+    assert (quartics(model, bright).n_pixels == usual).all()
+    assert (count_pixels(model, bright.ivar.values) == usual).all()
+
+
 def test_precision_is_the_inverse_of_the_covariance():
     rng = np.random.default_rng(64)
     weight, columns, sd = rng.uniform(10, 1000, 40), rng.normal(size=(40, 3)), np.array([0.1, 0.3, 2.0])
