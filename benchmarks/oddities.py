@@ -9,13 +9,15 @@ found, and without a flag of their fit. Writes oddities.md.
 from pathlib import Path
 
 import numpy as np
+import xarray as xr
+from astropy.table import QTable
 from scipy.ndimage import gaussian_filter1d, shift
 from tqdm.auto import tqdm
 
 from lab2 import catalog, diagnosis, simulate, validation
 from lab2.grid import CHIPS, WAVELENGTH, chip_of
-from lab2.report import Page
 from lab2.simulate.chemistry import typical
+from lab2.survey import build_folder
 
 STARS, TOGETHER, FACTORS, SEED = 30, 4, 10, 128
 HURT = 2.0  # calibrated errors
@@ -104,9 +106,10 @@ def diagnosed(spectra, folds, rows):
 
 def main():
     """Spoil, diagnose, count, write."""
-    page = Page("oddities", "simulated", SEED)
-    spectra, rows = page.open("03_spectra.nc").load(), page.table("01_giants.ecsv")
-    folds = page.open("04_split.nc").fold.load()
+    made = build_folder("simulated")
+    spectra = xr.load_dataset(made / "03_spectra.nc", engine="h5netcdf")
+    folds = xr.load_dataset(made / "04_split.nc", engine="h5netcdf").fold
+    rows = QTable.read(made / "01_giants.ecsv", format="ascii.ecsv")
     truth, planted = catalog.truth("simulated", spectra.star.values)
     before, flags, kinds, errors = diagnosed(spectra, folds, rows)
     ordinary = np.flatnonzero((planted == "") & (kinds == "") & (flags == 0) & (spectra.snr.values > 60))

@@ -1,9 +1,9 @@
 """apStar files, read and written: one star's coadded APOGEE spectrum on the 8575-pixel grid.
 
-The layout is the apStar data model of SDSS DR17: HDU 0 header; 1 flux; 2 error; 3 pixel bitmask; 4-7 sky and
+The layout follows the apStar data model of SDSS DR17: HDU 0 header; 1 flux; 2 error; 3 pixel bitmask; 4-7 sky and
 telluric; 8 line-spread function; 9 radial velocities. With several visits rows 0 and 1 are the coadds
 (weighted pixel by pixel, and as a whole) and one row a visit follows. Files with one visit come as ``(2,
-8575)`` (DR17) or as plain ``(8575,)`` (DR13 and before). Row 0 is the spectrum that everyone uses.
+8575)`` (DR17) or as plain ``(8575,)`` (DR13 and before). Row 0 is the one in general use.
 """
 
 import warnings
@@ -68,7 +68,7 @@ class SpectrumError(ValueError):
 
 
 class UnreadableSpectrumWarning(UserWarning):
-    """Some of many files could not be read; their rows are empty and say why."""
+    """Some files could not be read; their rows are empty, and `read_error` gives the reason."""
 
 
 def read(path) -> xr.Dataset:
@@ -84,7 +84,7 @@ def read(path) -> xr.Dataset:
     xarray.Dataset
         ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as the file has them
         (NaN or 0 where the detector saw nothing); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star,
-        chip_name, edge)``, first and last pixel with data, from the header or, where it is silent, from the data;
+        chip_name, edge)``, first and last pixel with data, from the header or, if it has none, from the data;
         ``snr``, ``n_visits``, ``starflag``, ``field``, ``path``. Coordinates ``star`` (2MASS name),
         ``wavelength`` [Angstrom, vacuum], ``chip``.
 
@@ -120,7 +120,7 @@ def read_many(paths, progress=True) -> xr.Dataset:
     ValueError
         If `paths` is empty.
     SpectrumError
-        If not one of the files can be read.
+        If none of the files can be read.
     """
     paths = [Path(p) for p in paths]
     if not paths:
@@ -146,7 +146,7 @@ def read_many(paths, progress=True) -> xr.Dataset:
 
 
 def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
-    """Give infinite error to every pixel that says nothing about the star.
+    """Give infinite error to every pixel without information on the star.
 
     That is a pixel with one of `bits` set, without a finite flux or a finite positive error, outside its chip's range,
     or with an absurd error, a hundred times the star's median or a hundredth (`lab2.spectra.credible_errors`): real
@@ -301,7 +301,7 @@ def _chip_range(header, flux) -> np.ndarray:
 
 
 def _row(path, header, flux, error, bitmask) -> dict:
-    """What one file says, as plain values and arrays."""
+    """The content of one file, as plain values and arrays."""
     return {
         "star": str(header.get("OBJID") or path.stem.split("-", 2)[-1]).strip(),
         "flux": flux,
@@ -317,7 +317,7 @@ def _row(path, header, flux, error, bitmask) -> dict:
 
 
 def _empty_row(path) -> dict:
-    """The row of a file that could not be read: no information anywhere."""
+    """The row of a file that could not be read: no pixel has information."""
     nothing = np.full(N_PIXELS, np.nan, "f4")
     return _row(path, {}, nothing, np.full_like(nothing, np.inf), np.zeros(N_PIXELS, "i4"))
 

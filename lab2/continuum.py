@@ -1,6 +1,6 @@
 """Pseudo-continuum normalization on trusted pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
 
-The true continuum of a cool giant is nowhere to be seen: weak lines cover every pixel. What can be had is a
+The true continuum of a cool giant cannot be observed: weak lines cover every pixel. A pseudo-continuum is a
 smooth curve through pixels that hardly change with the labels. Dividing by it removes brightness, reddening
 and the instrument's response in the same way for every star, which is all that a data-driven model needs.
 """
@@ -21,7 +21,7 @@ __all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_
 # The 7214 pixels that ASPCAP fits are an exact sub-grid of the 8575; the course's list uses them.
 ASPCAP_SLICES = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))
 _OWN_LIST = "continuum_pixels.ecsv"
-# A chip's polynomial is believed only on several times more pixels than it has coefficients.
+# A chip's polynomial is accepted only if it has several times more pixels than coefficients.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
 _BLOCK = 256  # stars normalized at a time, to bound memory
@@ -127,7 +127,7 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
         here = enough & (chips == chip)
         if not here.any():
             raise ValueError(f"fewer than 80 % of the stars have data in any pixel of the {chip} chip")
-        # the level itself is uncertain while the normalization still settles: take the upper envelope
+        # the continuum level is uncertain while the normalization converges: use the upper envelope
         level = np.median(np.sort(coefficients[here, 0])[-max(int(0.15 * here.sum()), 1) :])
         near = here & (np.abs(coefficients[:, 0] - level) < flux_range)
         wanted = min(int(fraction * here.sum()), near.sum())
@@ -254,7 +254,7 @@ def _fit_chip(flux, error, trusted, degree):
         residual = np.where(weight > 0, (value - coefficients @ at.T) * np.sqrt(weight), np.nan)
         with np.errstate(invalid="ignore"):
             scatter = 1.4826 * np.nanmedian(np.abs(residual[solvable]), axis=1)
-            # all of them anew: a bad pixel may have thrown out good ones before it went itself
+            # clip all of them again: an outlier may have clipped good pixels before it was clipped itself
             keep = weight > 0
             keep[solvable] &= np.abs(residual[solvable]) <= _CLIP_SIGMA * np.maximum(scatter, 1.0)[:, None]
         if (keep == used).all():

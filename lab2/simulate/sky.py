@@ -1,4 +1,4 @@
-"""What the Earth's atmosphere adds and takes: airglow lines of OH, absorption by CO2, CH4 and water.
+"""The Earth's atmosphere: airglow lines of OH, absorption by CO2, CH4 and water.
 
 Positions are observed (vacuum) wavelengths, fixed at the observatory; in a star's rest frame they move with
 its velocity.

@@ -1,4 +1,4 @@
-"""The survey's stars: who is drawn in each field, so that every cut of the catalog has something to do."""
+"""The stars of the survey: giants that pass the cuts of the catalog, and others for each cut to remove."""
 
 import numpy as np
 from astropy import units as u
@@ -66,7 +66,7 @@ def draw_survey(seed, n_stars):
 
 
 def mystery_star(seed):
-    """The star whose labels nobody tells: one row like those of `draw_survey`, in no catalog."""
+    """The mystery star: one row like those of `draw_survey`, in no catalog."""
     rng = np.random.default_rng([seed, 4])
     # Of many giants of a field, the chemistry of one; its labels are set.
     star = draw_giants(rng, FIELDS[0], 1)
@@ -95,7 +95,7 @@ def _passes(stars):
 
 
 def _collect(rng, field, n, draw, wanted, **options):
-    """Draw and observe stars until `n` of them are wanted."""
+    """Draw and observe stars until `n` are accepted."""
     rounds, found = [], 0
     while found < n:
         stars = draw(rng, field, n + 20)
@@ -138,7 +138,7 @@ def _others(rng, field, n):
 
 
 def _name_one(giants, name):
-    """Give the most ordinary giant the name, its place on the sky and a good S/N."""
+    """Give the most typical giant the name, its position on the sky and a good S/N."""
     distance = np.sum(((labels_of(giants) - ORDINARY) / _SPREAD) ** 2, axis=1)
     row = int(np.argmin(distance))
     text = name[2:]
@@ -160,7 +160,7 @@ def _set_snr(stars, row, snr):
 
 
 def _complete(rng, stars):
-    """Velocities, and what every catalog row has."""
+    """Add velocities and the remaining catalog columns."""
     n = len(stars)
     stars["v_helio"] = stars["velocity"]
     several = np.asarray(stars["n_visits"]) > 1

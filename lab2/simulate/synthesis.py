@@ -55,7 +55,7 @@ def spectrum(labels, abundances=None):
     if "c_fe" in given:
         _within("c_fe - o_fe", hidden["c_fe"] - hidden["o_fe"], (-np.inf, CARBON_EXCESS + 1e-9))
     columns = dict(zip(label_names(), vectors.T, strict=True)) | hidden
-    # what is typical of labels far from any star may lie a little outside
+    # mean abundances at labels far from any star may lie a little outside
     inputs = np.column_stack([np.clip(columns[name], *limits[name]) for name in emulator.inputs()])
     flux = _broaden(emulator.spectra(inputs), np.asarray(hidden["vmacro"]))
     return flux[0] if np.ndim(labels) == 1 else flux
@@ -73,7 +73,7 @@ def _checked(labels):
 
 
 def _within(name, values, limits):
-    """Refuse values where the simulated spectra mean nothing."""
+    """Raise an error for values outside the range of the synthesis."""
     outside = (values < limits[0]) | (values > limits[1])
     if np.any(outside):
         raise ValueError(
@@ -83,7 +83,7 @@ def _within(name, values, limits):
 
 
 def _broaden(flux, vmacro):
-    """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; the ends wrap, where no data are."""
+    """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; the ends wrap, where there are no data."""
     sigma = vmacro / KM_S_PER_PIXEL / np.sqrt(8 * np.log(2))
     transfer = np.exp(-2 * (np.pi * sigma[:, None] * np.fft.rfftfreq(N_PIXELS)) ** 2)
     return np.fft.irfft(np.fft.rfft(flux) * transfer, N_PIXELS)

@@ -1,4 +1,4 @@
-"""Write a simulated survey: the folder that SDSS would give for the four fields."""
+"""Write a simulated survey with the files that SDSS has for the four fields."""
 
 import json
 import os
@@ -33,9 +33,8 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
 
     The folder gets allStar.fits (the whole catalog of the fields, DR17 column names), an apStar file for
     each star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (the true labels, abundances and
-    oddity of each apStar star) and manifest.json. It appears when it is complete; one of that name is
-    replaced then.
-    The same arguments give the same bytes, but for the date in the manifest.
+    oddity of each apStar star) and manifest.json. The folder appears when it is
+    complete, and replaces one of that name. The same arguments give the same bytes.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def _check(name, value, least):
 
 
 def _check_replaceable(folder):
-    """See that making a survey here loses nothing that cannot be made again."""
+    """Raise an error if making a survey here would lose files that cannot be made again."""
     if not folder.exists() or not any(folder.iterdir()):
         return
     about = folder / "manifest.json"
