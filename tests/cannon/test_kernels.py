@@ -64,6 +64,22 @@ def test_step_scatter_is_never_worse_and_ends_at_the_maximum():
         assert value(p, s2[p]) <= min(value(p, s) for s in grid) + 1e-6
 
 
+def test_a_scatter_step_that_would_overshoot_is_not_taken():
+    """Stars of very different noise: -2 ln L bends both ways, and Newton's step may lead uphill."""
+    rng = np.random.default_rng(6)
+    ivar = 10.0 ** rng.uniform(0, 8, (3000, 6))
+    square = 10.0 ** rng.uniform(-8, 0, ivar.shape)
+    before = 10.0 ** rng.uniform(-9, 0, 3000)
+    after = _kernels.step_scatter(ivar, square, before)
+
+    def value(s2):
+        variance = 1 / ivar + s2[:, None]
+        return (np.log(variance) + square / variance).sum(axis=1)
+
+    assert (value(after) <= value(before) + 1e-9).all()
+    assert (after != before).mean() > 0.5
+
+
 def test_gradient_sums():
     rng = np.random.default_rng(4)
     flux, which = rng.normal(0, 0.1, (N_PIXELS, N_STARS)), rng.permutation(N_PIXELS)
