@@ -90,8 +90,8 @@ def spoil(spectra, stars, kind, truth, rng):
         ivar[stars] *= 4.0
     elif kind == "nitrogen + 0.5 dex":
         labels = truth.values[stars]
-        usual = typical(labels)["n_fe"]
-        flux[stars] *= simulate.spectrum(labels, {"n_fe": usual + 0.5}) / simulate.spectrum(labels)
+        more = np.minimum(typical(labels)["n_fe"] + 0.5, 0.94)  # as far as the synthesis goes
+        flux[stars] *= simulate.spectrum(labels, {"n_fe": more}) / simulate.spectrum(labels)
     else:
         flux[stars] = [KINDS[kind](row, rng) for row in flux[stars].astype(float)]
 

@@ -70,6 +70,16 @@ def test_a_floor_that_is_wider_at_both_ends_is_recovered():
     assert float(found.dataset.slope.sel(term="teff^2")[0]) == pytest.approx(0.2, abs=0.03)
 
 
+def test_a_floor_that_grows_with_the_noise_is_recovered():
+    fits, truth, _ = drawn(6000, 12)
+    fits["covariance"] = fits.covariance * 1e-4
+    logs = 0.5 * np.log(np.diagonal(fits.covariance.values, axis1=1, axis2=2)).mean(axis=1)
+    residual = (fits.labels - truth).values
+    residual[:, 1] = np.random.default_rng(17).normal(size=6000) * np.exp(0.3 * (logs - logs.mean())) * SIZE[1]
+    fits["labels"] = truth + residual
+    assert float(calibrate(fits, truth).dataset.slope.sel(term="noise")[1]) == pytest.approx(0.3, abs=0.03)
+
+
 def test_no_error_falls_below_the_formal_one():
     """Residuals far smaller than the formal errors: the plain maximum of the likelihood would shrink these."""
     fits, truth, _ = drawn(2000, 14)
