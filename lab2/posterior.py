@@ -1,16 +1,16 @@
 """The posterior of one star's labels, by Hamiltonian Monte Carlo (the lab's problem 12).
 
-The likelihood is exact and needs no pixels: chi^2 is a quartic in the labels, whose coefficients `lab2.cannon.quartics`
-sums up once, and log L = -chi^2 / 2 + constant. Priors are normal distributions truncated at two bounds, independent of
-each other.
+The likelihood is exact and does not need the pixels while sampling: chi^2 is a quartic in the labels, whose
+coefficients `lab2.cannon.quartics` computes once, and log L = -chi^2 / 2 + constant. The priors of the labels are
+independent truncated normal distributions.
 
-With `nuisance` two doubts about the likelihood are added, and integrated out exactly, so that they cost no sampling.
-*Continuum slop*: on each chip the flux is off by a polynomial of the second degree times the flux, its coefficients
-normal with a standard deviation of one per cent: a linear nuisance. *Extra noise*: the covariance that results is
-multiplied by one factor k^2 with the scale-free prior 1/k (Gelman et al. 2013, Bayesian Data Analysis, section 3.2),
-k >= 1: a spectrum that happens to fit better than expected is not less noisy than its errors say. With u = 1 / k^2 and
-n pixels that turns exp(-chi^2 / 2) into the integral of u^(n/2 - 1) exp(-u chi^2 / 2) over 0 < u <= 1, which Gauss and
-Legendre's quadrature does to rounding, since in chi^2 the integrand varies as little as in u.
+The option `nuisance` adds two sets of nuisance parameters. Both are marginalized analytically or by quadrature, so they
+are not sampled. *Continuum slop*: on each chip the flux error is a polynomial of second degree times the flux, whose
+coefficients are normal with a standard deviation of one per cent; this is a linear nuisance. *Extra noise*: the
+resulting covariance is multiplied by a factor k^2, with the scale-free prior 1/k (Gelman et al. 2013, Bayesian Data
+Analysis, section 3.2) and k >= 1: a spectrum that happens to fit better than expected is not less noisy than its errors
+say. With u = 1 / k^2 and n pixels, exp(-chi^2 / 2) becomes the integral of u^(n/2 - 1) exp(-u chi^2 / 2) over
+0 < u <= 1. Gauss-Legendre quadrature computes it to rounding error: the integrand is smooth in u and in chi^2.
 """
 
 import os
@@ -30,29 +30,29 @@ from lab2.grid import chip_of
 from lab2.labels import LABELS
 
 with warnings.catch_warnings():
-    # once a day ArviZ announces its version 1, which this project holds back: no news for a report's reader
+    # once a day ArviZ announces its version 1, which this project does not use: keep the message out of reports
     warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
     import arviz as az
 
-# PyTensor reads this when it is imported; without, it complains where there is no C compiler, though numba needs none.
+# PyTensor reads this when imported; otherwise it warns if there is no C compiler, although numba needs none.
 os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA,cxx=")
 
 __all__ = ["continuum_slop", "default_priors", "predictive", "problems", "sample", "summary"]
 
-_WIDTH = 3.0  # standard deviation of a default prior, in those of the training set
+_WIDTH = 3.0  # standard deviation of a default prior, in standard deviations of the training labels
 _MARGIN = 0.1  # how far its bounds lie outside the training labels, in units of their range
 _MAX_RHAT, _MIN_ESS = 1.01, 400.0  # Vehtari et al. 2021, Bayesian Analysis 16, 667
-_EDGE = 3.0  # standard deviations from a bound within which the bound has a say
+_EDGE = 3.0  # a bound closer to the mean than this, in standard deviations, affects the posterior
 _BOUNDS = ("lower", "upper")
-# How far a pseudo-continuum may be off, in each of a chip's polynomial coefficients: a fit through a few hundred
-# trusted pixels is good to a fraction of a per cent on average, and worse where these are few.
+# Error of a pseudo-continuum, in each of a chip's polynomial coefficients: a fit through a few hundred continuum pixels
+# is good to a fraction of a per cent on average, and worse where there are few such pixels.
 _SLOP, _SLOP_DEGREE = 0.01, 2
-# Nodes of the quadrature over the noise factor, and how far from its best value, in standard deviations.
+# Nodes of the quadrature over the noise factor, and its range about the best value, in standard deviations.
 _NODES, _FARTHEST = 96, 10.0
 
 
 def default_priors(model) -> QTable:
-    """The priors that `sample` uses where none is given: weak, and confined to where the model was trained.
+    """The priors that `sample` uses by default: weak, and confined to the range of the training labels.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def default_priors(model) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        A row a label: label, unit, mean, sd, lower, upper, in that unit. The mean is the training set's, sd
-        three of its standard deviations, and the bounds a tenth of its range outside the extremes.
+        One row per label: label, unit, mean, sd, lower, upper, in that unit. The mean is that of the training set,
+        sd is three times its standard deviation, and the bounds lie a tenth of its range outside its extremes.
     """
     labels = model.training_labels.values
     low, high = labels.min(axis=0), labels.max(axis=0)
@@ -91,15 +91,15 @@ def sample(
     spectrum : xarray.Dataset
         The spectrum of one star: ``flux`` and ``ivar`` (star, wavelength), on the model's wavelengths.
     draws, tune, chains : int
-        Draws kept and draws spent on tuning in each chain, and the number of chains, which run in parallel.
+        Number of draws to keep and of tuning draws in each chain, and number of chains, which run in parallel.
     seed : int
     nuisance : bool
-        Whether to allow for extra noise and for continuum slop on each chip, integrated out.
+        Whether to marginalize over extra noise and over continuum slop on each chip.
     progress : bool
         Show a progress bar.
     **priors
-        For any label, by its name: (mean, sd), or (mean, sd, lower, upper), in the label's unit. What is not
-        given is as in `default_priors`.
+        Priors by label name: (mean, sd) or (mean, sd, lower, upper), in the label's unit. Everything else is as in
+        `default_priors`.
 
     Returns
     -------
@@ -112,8 +112,8 @@ def sample(
     Raises
     ------
     ValueError
-        If a prior is of no label of the model or makes no sense, if no pixel of the spectrum says anything,
-        if there is not exactly one star, or as `lab2.fit_labels` does.
+        If a prior names an unknown label or is invalid, if no pixel of the spectrum carries information, if there is
+        not exactly one star, or for the reasons given in `lab2.fit_labels`.
     """
     table = _priors(model, priors)
     if spectrum.sizes.get("star") != 1:
@@ -126,7 +126,7 @@ def sample(
         )
     fit = cannon.fit_quartics(model, found, spectrum).isel(star=0)
     start = fit.labels.values
-    if not np.isfinite(start).all():  # fewer pixels than a fit needs: the priors make up for them
+    if not np.isfinite(start).all():  # too few pixels for a fit: start from the priors
         start = np.array(table["mean"])
     if nuisance:
         found = cannon.quartics(model, spectrum, [continuum_slop(model, spectrum, start)])
@@ -134,7 +134,7 @@ def sample(
     drawn = _sampled(model, found, table, start, nuisance, settings)
     drawn.posterior.labels.attrs["units"] = [str(unit) for unit in table["unit"]]
     for group in (drawn.posterior, drawn.sample_stats):
-        group.attrs.pop("created_at", None)  # the same draws are the same file, whenever they are made
+        group.attrs.pop("created_at", None)  # so that identical draws give identical files
     constants = xr.Dataset(
         {
             **{f"prior_{name}": ("label", np.array(table[name])) for name in ("mean", "sd", *_BOUNDS)},
@@ -159,7 +159,7 @@ def sample(
 
 
 def summary(idata) -> QTable:
-    """What the draws say of each label.
+    """Summary statistics of the draws of each label.
 
     Parameters
     ----------
@@ -169,9 +169,9 @@ def summary(idata) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        A row a label: label, unit, mean, sd, p16, p50, p84 (percentiles), in that unit; rhat, the
-        rank-normalized split R-hat, and ess, the smaller of the effective numbers of draws for the bulk and
-        for the tails (Vehtari et al. 2021, Bayesian Analysis 16, 667).
+        One row per label: label, unit, mean, sd, p16, p50, p84 (percentiles), in that unit; rhat, the
+        rank-normalized split R-hat, and ess, the smaller of the bulk and tail effective sample sizes (Vehtari et al.
+        2021, Bayesian Analysis 16, 667).
     """
     draws = idata.posterior.labels.transpose("chain", "draw", "label")
     flat = draws.values.reshape(-1, draws.sizes["label"])
@@ -192,24 +192,23 @@ def summary(idata) -> QTable:
 
 
 def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
-    """Spectra that the model would expect to see of this star, one for each draw of its labels.
+    """Posterior predictive spectra of one star, one for each draw of its labels.
 
     Parameters
     ----------
     model : lab2.Cannon
     spectrum : xarray.Dataset
-        Of one star, with its errors.
+        The spectrum of one star, with its errors.
     labels : array_like, shape (n_draws, n_labels)
     seed : int
 
     Returns
     -------
     xarray.Dataset
-        ``flux`` (draw, wavelength), drawn with the variance sigma^2 + s^2 and the hidden factors at random, NaN where
-        the pixel says nothing; and (draw)
-        ``chi2`` of the observed spectrum and ``chi2_drawn`` of the drawn one, each by the draw's labels. If the model
-        describes the star, each is the larger about as often as the other (Gelman, Meng & Stern 1996, Statistica
-        Sinica 6, 733).
+        ``flux`` (draw, wavelength), drawn with the variance sigma^2 + s^2 and random scores of the hidden factors, NaN
+        in pixels without information; ``chi2`` (draw) of the observed spectrum and ``chi2_drawn`` (draw) of the drawn
+        one, both at the labels of the draw. If the model describes the star, either is the larger about equally often
+        (Gelman, Meng & Stern 1996, Statistica Sinica 6, 733).
     """
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
@@ -233,7 +232,7 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
 
 
 def problems(idata) -> list[str]:
-    """Reasons not to trust the draws, in words; an empty list if all is well.
+    """Reasons not to trust the draws, as messages; an empty list if there are none.
 
     Parameters
     ----------
@@ -266,7 +265,7 @@ def problems(idata) -> list[str]:
 
 
 def _priors(model, given):
-    """The default priors with those given put in, refused where they make no sense."""
+    """The default priors updated with the given ones; an error if these are invalid."""
     table = default_priors(model)
     unknown = sorted(set(given) - set(model.labels))
     if unknown:
@@ -288,20 +287,21 @@ def _priors(model, given):
 
 
 def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
-    """The ways in which the continuum of each chip may be off: Chebyshev polynomials times the flux of the model.
+    """Errors of each chip's continuum as a linear nuisance: Chebyshev polynomials times the flux of the model.
 
     Parameters
     ----------
     model : lab2.Cannon
     spectra : xarray.Dataset
-        For their wavelengths.
+        Only their wavelengths are used.
     labels : array_like, shape (n_labels,) or (n_stars, n_labels)
-        At which the model's flux is taken: of all stars, or of each; the training set's mean where one is NaN.
+        Labels at which the model's flux is computed, common to all stars or for each star; the training set's mean
+        where a label is NaN.
 
     Returns
     -------
     lab2.cannon.Nuisance
-        Three columns a chip, their amplitudes 0.01.
+        Three columns per chip, whose amplitudes have prior standard deviations of 0.01.
     """
     labels = np.where(np.isfinite(labels).all(axis=-1, keepdims=True), labels, model.label_mean.values)
     chip = chip_of(spectra.wavelength.values)
@@ -323,7 +323,7 @@ def _sampled(model, found, table, start, nuisance, settings):
     priors = tuple(tuple(float(row[name]) for name in ("mean", "sd", *_BOUNDS)) for row in table)
     density, compiled = _compiled(scaling, priors, nuisance)
     lower, upper = np.array(table["lower"]), np.array(table["upper"])
-    inside = 0.01 * (upper - lower)  # a best fit outside of the bounds starts inside
+    inside = 0.01 * (upper - lower)  # if the best fit is outside the bounds, start inside
     pm.set_data({"start": np.clip(start, lower + inside, upper - inside)}, model=density)
     data = {"quartic": polynomial.symmetric_form(len(scaling)).matrix(found.coefficients[0])}
     if nuisance:
@@ -334,7 +334,7 @@ def _sampled(model, found, table, start, nuisance, settings):
 
 
 def _noise_factors(n_pixels, chi2):
-    """Nodes u = 1 / k^2 and logarithms of their weights u^(n/2 - 1), scaled to be of order unity at this chi^2."""
+    """Nodes u = 1 / k^2 and logarithms of their weights, with u^(n/2 - 1), scaled to order unity at this chi^2."""
     best = min(1.0, n_pixels / chi2)
     width = _FARTHEST * best * np.sqrt(2.0 / n_pixels)
     low, high = max(0.0, best - width), min(1.0, best + width)
@@ -346,9 +346,12 @@ def _noise_factors(n_pixels, chi2):
 
 @cache
 def _compiled(scaling, priors, nuisance):
-    """The PyMC model of any star for these labels and priors, and the same compiled for nutpie: seconds, once."""
+    """The PyMC model for these labels and priors, valid for any star, and the same compiled for nutpie.
+
+    Cached, since compilation takes seconds.
+    """
     import nutpie
-    import pymc as pm  # takes seconds to import, so not before it is needed
+    import pymc as pm  # takes seconds to import, so only when needed
     import pytensor
     import pytensor.tensor as pt
 
@@ -359,7 +362,7 @@ def _compiled(scaling, priors, nuisance):
         start = pm.Data("start", mean)
         labels = pm.TruncatedNormal("labels", mean, sd, lower=lower, upper=upper, initval=start, dims="label")
         y = pt.concatenate([np.ones(1), (labels - np.array(label_mean)) / np.array(label_scale)])
-        u = pt.outer(y, y)[np.triu_indices(n)]  # the terms of degree 2
+        u = pt.outer(y, y)[np.triu_indices(n)]  # the terms up to degree 2
         chi2 = pt.dot(u, pt.dot(pm.Data("quartic", np.zeros((n * (n + 1) // 2,) * 2)), u))
         log_likelihood = -0.5 * chi2
         if nuisance:

@@ -1,8 +1,8 @@
-"""The Cannon (Ness et al. 2015): a quadratic model of the spectrum in the labels, trained and read backwards.
+"""The Cannon (Ness et al. 2015): a spectral model quadratic in the labels, its training, and label fits.
 
-In the order of the flow: ``polynomial`` (the terms), ``likelihood`` and ``training`` (every pixel to the maximum of
-its likelihood), ``factors`` (what the labels leave unexplained), ``model`` (what training makes), ``nuisances`` and
-``quartics`` (spectra become chi^2) and ``fitting`` (chi^2 becomes labels).
+The modules, in order of use: ``polynomial`` (the terms), ``likelihood`` and ``training`` (maximize the likelihood of
+every pixel), ``factors`` (variations that the labels leave unexplained), ``model`` (the trained model), ``nuisances``
+and ``quartics`` (chi^2 from spectra) and ``fitting`` (labels from chi^2).
 """
 
 from lab2.cannon.fitting import (

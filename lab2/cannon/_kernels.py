@@ -1,8 +1,8 @@
-"""The loops over stars and pixels that numpy cannot fuse, compiled by numba; each has a plain twin in the tests.
+"""The loops over stars and pixels that numpy cannot fuse, compiled by numba; the tests check each against plain numpy.
 
-All release the interpreter's lock. They are compiled once and cached beside this file. Re-association of sums is
-allowed and a division by zero gives an infinity instead of an exception: without either the compiler could not
-vectorise. Infinities and NaN keep their meaning.
+All release the interpreter's lock. They are compiled once and cached beside this file. Sums may be reordered, and a
+division by zero gives an infinity instead of an exception; the compiler needs both to vectorize. Infinities and NaN
+keep their meaning.
 """
 
 import numpy as np
@@ -28,20 +28,21 @@ OPTIONS = {
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
 
-# For functions that other compiled ones call: they are inlined, and are no symbols of their own. Such a symbol would
-# exist twice, in its own module and in its caller's, optimized apart; which one is linked depends on what was cached,
-# and so would the last digit of the result.
+# For functions that other compiled functions call: they are inlined and have no symbol of their own. A symbol would
+# exist twice, in its own module and in its caller's, optimized separately. Which one is linked, and so the last digit
+# of the result, would depend on what was cached.
 INLINE = {**OPTIONS, "inline": "always"}
 
-_TILE = 16  # stars: their lines of memory stay in the first cache while a block of them is transposed
-_PIXELS = 256  # of all coefficients and their products, in the second cache
-# The logarithm of a product is taken once it is large. Sixteen more factors, of 10^12 each, do not make it overflow.
+_TILE = 16  # stars: their cache lines stay in the L1 cache while a block of them is transposed
+_PIXELS = 256  # for so many pixels all coefficients and their products fit in the L2 cache
+# The logarithm of a product is taken once the product exceeds _LARGE. Up to that point, _FACTORS more factors of up to
+# 10^12 each cannot make it overflow.
 _FACTORS, _LARGE = 16, 1e100
 _SMALLEST_S2, _FELT_S2 = 1e-12, 1e-8
 
 
 def _weight(ivar, s2):
-    """1 / (sigma^2 + s^2), the inverse variance of a pixel about the model: 0 where ivar is 0 or s2 infinite."""
+    """Inverse variance of a pixel about the model, 1 / (sigma^2 + s^2); 0 where ivar is 0 or s2 infinite."""
     return ivar / (1.0 + ivar * s2) if ivar > 0.0 else 0.0
 
 
@@ -50,23 +51,24 @@ _weight = njit(**INLINE)(_weight)
 
 
 def weight(ivar, s2):
-    """`_weight` of arrays that broadcast against each other, in double precision."""
-    with np.errstate(invalid="ignore"):  # 0 times infinity is computed, and not taken
+    """`_weight` for arrays that broadcast against each other, in double precision."""
+    with np.errstate(invalid="ignore"):  # 0 times infinity is computed but not used
         return _each_weight(ivar, s2)
 
 
 @njit(**OPTIONS)
 def take_pixels(flux, ivar, flux_out, ivar_out):
-    """Transpose a block of spectra, flux less 1 and 0 where it has no weight; whether all its values may be used.
+    """Transpose a block of spectra; return whether all its values are valid.
 
-    flux, ivar (n_stars, n_pixels) of any kind; flux_out, ivar_out (n_pixels, n_stars) in double precision.
+    flux, ivar (n_stars, n_pixels) of any dtype; flux_out, ivar_out (n_pixels, n_stars) in double precision. flux_out is
+    flux - 1, or 0 where the pixel has no weight.
     """
     n_stars, n_pixels = flux.shape
     for first in range(0, n_stars, _TILE):
         for p in range(n_pixels):
             for n in range(first, min(first + _TILE, n_stars)):
                 flux_out[p, n], ivar_out[p, n] = flux[n, p], ivar[n, p]
-    wrong = 0  # told along the rows, where the compiler can vectorise
+    wrong = 0  # counted along the rows, where the compiler can vectorize
     for p in range(n_pixels):
         f, iv = flux_out[p], ivar_out[p]
         for n in range(n_stars):
@@ -77,7 +79,7 @@ def take_pixels(flux, ivar, flux_out, ivar_out):
 
 @njit(**INLINE)
 def _log_sum(ivar, s2):
-    """sum ln(1 + ivar s2) of one pixel, by logarithms of products."""
+    """sum ln(1 + ivar s2) of one pixel, from logarithms of products."""
     total, product, n_stars = 0.0, 1.0, ivar.shape[0]
     whole = n_stars - n_stars % _FACTORS
     for first in range(0, whole, _FACTORS):
@@ -95,7 +97,7 @@ def _log_sum(ivar, s2):
 
 @njit(**INLINE)
 def _scatter_sums(ivar, square, s2):
-    """Of one pixel: sum ln(1 + ivar s2) + sum w square, and its first and second derivative by s2."""
+    """sum ln(1 + ivar s2) + sum w square of one pixel, and its first and second derivatives with respect to s2."""
     chi, first, second = 0.0, 0.0, 0.0
     for n in range(ivar.shape[0]):
         w = _weight(ivar[n], s2)
@@ -107,7 +109,10 @@ def _scatter_sums(ivar, square, s2):
 
 @njit(**OPTIONS)
 def count_seen(ivar, per_full):
-    """How many stars saw each pixel, each counting as far as it did: ivar (n_pixels, n_stars), per_full (n_stars,)."""
+    """Number of stars that observed each pixel; a star with very low weight there counts as a fraction.
+
+    ivar (n_pixels, n_stars); per_full (n_stars,), as from `lab2.spectra.per_full_weight`.
+    """
     out = np.zeros(ivar.shape[0])
     for p in range(ivar.shape[0]):
         for n in range(ivar.shape[1]):
@@ -117,10 +122,10 @@ def count_seen(ivar, per_full):
 
 @njit(**OPTIONS)
 def weigh(ivar, flux, which, s2, weight, weighted):
-    """Weights of some pixels at given s2, and the sums of the likelihood that need no model.
+    """Weights of some pixels at given s2, and the sums in the likelihood that do not depend on theta.
 
-    weight = 1 / (1 / ivar + s2), weighted = weight flux; returned are sum ln(1 + ivar s2) and sum weight flux^2. ivar
-    and flux are (n_pixels, n_stars); `which` are the rows to do, and all else has a row or an element for each.
+    Fills weight = 1 / (1 / ivar + s2) and weighted = weight flux; returns sum ln(1 + ivar s2) and sum weight flux^2.
+    ivar and flux are (n_pixels, n_stars); `which` selects rows, and all other arrays have one row or element for each.
     """
     log_sum, chi_zero = np.empty(which.shape[0]), np.empty(which.shape[0])
     for m in range(which.shape[0]):
@@ -137,7 +142,7 @@ def weigh(ivar, flux, which, s2, weight, weighted):
 
 @njit(**OPTIONS)
 def gradient_sums(flux, which, weight, model, first, second):
-    """Sums for the derivatives of -2 ln L by s2; `model` becomes weight^2 residual.
+    """Sums for the derivatives of -2 ln L with respect to s2; `model` is overwritten by weight^2 residual.
 
     With r = flux - model: first = sum w - sum (w r)^2; second = -sum w^2 + 2 sum w (w r)^2. Rows as for `weigh`.
     """
@@ -157,10 +162,10 @@ def gradient_sums(flux, which, weight, model, first, second):
 
 @njit(**OPTIONS)
 def step_scatter(ivar, square, s2):
-    """A larger likelihood of each pixel's s2, given the expected squares of its residuals: two Newton steps in ln s2.
+    """Improve each pixel's s2 by two Newton steps in ln s2, given the expected squares of its residuals.
 
-    -2 ln L = sum ln(1 + ivar s2) + sum w square, w = ivar / (1 + ivar s2), of which the new s2 (n_pixels,) is never
-    worse than the old one; ivar, square (n_pixels, n_stars). An infinite s2 stays.
+    -2 ln L = sum ln(1 + ivar s2) + sum w square, w = ivar / (1 + ivar s2), is never larger at the returned s2
+    (n_pixels,) than at the given one; ivar, square (n_pixels, n_stars). An infinite s2 is kept.
     """
     out = s2.copy()
     for p in range(s2.shape[0]):
@@ -171,7 +176,7 @@ def step_scatter(ivar, square, s2):
                 slope, bend = first * s, second * s * s + first * s
                 step = -slope / bend if bend > 0.0 else -np.sign(slope)
                 target = s * np.exp(min(max(step, -2.0), 2.0))
-                if s < _SMALLEST_S2:  # where ln s2 is flat: up to where it can be felt, or to nothing
+                if s < _SMALLEST_S2:  # -2 ln L is flat in ln s2 here: go up to where s2 matters, or to zero
                     target = _FELT_S2 if first < 0.0 else 0.0
                 new_value, new_first, new_second = _scatter_sums(ivar[p], square[p], target)
                 if new_value > value:
@@ -182,7 +187,7 @@ def step_scatter(ivar, square, s2):
 
 @njit(**OPTIONS)
 def sum_products(theta, place, out):
-    """theta theta^T of each pixel, summed over the places that share a monomial: added to `out`.
+    """Add theta theta^T of each pixel, summed over the elements that share a monomial, to `out`.
 
     theta (n_terms, n_pixels); place (n_terms, n_terms) symmetric; out (n_monomials, n_pixels).
     """
@@ -198,15 +203,14 @@ def sum_products(theta, place, out):
 
 @njit(**OPTIONS)
 def star_weights(spectra, count, pixels, window, work, sums):
-    """Weights of a block of stars in the pixels of a window, and the sums over them that need no labels.
+    """Weights of a block of stars in a window of pixels, and the sums over these pixels that do not depend on labels.
 
-    spectra = (flux, ivar), each (n_stars, n_pixels); count = (per_full, scatter): (n_stars,) as from
+    spectra = (flux, ivar), each (n_stars, n_pixels); count = (per_full, scatter), where per_full (n_stars,) is
     `lab2.spectra.per_full_weight` for that scatter; pixels = (flux_zero, s2), each (n_pixels,); window = (start, stop).
-    Filled are work
-    = (weight, weighted), each (n_stars, at least stop - start): weight = 1 / (1 / ivar + s2), 0 where ivar is 0 or s2
-    infinite, and weight (flux - flux_zero). Added to are sums = (chi_zero, n_pixels), each (n_stars,): sum weight (flux
-    - flux_zero)^2, and how far the star saw the pixels with weight. A value that may not be used leaves NaN in
-    chi_zero.
+    Fills work = (weight, weighted), each (n_stars, at least stop - start): weight = 1 / (1 / ivar + s2), 0 where ivar
+    is 0 or s2 infinite, and weighted = weight (flux - flux_zero). Adds to sums = (chi_zero, n_pixels), each (n_stars,):
+    sum weight (flux - flux_zero)^2, and the number of pixels with weight, where one of very low weight counts as a
+    fraction. An invalid value makes chi_zero NaN.
     """
     (flux, ivar), (per_full, scatter), (flux_zero, s2), (start, stop) = spectra, count, pixels, window
     (weight, weighted), (chi_zero, n_pixels) = work, sums

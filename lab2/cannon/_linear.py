@@ -1,8 +1,8 @@
-"""Small symmetric positive systems, compiled: one at a time, and many of them side by side.
+"""Compiled solvers for small symmetric positive-definite systems: one at a time, or many side by side.
 
-Side by side the systems are the innermost axis, 64 at a time: every operation of Cholesky's algorithm is then the same
-on 64 neighbors in memory, which a processor does in a few instructions, and the loops over rows and columns cost
-little. Twins in the tests solve one system after the other.
+Side by side, 64 systems lie along the innermost axis. Each operation of the Cholesky factorization is then the same for
+64 neighbors in memory, which takes a few vector instructions, and the loops over rows and columns cost little. The
+tests compare with solving one system after the other.
 """
 
 import numpy as np
@@ -12,18 +12,18 @@ from lab2.cannon._kernels import INLINE, OPTIONS
 
 __all__ = ["LANES", "backward", "cholesky", "factors", "forward", "solve_normal", "squared_norm_solved"]
 
-LANES = 64  # 21 x 21 matrices for as many pixels, half of each used, lie in the second cache
-_SINGULAR = 1e-13  # a pivot this small against its diagonal element has vanished
+LANES = 64  # 21 x 21 matrices for so many pixels, half of each used, fit in the L2 cache
+_SINGULAR = 1e-13  # a pivot this small relative to its diagonal element counts as zero
 
 
 def factors(n_systems, n_terms):
-    """Room for the Cholesky factors of `solve_normal`: (n_groups, n_terms, n_terms, LANES)."""
+    """Empty array for the Cholesky factors of `solve_normal`: (n_groups, n_terms, n_terms, LANES)."""
     return np.empty((-(-n_systems // LANES), n_terms, n_terms, LANES))
 
 
 @njit(**INLINE)
 def cholesky(matrix, factor):
-    """Lower Cholesky factor, its diagonal inverted; False when a pivot vanishes against its diagonal element."""
+    """Lower Cholesky factor with inverted diagonal; False if a pivot is zero to rounding."""
     for i in range(matrix.shape[0]):
         for j in range(i + 1):
             s = matrix[i, j]
@@ -60,8 +60,8 @@ def backward(factor, out):
 
 @njit(**INLINE)
 def _cholesky_beside(sums, place, factor, solved):
-    """Cholesky factors of the matrices sums[place], in place of `factor`, their diagonals inverted; `solved` says where
-    there is one. sums (n_monomials, n), factor (n_terms, n_terms, LANES), solved (n,)."""
+    """Write the Cholesky factors of the matrices sums[place], diagonals inverted, to `factor`; `solved` says whether
+    each exists. sums (n_monomials, n), factor (n_terms, n_terms, LANES), solved (n,)."""
     n = solved.shape[0]
     solved[:] = True
     for i in range(place.shape[0]):
@@ -99,7 +99,7 @@ def _forward_beside(factor, out):
 
 @njit(**INLINE)
 def _backward_beside(factor, out):
-    """out = L^-T out, as `_forward_beside`."""
+    """out = L^-T out; shapes as in `_forward_beside`."""
     for i in range(out.shape[0] - 1, -1, -1):
         s, inverse = out[i], factor[i, i]
         for k in range(i + 1, out.shape[0]):
@@ -115,8 +115,9 @@ def solve_normal(sums, place, right, factor, theta, solved):
     """Solve the normal equations of many pixels.
 
     sums (n_monomials, n_pixels) are the weighted sums that `place` (n_terms, n_terms) spreads over each matrix; right
-    and theta are (n_terms, n_pixels); `factor`, from `factors`, receives what `squared_norm_solved` needs, `solved`
-    (n_pixels,) whether the matrix is positive. Where it is not theta is 0.
+    and theta are (n_terms, n_pixels). `factor`, made by `factors`, receives the Cholesky factors for
+    `squared_norm_solved`; `solved` (n_pixels,) says whether the matrix is positive definite. Where it is not, theta
+    is 0.
     """
     for first in range(0, right.shape[1], LANES):
         group = slice(first, min(first + LANES, right.shape[1]))
@@ -132,7 +133,7 @@ def solve_normal(sums, place, right, factor, theta, solved):
 
 @njit(**OPTIONS)
 def squared_norm_solved(factor, vector, out):
-    """|L^-1 vector|^2 for each pixel, that is vector . (L L^T)^-1 vector: vector (n_terms, n_pixels) is overwritten."""
+    """|L^-1 vector|^2 = vector . (L L^T)^-1 vector for each pixel; vector (n_terms, n_pixels) is overwritten."""
     for first in range(0, vector.shape[1], LANES):
         group = slice(first, min(first + LANES, vector.shape[1]))
         y, norm = vector[:, group], out[group]

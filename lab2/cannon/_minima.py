@@ -1,9 +1,10 @@
-"""The minima of a star's chi^2, which is a quartic in its scaled labels: compiled loops, a plain twin in the tests.
+"""The minima of a star's chi^2, a quartic in its scaled labels: compiled loops, tested against plain ones.
 
 With y = (1, x_1, ..., x_L) a quartic is a symmetric form of fourth order, chi^2 = sum S_ijkl y_i y_j y_k y_l. One
-contraction, M_ij = sum_kl S_ijkl y_k y_l, gives everything that Newton's method asks for: chi^2 = y.M.y, its gradient
-4 M y and its Hessian 12 M, exactly. Steps that would go up are damped; several starts are tried. A path that comes
-close to a minimum already found ends there, so that further starts cost little; what is left are the distinct minima.
+contraction, M_ij = sum_kl S_ijkl y_k y_l, gives all that Newton's method needs, exactly: chi^2 = y.M.y, its gradient
+4 M y and its Hessian 12 M. A step that would increase chi^2 is damped. Several starting points are tried. A path that
+comes close to a minimum already found stops there, so additional starts cost little. The result is the set of distinct
+minima.
 """
 
 from typing import NamedTuple
@@ -18,15 +19,17 @@ __all__ = ["Minima", "Search", "Surface", "Wall", "find_minima", "quartic"]
 
 _MAX_STEPS = 100
 _MAX_DAMPING = 1e12
-# In formal standard deviations squared: a path this near to a known minimum, where chi^2 is convex, leads there ...
+# Squared distances, in formal standard deviations. A path this close to a known minimum, where chi^2 is convex,
+# converges to that minimum ...
 _JOINED = 0.01
-# ... and two minima nearer than this are one.
+# ... and two minima closer than this count as one.
 _DISTINCT = 1.0
 
 
 class Wall(NamedTuple):
-    """Soft bounds, so that no fit runs away: stiffness (d^2 - radius2)^2 is added to chi^2 where the Mahalanobis
-    distance d from the training set's mean, for its `precision` (n_labels, n_labels), exceeds the radius."""
+    """Soft bounds that keep a fit from diverging: stiffness (d^2 - radius2)^2 is added to chi^2 where d^2 > radius2.
+    d is the Mahalanobis distance from the training set's mean, `precision` (n_labels, n_labels) the inverse covariance.
+    """
 
     precision: np.ndarray
     radius2: float
@@ -34,8 +37,8 @@ class Wall(NamedTuple):
 
 
 class Surface(NamedTuple):
-    """chi^2 of one star: `form` (n_pairs, n_pairs) is S with its index pairs (i, j), (k, l) as rows and columns;
-    `pairs` (n_pairs, 2) lists them, i <= j."""
+    """chi^2 of one star: `form` (n_pairs, n_pairs) is S with the index pairs (i, j) as rows and (k, l) as columns;
+    `pairs` (n_pairs, 2) lists the pairs, i <= j."""
 
     form: np.ndarray
     pairs: np.ndarray
@@ -43,8 +46,8 @@ class Surface(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Where to look for minima: starts (n_starts, n_labels) in scaled labels; a path ends where the predicted decrease
-    of chi^2 falls below the tolerance."""
+    """Settings of the search: starts (n_starts, n_labels) in scaled labels; a path stops when the predicted decrease of
+    chi^2 falls below the tolerance."""
 
     starts: np.ndarray
     wall: Wall
@@ -52,9 +55,9 @@ class Search(NamedTuple):
 
 
 class Minima(NamedTuple):
-    """Of each star the best minimum, x (n_stars, n_labels), with its chi2 and `fisher` (n_stars, n_labels, n_labels),
-    half the Hessian, the inverse covariance; n_minima, the number of distinct ones, 0 where none was reached; delta,
-    how far up the second lies, infinite where there is none."""
+    """The best minimum of each star, x (n_stars, n_labels), with its chi2 and `fisher` (n_stars, n_labels, n_labels),
+    half the Hessian, which is the inverse covariance; n_minima, the number of distinct minima, 0 where none was found;
+    delta, chi^2 of the second-best minimum less that of the best, infinite where there is no second."""
 
     x: np.ndarray
     chi2: np.ndarray
@@ -65,7 +68,7 @@ class Minima(NamedTuple):
 
 @njit(**INLINE)
 def quartic(x, surface, gradient, hessian, products):
-    """chi^2 at x, with half its gradient and half its Hessian; products (n_pairs,) is for the products y_k y_l."""
+    """chi^2 at x; fills half its gradient and half its Hessian. products (n_pairs,) is scratch space for y_k y_l."""
     form, pairs, wall = surface
     n_labels, n_pairs = x.shape[0], pairs.shape[0]
     for t in range(n_pairs):
@@ -115,7 +118,7 @@ def _distance2(x, other, precision):
 
 @njit(**INLINE)
 def _descend(x, surface, tolerance, known, space):
-    """Go down from x, which is changed. Returns chi^2 and whether x is a new minimum (or one found before, or lost).
+    """Minimize chi^2 from x, which is overwritten. Return chi^2 and whether x is a minimum not found before.
 
     known = (places, precisions) of the minima found so far.
     """
@@ -129,7 +132,7 @@ def _descend(x, surface, tolerance, known, space):
         for i in range(n_labels):
             damped[i, i] += damping * (np.abs(hessian[i, i]) + 1.0)
         if not cholesky(damped, factor):
-            # not convex here: with enough on the diagonal the step points downhill
+            # not convex here: with enough damping the step points downhill
             damping = max(1e-2, 10.0 * damping)
             if damping > _MAX_DAMPING:
                 return value, False
@@ -150,7 +153,7 @@ def _descend(x, surface, tolerance, known, space):
             value = new
             gradient[:], hessian[:] = trial_gradient, trial_hessian
             if decrease < tolerance:
-                return value, cholesky(hessian, factor)  # where it is not convex this is a saddle
+                return value, cholesky(hessian, factor)  # if not convex, this is a saddle point
             damping = 0.0 if damping < 1e-3 else 0.1 * damping
         else:
             damping = max(1e-2, 10.0 * damping)
@@ -161,10 +164,10 @@ def _descend(x, surface, tolerance, known, space):
 
 @njit(**OPTIONS)
 def find_minima(coefficients, form, search):
-    """The minima of every star.
+    """The minima of chi^2 of every star.
 
-    coefficients (n_stars, n_monomials) are those of chi^2; `form` (`lab2.cannon.polynomial.Form`) spreads them over the
-    symmetric form.
+    coefficients (n_stars, n_monomials) are those of chi^2; `form` (`lab2.cannon.polynomial.Form`) distributes them over
+    the symmetric form.
     """
     pairs, place, share = form
     starts, wall, tolerance = search

@@ -1,29 +1,31 @@
-"""Hidden factors: what moves many pixels of a spectrum together, and is none of the labels.
+"""Hidden factors: variations that affect many pixels of a spectrum together and that no label describes.
 
-The Cannon takes each pixel for an independent witness. Pixels are not: an abundance without a label, carbon or nitrogen
-say, moves hundreds of them together. The model with k factors says so,
+The Cannon treats the pixels as independent. They are not: an element whose abundance is not a label, carbon or nitrogen
+for example, changes hundreds of pixels together. The model with k factors includes this,
 
     f_n = theta v(x_n) + U z_n + noise,    z_n ~ N(0, 1),    noise of variance 1 / ivar + s^2 in each pixel,
 
 with *loadings* U (n_pixels, k) and *scores* z. It is factor analysis (Rubin & Thayer 1982, Psychometrika 47, 69) about
-a mean that depends on the labels, with noise of its own in every pixel of every star. Training goes in rounds:
+a mean that depends on the labels, with a separate noise variance for every pixel of every star. Training is iterative,
+with three steps in each round:
 
-E. The scores of each star, given the parameters, are normal, with mean and covariance K^-1 N^T W r and K^-1, where
-   r = f - theta v, W = diag(ivar / (1 + ivar s^2)) and K = N^T W N + P^-1. The columns of N are U, whose amplitudes are
-   z, and G, the gradients of the spectrum by the labels, whose amplitudes e are the errors of the star's catalog
-   labels: a star with a wrong label is moved along G, and that must not be read as a score.
-M. Given the scores, theta and U of each pixel solve normal equations, in which v v^T, v <z>^T and <z z^T> stand; then
+E. The scores of each star, given the parameters, are normal, with mean K^-1 N^T W r and covariance K^-1, where
+   r = f - theta v, W = diag(ivar / (1 + ivar s^2)) and K = N^T W N + P^-1. The columns of N are U, with amplitudes z,
+   and G, the gradients of the spectrum with respect to the labels, with amplitudes e, the errors of the star's catalog
+   labels. An error in a label shifts the residuals along G, and must not be mistaken for a score.
+M. Given the scores, theta and U of each pixel solve normal equations that contain v v^T, v <z>^T and <z z^T>. Then
    s^2 takes Newton steps on the expected likelihood (Meng & Rubin 1993, Biometrika 80, 267).
-X. U is multiplied by the Cholesky factor of the mean <z z^T>, which makes that of the new scores 1 (Liu, Rubin & Wu
-   1998, Biometrika 85, 755): the loadings get their lengths in a few rounds.
+X. U is multiplied by the Cholesky factor of the mean <z z^T>, so that the new scores have unit second moments (Liu,
+   Rubin & Wu 1998, Biometrika 85, 755). The amplitudes of the loadings then converge in a few rounds.
 
-The rounds end when the likelihood, with z and e integrated out, no longer rises. M stays at the catalog's labels: with
-theta and U learned at the corrected labels v + (dv/dx) e, the exact step for a model of wrong labels, the likelihood
-rises higher, but what the polynomial cannot follow is then taken for errors of the labels. The labels of other stars
-become worse by a fifth, on the simulated survey, than with M as it is, and so they do with no e at all.
+The rounds stop when the likelihood, marginalized over z and e, no longer increases. Step M uses the catalog labels. The
+exact step for a model with label errors would learn theta and U at the corrected labels v + (dv/dx) e. It reaches a
+higher likelihood, but misfits of the polynomial are then absorbed as label errors: on the simulated survey the labels
+fitted to other stars scatter more, by up to a fifth. Without e altogether they scatter more by up to a tenth.
 
-Odd spectra (two stars, a wrong velocity) would take factors for themselves. Stars that the model describes much worse
-than others, or whose scores or errors no normal distribution would give, are fitted but not trained on.
+Peculiar spectra (a double star, a wrong velocity) would take up factors of their own. Stars that the model describes
+much worse than others, or whose scores or label errors are improbable for a normal distribution, are fitted but not
+trained on.
 """
 
 from dataclasses import dataclass
@@ -39,34 +41,35 @@ from lab2.cannon import _kernels, _linear
 __all__ = ["Design", "Learned", "learn_factors"]
 
 _BLOCK = 2**19  # pixels times stars worked on at a time by one thread
-_PARTS = 8  # of the pixels, whose sums are kept until all are there
+_PARTS = 8  # groups of pixels, whose sums are kept until all are done
 _MOST_ROUNDS = 30
-_SCREENED = (1, 3)  # rounds after which the odd stars are found anew
-_TOLERANCE = 0.5  # gain of ln L, for each star, at which the rounds stop
-# Prior standard deviation of the errors of catalog labels, in those of the labels. Half or twice as much gives the same
-# to a few per cent.
+_SCREENED = (1, 3)  # rounds after which the odd stars are selected again
+_TOLERANCE = 0.5  # gain of ln L per star at which the rounds stop
+# Prior standard deviation of the errors of catalog labels, in standard deviations of the labels. Half or twice this
+# value gives the same results to a few per cent.
 _LABEL_ERROR = 0.25
-# A star is odd whose chi^2 a pixel, |z|^2 or |e|^2 has a logarithm so many robust standard deviations above the median.
+# A star is odd if the logarithm of its chi^2 per pixel, |z|^2 or |e|^2 lies this many robust standard deviations above
+# the median.
 _ODD = 3.0
-_SPARE, _PASSES = 15, 4  # more columns than factors, and passes, of the subspace iteration that starts the scores
-_CLIP = 8.0  # residuals at the start, in standard deviations
+_SPARE, _PASSES = 15, 4  # additional columns and number of passes of the subspace iteration for the first scores
+_CLIP = 8.0  # limit of the residuals that give the first scores, in standard deviations
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What the training stars say of the model with factors.
+    """Parameters of the model with factors, learned from the training stars.
 
     Attributes
     ----------
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-        Of the flux less 1.
+        Coefficients of the flux less 1.
     loadings : numpy.ndarray, shape (n_pixels, k)
-        In the order of what they explain, each with its largest loading positive; 0 in untrained pixels.
+        The factor that explains most first, each with its largest loading positive; 0 in untrained pixels.
     s2 : numpy.ndarray, shape (n_pixels,)
     trained_on : numpy.ndarray of bool, shape (n_stars,)
         False for odd stars.
     log_likelihood : numpy.ndarray, shape (n_rounds,)
-        Of the stars trained on, without its constant, at each round since these were chosen.
+        Of the stars trained on, without the constant, for each round since these stars were selected.
     """
 
     theta: np.ndarray
@@ -77,8 +80,9 @@ class Learned:
 
 
 class Design(NamedTuple):
-    """The polynomial of the training stars: its terms (n_stars, n_terms), their products and places, as from
-    `polynomial.normal_monomials`, and their derivatives by the scaled labels (n_stars, n_terms, n_labels)."""
+    """The polynomial at the training stars: its terms (n_stars, n_terms), their products and places, as from
+    `polynomial.normal_monomials`, and their derivatives with respect to the scaled labels (n_stars, n_terms, n_labels).
+    """
 
     terms: np.ndarray
     monomials: np.ndarray
@@ -87,13 +91,13 @@ class Design(NamedTuple):
 
 
 class _Scores(NamedTuple):
-    """Scores of each star given the parameters, errors of its labels, and how well it fits."""
+    """Scores and label errors of each star given the parameters, and how well the star fits."""
 
     mean: np.ndarray  # (n_stars, k)
     covariance: np.ndarray  # (n_stars, k, k)
     errors: np.ndarray  # (n_stars, n_labels), in prior standard deviations
     log_likelihood: np.ndarray  # (n_stars,)
-    chi2: np.ndarray  # (n_stars,) a pixel
+    chi2: np.ndarray  # (n_stars,) per pixel
     information: np.ndarray  # (n_stars, k, k): U^T W U
 
 
@@ -106,7 +110,7 @@ def learn_factors(take, design, theta, s2, n_factors, progress=False) -> Learned
         Takes a slice of pixels; returns flux less 1 and ivar, (n_pixels, n_stars).
     design : Design
     theta, s2 : numpy.ndarray
-        Of the model without factors, theta of the flux less 1; s2 infinite in untrained pixels.
+        Of the model without factors: theta for the flux less 1; s2 infinite in untrained pixels.
     n_factors : int
     progress : bool
         Show a progress bar.
@@ -136,7 +140,7 @@ def learn_factors(take, design, theta, s2, n_factors, progress=False) -> Learned
 
 
 class _Learner:
-    """Parameters, and passes over the pixels that improve them."""
+    """The parameters, and the passes over the pixels that improve them."""
 
     def __init__(self, take, design, theta, s2):
         self.take, self.design = take, design
@@ -145,7 +149,7 @@ class _Learner:
         self.use = np.ones(len(design.terms), dtype=bool)
 
     def sums(self):
-        """For each star what the pixels say of its scores: `_star_sums`, summed over all."""
+        """The sums from which each star's scores follow: `_star_sums` over all pixels."""
         return self._over_pixels(lambda pixels: self._star_sums(pixels, *self.take(pixels)))
 
     def scores(self, sums) -> _Scores:
@@ -153,7 +157,7 @@ class _Learner:
         information, right, chi2, log_weight, n_pixels = sums
         n_terms, n_labels = self.design.jacobian.shape[1:]
         k = right.shape[1] - n_terms
-        columns = np.zeros((len(right), n_terms + k, n_labels + k))  # of theta and U that make G and U
+        columns = np.zeros((len(right), n_terms + k, n_labels + k))  # combinations of theta and U that give G and U
         columns[:, :n_terms, :n_labels] = _LABEL_ERROR * self.design.jacobian
         columns[:, n_terms:, n_labels:] = np.eye(k)
         information = _symmetric(information, n_terms + k)
@@ -174,7 +178,7 @@ class _Learner:
         )
 
     def first_scores(self, scores, k) -> _Scores:
-        """Scores to begin with: principal components of the residuals of the model without factors."""
+        """Initial scores: principal components of the residuals of the model without factors."""
         n_stars = len(self.use)
         moved = (self.design.jacobian @ (_LABEL_ERROR * scores.errors)[..., None])[..., 0]
         terms = self.design.terms + moved
@@ -187,7 +191,7 @@ class _Learner:
         return scores._replace(mean=left, covariance=np.zeros((n_stars, k, k)))
 
     def improve(self, scores):
-        """The M step and the step X, pixel by pixel; returns the new `sums`."""
+        """The steps M and X, pixel by pixel; returns the new `sums`."""
         k = scores.mean.shape[1]
         first, second = np.triu_indices(k)
         squares = scores.covariance + scores.mean[:, :, None] * scores.mean[:, None, :]
@@ -215,8 +219,8 @@ class _Learner:
         return self._over_pixels(of_block)
 
     def _star_sums(self, pixels, flux, ivar):
-        """Of each star, over these pixels, with B = (theta, U) and r = f - theta v: B^T W B, B^T W r, r^T W r, the sum
-        of ln w and the number of pixels."""
+        """Sums of each star over these pixels, with B = (theta, U) and r = f - theta v: B^T W B, B^T W r, r^T W r, the
+        sum of ln w and the number of pixels."""
         weight = _kernels.weight(ivar, self.s2[pixels, None])
         residual = flux - self.theta[pixels] @ self.design.terms.T
         weighted, both = weight * residual, np.concatenate([self.theta[pixels], self.loadings[pixels]], axis=1)
@@ -226,7 +230,7 @@ class _Learner:
         return weight.T @ _products(both), weighted.T @ both, chi2, log_weight, seen.sum(axis=0)
 
     def _project(self, pixels, terms, basis):
-        """R^T R basis, R the residuals of these pixels in standard deviations, (n_pixels, n_stars)."""
+        """R^T R basis, where R are the residuals of these pixels in standard deviations, (n_pixels, n_stars)."""
         flux, ivar = self.take(pixels)
         weight = _kernels.weight(ivar * self.use, self.s2[pixels, None])
         residual = (flux - self.theta[pixels] @ terms.T) * np.sqrt(weight)
@@ -250,7 +254,7 @@ class _Learner:
 
 
 def _ordinary(scores):
-    """Which stars to train on."""
+    """Which stars to train on: those that are not odd."""
     measures = [scores.chi2, (scores.errors**2).sum(axis=1)]
     if scores.mean.size:
         measures.append((scores.mean**2).sum(axis=1))
@@ -260,21 +264,21 @@ def _ordinary(scores):
 
 
 def _solve(sums, right, place):
-    """Solutions of the normal equations of each pixel, (n_pixels, n), and whether there is one."""
+    """Solution of the normal equations of each pixel, (n_pixels, n), and whether there is one."""
     out, solved = np.empty(right.shape), np.empty(right.shape[1], dtype=bool)
     _linear.solve_normal(sums, place, right, _linear.factors(*right.shape[::-1]), out, solved)
     return out.T, solved
 
 
 def _in_order(loadings, information):
-    """The same factors turned so that each explains what it does by itself, the strongest first."""
+    """The same factors, rotated so that their contributions are independent, the strongest first."""
     turned = loadings @ np.linalg.eigh(information)[1][:, ::-1]
     largest = np.take_along_axis(turned, np.abs(turned).argmax(axis=0)[None], axis=0)
     return turned * np.where(largest < 0, -1.0, 1.0)
 
 
 def _products(columns):
-    """Different products of two columns: (n, m) -> (n, m (m + 1) / 2)."""
+    """Distinct products of two columns: (n, m) -> (n, m (m + 1) / 2)."""
     first, second = np.triu_indices(columns.shape[1])
     return columns[:, first] * columns[:, second]
 
@@ -288,7 +292,7 @@ def _symmetric(triangle, size):
 
 
 def _extended(place, k):
-    """Where the products of two of (v, z) stand among the moments of `_Learner.improve`."""
+    """Column of each product of two elements of (v, z) among the moments in `_Learner.improve`."""
     n_terms, n_monomials = len(place), place.max() + 1
     out = np.empty((n_terms + k, n_terms + k), dtype=place.dtype)
     out[:n_terms, :n_terms] = place

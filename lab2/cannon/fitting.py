@@ -1,7 +1,7 @@
-"""Labels of stars from their spectra, with a covariance, a count of minima and flags.
+"""Labels of stars from their spectra, with a covariance, the number of minima and flags.
 
-A star's chi^2 is exactly a quartic in its labels (`lab2.cannon.quartics`). The search for its minimum never sees a
-pixel, so that many starts, exact second derivatives and a count of the distinct minima cost next to nothing.
+A star's chi^2 is exactly a quartic in its labels (`lab2.cannon.quartics`). Once it is known, the search for its minimum
+does not use the pixels, so many starts, exact second derivatives and a count of the distinct minima cost little.
 """
 
 import warnings
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Flag(Bits):
-    """What may be wrong with a fit."""
+    """Possible problems of a fit."""
 
     NO_DATA = 1
     NOT_CONVERGED = 2
@@ -45,15 +45,16 @@ class Flag(Bits):
 _STARTS = 9
 _TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
 _BLOCK = 256  # stars worked on at a time by one thread
-# Soft bounds: a fit may leave the training set, and is flagged then; twice as far it meets a rising wall.
+# Soft bounds: a fit may leave the training set and is then flagged. Beyond twice the distance of the training set's
+# edge a penalty is added to chi^2.
 _WALL, _STIFFNESS = 2.0, 100.0
-_POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so that an ordinary star has about 1
+_POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so an ordinary star has about 1
 # A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
 _COMPETING = 9.0
 
 
 class UncalibratedErrorWarning(UserWarning):
-    """A formal error is about to be quoted as if it were the real one."""
+    """Formal errors are about to be quoted as if they were calibrated."""
 
 
 def fit_labels(
@@ -65,34 +66,35 @@ def fit_labels(
     ----------
     model : lab2.Cannon
     spectra : xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) on the model's wavelengths; ``bad_continuum`` (star, chip_name) where
-        it is known. A dataset that is opened lazily is read block by block.
+        ``flux``, ``ivar`` (star, wavelength) on the model's wavelengths; ``bad_continuum`` (star, chip_name) if
+        known. A dataset that is opened lazily is read block by block.
     nuisances : sequence of lab2.cannon.Nuisance
-        What may be in each spectrum besides, integrated out.
+        Additional contributions to each spectrum, marginalized over.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     xarray.Dataset
-        ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2): the formal one,
-        twice the inverse of the Hessian of chi^2 at the minimum (the observed information), with the s^2 of the model
-        but no calibration. ``chi2``, ``reduced_chi2`` and ``n_pixels`` (star), each pixel counting as far as the star
-        saw it (`lab2.spectra.seen`); ``covariance * max(1, reduced_chi2)`` is the inflated covariance.
-        With a model that has hidden factors ``factors`` (star, factor), their posterior means at these labels.
-        ``n_minima``: distinct minima found from 9 starts; ``delta_chi2``: how far the second lies above the best,
-        infinite if there is none; ``distance``: from the training set (`training_distance`), 1 at its edge;
-        ``flag``: sum of `Flag` bits. Labels are NaN where NO_DATA or NOT_CONVERGED is set.
+        ``labels`` (star, label), in each label's unit, and ``covariance`` (star, label, label_2), the formal
+        covariance: twice the inverse of the Hessian of chi^2 at the minimum (the inverse of the observed information).
+        It includes the model's s^2 but no calibration. ``chi2``, ``reduced_chi2`` and ``n_pixels`` (star), where a
+        pixel of very low weight counts as a fraction (`lab2.spectra.seen`); ``covariance * max(1, reduced_chi2)`` is
+        the inflated covariance. If the model has hidden factors, ``factors`` (star, factor), their posterior means at
+        these labels. ``n_minima``: number of distinct minima found from 9 starts; ``delta_chi2``: chi^2 of the
+        second-best minimum less that of the best, infinite if there is only one; ``distance``: distance from the
+        training set's mean, 1 at its edge (`training_distance`); ``flag``: sum of `Flag` bits. Labels are NaN where
+        NO_DATA or NOT_CONVERGED is set.
 
     Raises
     ------
     ValueError
-        If the wavelengths are not the model's, the spectra such as `lab2.spectra.check` refuses, or a nuisance is not
-        of the spectra's shape.
+        If the wavelengths are not the model's, `lab2.spectra.check` rejects the spectra, or a nuisance does not have
+        the spectra's shape.
 
     Examples
     --------
-    The formal error of a label that two pixels of error 0.01 tell, of slope 1e-4 and 2e-4 per kelvin, is
+    If two pixels with error 0.01 depend on a label, with slopes 1e-4 and 2e-4 per kelvin, the label's formal error is
     0.01 / sqrt(1e-8 + 4e-8) K:
 
     >>> import lab2
@@ -112,11 +114,11 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
     Parameters
     ----------
     model : lab2.Cannon
-        Whose training set gives the starts and the soft bounds.
+        Its training set gives the starts and the soft bounds.
     found : lab2.cannon.Quartics
-        Of the stars.
+        chi^2 of the stars.
     spectra : xarray.Dataset
-        Of the same stars, for their names and what is known of their continuum.
+        Spectra of the same stars; only their names and ``bad_continuum`` are used.
     progress : bool
         Show a progress bar.
 
@@ -145,25 +147,25 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
 
 
 def best_spectra(model: Cannon, fits: xr.Dataset) -> xr.DataArray:
-    """The model's spectrum of each star as fitted, hidden factors included.
+    """The best-fitting model spectrum of each star, including the hidden factors.
 
     Parameters
     ----------
     model : lab2.Cannon
     fits : xarray.Dataset
-        Of this model.
+        Fits with this model.
 
     Returns
     -------
     xarray.DataArray
-        (star, wavelength); that of the training set's mean labels for a star without a fit.
+        (star, wavelength); for a star without a fit, the spectrum at the training set's mean labels.
     """
     labels = fits.labels.fillna(model.label_mean).transpose("star", "label")
     return model.predict(labels, fits.factors.fillna(0.0).values if "factors" in fits else None)
 
 
 def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
-    """Mahalanobis distance from the training set's mean, in units of its farthest member's.
+    """Mahalanobis distance from the training set's mean, in units of the distance of its farthest star.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n_stars,)
-        Above 1: outside. Stars of the training set itself are at most at 1.
+        Above 1 outside the training set; at most 1 for its own stars.
     """
     precision, radius2, _ = _wall(model)
     x = model.scale(labels)
@@ -181,12 +183,12 @@ def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
 
 
 def errors(fits: xr.Dataset) -> xr.DataArray:
-    """Standard errors of the labels, for quoting.
+    """Standard errors of the labels, for quotation.
 
     Parameters
     ----------
     fits : xarray.Dataset
-        As from `fit_labels`; calibrated by `lab2.validation.Calibration.apply`, or a warning is given.
+        As from `fit_labels`, calibrated by `lab2.validation.Calibration.apply`; otherwise a warning is given.
 
     Returns
     -------
@@ -196,7 +198,7 @@ def errors(fits: xr.Dataset) -> xr.DataArray:
     Warns
     -----
     UncalibratedErrorWarning
-        If the covariances are the formal ones, which leave out most of what makes a label uncertain.
+        If the covariances are formal: these leave out most sources of error.
     """
     if "calibrated" not in fits.attrs:
         warnings.warn(
@@ -209,11 +211,11 @@ def errors(fits: xr.Dataset) -> xr.DataArray:
 
 
 def _starts(model):
-    """Scaled labels to start from: the mean, then training stars as far as can be from those before."""
+    """Scaled labels to start from: the mean, then repeatedly the training star farthest from all previous starts."""
     x = model.scale(model.training_labels.values)
     starts = [np.zeros(x.shape[1])]
     nearest = np.linalg.norm(x, axis=1)
-    # the farthest of all may be freaks: stay within the bulk of the training set
+    # the most distant stars may be outliers: stay within the bulk of the training set
     nearest = np.where(nearest <= np.quantile(nearest, 0.99), nearest, 0.0)
     for _ in range(min(_STARTS - 1, len(x))):
         farthest = nearest.argmax()
@@ -223,7 +225,7 @@ def _starts(model):
 
 
 def _wall(model):
-    """The soft bound: inverse covariance of the scaled training labels, squared radius, stiffness."""
+    """The soft bounds: inverse covariance of the scaled training labels, squared radius, stiffness."""
     x = model.scale(model.training_labels.values)
     precision = np.linalg.inv(np.atleast_2d(np.cov(x, rowvar=False)))
     edge2 = np.einsum("nk,kl,nl->n", x, precision, x).max()
@@ -231,7 +233,7 @@ def _wall(model):
 
 
 def _results(model, stars, minima, n_pixels, bad_continuum):
-    """The table of the fits: labels in their units, and a flag for whatever is wrong with a star."""
+    """The fits as a dataset: labels in their units, and the flags of each star."""
     n_labels, scale = len(model.labels), model.label_scale.values
     no_data = n_pixels <= n_labels
     lost = ~no_data & (minima.n_minima == 0)

@@ -4,10 +4,11 @@ For one pixel, with stars n, fluxes f_n, errors sigma_n and terms of the polynom
 
     ln L = -1/2 sum_n [ (f_n - theta . v_n)^2 / (sigma_n^2 + s^2) + ln(sigma_n^2 + s^2) ] + const
 
-is maximized over the coefficients theta and the scatter s^2. At fixed s^2 theta solves a linear system whose matrix,
-for every pixel, is one matrix product of the weights with the different monomials of the labels. Then s^2 is found by
-Newton's method in ln s^2 from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
-w = 1/(sigma^2 + s^2), theta following s^2 (it drops out of the first derivative because theta is at its optimum).
+is maximized over the coefficients theta and the scatter s^2. At fixed s^2, theta solves a linear system; a single
+product of the weights with the distinct monomials of the labels gives the matrices of all pixels. Then s^2 is found by
+Newton's method in ln s^2, starting from the best point of a coarse grid: d(-2 ln L)/ds^2 = sum w - sum (w r)^2 with
+w = 1/(sigma^2 + s^2). Here theta is the optimum for each s^2, so the change of theta with s^2 does not contribute to
+the first derivative.
 """
 
 import numpy as np
@@ -16,13 +17,14 @@ from lab2.cannon import _kernels, _linear
 
 __all__ = ["PixelLikelihood", "minus_two_log_likelihood"]
 
-# s^2 of normalized flux: from far below the noise of any star to a third of the continuum. The likelihood is compared
-# at zero, where many pixels end, and at all of these before Newton's method takes over. Two a decade: with stars of
-# very different S/N one a decade can step over the deepest of several minima.
+# s^2 of the normalized flux: s from far below the noise of any star to a third of the continuum. Newton's method starts
+# from the best of these points and zero, where many pixels end. Two points per decade: with stars of very different
+# S/N, one per decade can miss the deepest of several minima.
 _S2_GRID = np.geomspace(1e-8, 1e-1, 15)
 _STEP = _S2_GRID[1] / _S2_GRID[0]
 _MIDDLE = 1e-5
-# Where s^2 is this much smaller than the least sigma^2, -2 ln L is linear in s^2: nothing between here and zero.
+# Where s^2 is less than this fraction of the smallest sigma^2, -2 ln L is linear in s^2, so there is no minimum between
+# this s^2 and zero.
 _NEGLIGIBLE = 0.03
 _SMALLEST_S2 = 1e-12
 _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
@@ -30,7 +32,7 @@ _MAX_STEPS = 40
 
 
 def minus_two_log_likelihood(flux, ivar, terms, s2):
-    """-2 ln L of one pixel at fixed s2, theta at its optimum, by the plain formula (for showing, not speed).
+    """-2 ln L of one pixel at fixed s2, theta at its optimum, from the formula (written for clarity, not speed).
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ class PixelLikelihood:
     Parameters
     ----------
     flux, ivar : numpy.ndarray, shape (n_pixels, n_stars)
-        Flux finite everywhere; ivar 0 where a star did not see the pixel.
+        Flux finite everywhere; ivar 0 where the pixel is masked.
     terms : numpy.ndarray, shape (n_stars, n_terms)
         The polynomial's terms, as from `lab2.cannon.polynomial.design`.
     monomials, place
@@ -65,8 +67,8 @@ class PixelLikelihood:
 
     Notes
     -----
-    What has a value for each pixel and term has the pixels last, where `lab2.cannon._linear` wants them. The work space
-    is made once and used by every evaluation.
+    Arrays over pixels and terms have the pixels last, as `lab2.cannon._linear` requires. The work space is allocated
+    once and reused by every evaluation.
     """
 
     def __init__(self, flux, ivar, terms, monomials, place):
@@ -75,8 +77,8 @@ class PixelLikelihood:
         self._factor = _linear.factors(len(flux), terms.shape[1])
 
     def _solve(self, which, s2):
-        """For some pixels the two parts of -2 ln L = chi^2 + sum ln(1 + ivar s2) + const; theta; whether there is one;
-        the sum of the weights. `_derivatives` uses what is left in the work space."""
+        """The two parts of -2 ln L = chi^2 + sum ln(1 + ivar s2) + const of some pixels; theta; whether theta is
+        determined; the sum of the weights. `_derivatives` uses the work space as left here."""
         n, n_terms = len(which), self.terms.shape[1]
         weight, weighted = self._weight[:n], self._room[:n]
         theta, solved = np.empty((n_terms, n)), np.empty(n, dtype=bool)
@@ -88,7 +90,8 @@ class PixelLikelihood:
         return chi2, log_sum, theta, solved, sums[self.place[0, 0]]
 
     def _derivatives(self, which, theta):
-        """First and second derivative of -2 ln L by s2, theta following, where `_solve` was called last."""
+        """First and second derivatives of -2 ln L with respect to s2, theta at its optimum for each s2. Call `_solve`
+        for the same pixels first."""
         model = np.matmul(theta.T, self.terms.T, out=self._room[: len(which)])
         first, second, bend = np.empty((3, len(which)))
         _kernels.gradient_sums(self.flux, which, self._weight, model, first, second)
@@ -96,19 +99,19 @@ class PixelLikelihood:
         return first, second - 2.0 * bend
 
     def maximize(self, which):
-        """The most likely s2 and theta of some pixels.
+        """Maximum-likelihood s2 and theta of some pixels.
 
         Parameters
         ----------
         which : numpy.ndarray of int
-            The rows to do: pixels that enough stars saw.
+            Row numbers of pixels that are not masked in too many stars.
 
         Returns
         -------
         s2 : numpy.ndarray, shape (n_pixels,)
-            Infinite in the other pixels, and where the stars do not determine theta.
+            Infinite in all other pixels, and where the stars do not determine theta.
         theta : numpy.ndarray, shape (n_pixels, n_terms)
-            Zero there.
+            Zero where s2 is infinite.
         """
         n_pixels, n_terms = len(self.flux), self.terms.shape[1]
         s2, theta = np.full(n_pixels, np.inf), np.zeros((n_pixels, n_terms))
@@ -118,18 +121,18 @@ class PixelLikelihood:
         return s2, theta
 
     def _scan(self, which):
-        """Those of the pixels whose stars determine theta, and near the best point of the grid for each of them.
+        """The pixels in which theta is determined, and a starting s2 for each, near the best point of the grid.
 
         -2 ln L = chi2(s2) + g(s2) + const, g = sum ln(1 + ivar s2), is evaluated at the middle of the grid and then
-        outwards, wherever it may still be less than the least value found. With w = 1 / (sigma^2 + s2) and k > 1
+        outward, as long as it can still be below the smallest value found. With w = 1 / (sigma^2 + s2) and k > 1
 
-            chi2(k s2) >= chi2(s2) / k                      no weight falls below its k-th part
+            chi2(k s2) >= chi2(s2) / k                      no weight decreases by more than a factor k
             g(k s2)    >= g(s2) + ln k  s2 sum w            g is convex in ln s2: its tangent
             g(s2 / k)  >= g(s2) / k                         g is concave in s2, and g(0) = 0
             chi2(s2 - d) >= chi2(s2) + d [chi2(s2) - chi2(s3)] / (s3 - s2),  s3 > s2
                                                             chi2 is convex in s2: the chord through two points above
 
-        A point of the grid whose lower bound exceeds the least value is left out.
+        Grid points whose lower bound exceeds the smallest value found are skipped.
         """
         points = np.concatenate([[0.0], _S2_GRID[_S2_GRID * self.ivar.max() > _NEGLIGIBLE]])
         middle = min(np.searchsorted(points, _MIDDLE), len(points) - 1)
@@ -167,7 +170,8 @@ class PixelLikelihood:
 
         best = curve.argmin(axis=0)
         start = points[best]
-        # where both neighbors are on the logarithmic grid, the vertex of the parabola through the three is nearer
+        # where both neighbors are on the logarithmic grid, the vertex of the parabola through the three points is a
+        # better start
         inside = np.flatnonzero((best > 1) & (best < len(points) - 1))
         left, here, right = (curve[best[inside] + k, inside] for k in (-1, 0, 1))
         inside, left, here, right = (part[np.isfinite(left + right)] for part in (inside, left, here, right))
@@ -176,7 +180,7 @@ class PixelLikelihood:
         return which, start
 
     def _newton(self, which, start):
-        """Newton's method in u = ln s2, pixel by pixel; pixels that run to nothing are settled at s2 = 0."""
+        """Newton's method in u = ln s2, pixel by pixel; pixels whose s2 goes to zero end at s2 = 0."""
         s2, theta = start.copy(), np.zeros((self.terms.shape[1], len(start)))
         value = np.full(len(start), np.inf)
         previous = start.copy()
@@ -192,14 +196,14 @@ class PixelLikelihood:
             convex = curvature > 0
             step = np.where(convex, -slope / np.where(convex, curvature, 1.0), -1.5 * np.sign(slope))
             step = np.clip(step, -2.0, 2.0)
-            # ln s2 is flat at the bottom, whatever lies above: there the step is Newton's in s2 itself
+            # -2 ln L is always flat in ln s2 as s2 goes to zero: there the Newton step is taken in s2 itself
             rising = (s == 0.0) & (first < 0)
             settled = better & ~rising & (np.abs(0.5 * slope * step) < _TOLERANCE)
             target = s * np.exp(step)
             target[target < _SMALLEST_S2] = 0.0
             leap = np.where(second > 0, -first / np.where(second > 0, second, 1.0), _S2_GRID[0])
             target = np.where(rising, np.clip(leap, 10 * _SMALLEST_S2, _S2_GRID[-1]), target)
-            # an overshoot goes back half the way, in ln s2
+            # after an overshoot go back half of the step in ln s2
             back = np.sqrt(np.maximum(s, _SMALLEST_S2) * np.maximum(previous[active], _SMALLEST_S2))
             previous[active[better]] = s[better]
             s2[active] = np.where(settled, s, np.where(better, target, back))

@@ -1,6 +1,6 @@
-"""The Cannon: every pixel's flux a quadratic in the labels, with an intrinsic scatter (Ness et al. 2015).
+"""The Cannon: the flux of every pixel is quadratic in the labels, with an intrinsic scatter (Ness et al. 2015).
 
-This is the model that training makes: what can be asked of it, and its file.
+This module holds the trained model, its predictions and its file.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class Cannon(Kept):
     ----------
     dataset : xarray.Dataset
         ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
-        intrinsic variance, infinite where a pixel could not be trained (it then weighs nothing in a fit);
+        intrinsic variance, infinite where a pixel could not be trained (it then has no weight in a fit);
         ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
-        With hidden factors ``loadings`` (wavelength, factor), ``trained_on`` (training_star) and ``log_likelihood``
-        (round), as `lab2.cannon.factors.Learned` has them.
-        Where the training spectra came from `lab2.continuum.normalize` the coordinate ``trusted`` (wavelength) says
-        on which pixels: other spectra must be normalized on the same.
+        With hidden factors also ``loadings`` (wavelength, factor), ``trained_on`` (training_star) and
+        ``log_likelihood`` (round), as in `lab2.cannon.factors.Learned`.
+        If the training spectra come from `lab2.continuum.normalize`, the coordinate ``trusted`` (wavelength) marks the
+        continuum pixels; other spectra must be normalized with the same pixels.
     """
 
     kind, version = "lab2 Cannon", 1
@@ -65,7 +65,7 @@ class Cannon(Kept):
 
     @property
     def loadings(self) -> xr.DataArray:
-        """What each hidden factor does to the flux (wavelength, factor), for a score of 1; no factor by default."""
+        """Change of the flux per unit score of each hidden factor (wavelength, factor); no factors by default."""
         if "loadings" in self.dataset:
             return self.dataset.loadings
         nothing = np.zeros((self.dataset.sizes["wavelength"], 0))
@@ -73,7 +73,7 @@ class Cannon(Kept):
 
     @property
     def trained_on(self) -> xr.DataArray:
-        """Which training stars were trained on (training_star): all of them, but with factors not the odd ones."""
+        """Whether each training star was used (training_star): True, except for odd stars if there are factors."""
         if "trained_on" in self.dataset:
             return self.dataset.trained_on
         return xr.ones_like(self.training_labels[:, 0], dtype=bool).drop_vars("label")
@@ -90,12 +90,12 @@ class Cannon(Kept):
 
     @property
     def trusted(self) -> xr.DataArray | None:
-        """The continuum pixels on which the training spectra were normalized (wavelength); None if not known."""
+        """The continuum pixels used to normalize the training spectra (wavelength); None if not known."""
         return self.dataset.coords.get("trusted")
 
     @property
     def label_tree(self) -> str:
-        """The run of the pipeline that the training labels come from; "unknown" where the spectra did not say."""
+        """The pipeline run that the training labels come from; "unknown" if the spectra do not record it."""
         return self.dataset.attrs.get("label_tree", "unknown")
 
     @property
@@ -111,11 +111,11 @@ class Cannon(Kept):
 
     @property
     def trained(self) -> xr.DataArray:
-        """Whether a pixel has a model (wavelength)."""
+        """Whether each pixel was trained (wavelength)."""
         return np.isfinite(self.s2)
 
     def scale(self, labels: ArrayLike) -> np.ndarray:
-        """Scaled labels (..., label) of labels in their units."""
+        """Scaled labels (..., label) from labels in their units."""
         labels = np.asarray(labels, dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
@@ -143,17 +143,17 @@ class Cannon(Kept):
         labels : array_like, shape (n_stars, n_labels) or (n_labels,)
             In the units of the training labels.
         factors : array_like, shape (n_stars, n_factors) or (n_factors,), optional
-            Scores of the hidden factors; 0 by default, the mean of all stars with these labels.
+            Scores of the hidden factors; by default 0, their mean for stars with these labels.
 
         Returns
         -------
         xarray.DataArray
-            (star, wavelength), or (wavelength,) for a single vector; 1 in pixels without a model.
+            (star, wavelength), or (wavelength,) for a single vector of labels; 1 in untrained pixels.
 
         Raises
         ------
         ValueError
-            If the last axis does not hold this model's labels, or its factors.
+            If the last axis does not have this model's number of labels, or of factors.
         """
         if isinstance(labels, xr.DataArray) and "star" in labels.dims:
             labels = labels.transpose("star", "label")
@@ -172,13 +172,13 @@ class Cannon(Kept):
         return xr.DataArray(flux, dims=dims, coords=coords)
 
     def gradient(self, label: str, at: ArrayLike | None = None) -> xr.DataArray:
-        """Derivative of the model spectrum by one label.
+        """Derivative of the model spectrum with respect to one label.
 
         Parameters
         ----------
         label : str
         at : array_like, shape (n_labels,), optional
-            Where; by default at the training set's mean labels.
+            Labels at which to take it; by default the training set's mean labels.
 
         Returns
         -------

@@ -1,10 +1,11 @@
-"""Linear nuisances: shapes in a spectrum whose amplitudes nobody asks for, and the covariance that they leave behind.
+"""Linear nuisances: contributions to a spectrum with unknown amplitudes, marginalized over.
 
-With the columns N of unknown amplitudes, normal about 0 with the variances P, beside noise of the weights W,
+If the columns of N have unknown amplitudes, with a normal prior of mean 0 and variances P, and the pixel noise has the
+inverse variances W, the inverse covariance of the flux is
 
     C^-1 = W - W N (P^-1 + N^T W N)^-1 N^T W
 
-(Woodbury 1950): a few rows instead of a matrix over all pixels.
+(Woodbury 1950). Only a small matrix has to be inverted, not one over all pixels.
 """
 
 from dataclasses import dataclass
@@ -15,19 +16,19 @@ from lab2.cannon.model import Cannon
 
 __all__ = ["Nuisance", "Precision", "factors_of", "inverse_information"]
 
-_ROUNDING = 1e-9  # of v^T W v, below which nothing is left of it
+_ROUNDING = 1e-9  # fraction of v^T W v below which the remainder is rounding error
 
 
 @dataclass(frozen=True, eq=False)
 class Nuisance:
-    """Shapes that a spectrum may have in it, with amplitudes that nobody asks for.
+    """Contributions to a spectrum whose amplitudes are nuisance parameters.
 
     Attributes
     ----------
     columns : numpy.ndarray, shape (n_pixels, n_columns) or (n_stars, n_pixels, n_columns)
-        In normalized flux for an amplitude of 1; the same for all stars, or each star's own.
+        In normalized flux for an amplitude of 1; common to all stars, or different for each star.
     sd : float or numpy.ndarray, shape (n_columns,)
-        Prior standard deviation of each amplitude, positive; infinite where nothing is known of it.
+        Prior standard deviation of each amplitude, positive; infinite for a flat prior.
 
     Raises
     ------
@@ -64,21 +65,21 @@ class Nuisance:
 
 
 def factors_of(model: Cannon) -> Nuisance:
-    """The model's hidden factors as a nuisance: the loadings, amplitudes normal with standard deviation 1."""
+    """The model's hidden factors as a nuisance: columns are the loadings, amplitudes have standard deviation 1."""
     return Nuisance(model.loadings.values, 1.0)
 
 
 class Precision:
-    """C^-1 of one star's flux: the weights, less what linear nuisances may explain (Woodbury 1950).
+    """C^-1 of one star's flux, marginalized over linear nuisances (Woodbury 1950).
 
     Parameters
     ----------
     weight : numpy.ndarray, shape (n_pixels,)
         Inverse variances about the model.
     columns : numpy.ndarray, shape (n_pixels, n_columns)
-        Of the nuisances, in flux for an amplitude of 1; there may be none.
+        Columns of the nuisances, in flux for an amplitude of 1; there may be none.
     sd : numpy.ndarray, shape (n_columns,)
-        Prior standard deviations of the amplitudes; infinite where nothing is known of one.
+        Prior standard deviations of the amplitudes; infinite for a flat prior.
     """
 
     def __init__(self, weight, columns, sd):
@@ -87,15 +88,15 @@ class Precision:
         self._inverse = inverse_information(self._weighted.T @ columns, sd)
 
     def times(self, vectors) -> np.ndarray:
-        """C^-1 times vectors over the pixels, (n_pixels, n)."""
+        """C^-1 times vectors over the pixels: (n_pixels, n) -> (n_pixels, n)."""
         return vectors * self.weight[:, None] - self._weighted @ self.amplitudes(vectors)
 
     def amplitudes(self, vectors) -> np.ndarray:
-        """Posterior means of the amplitudes, were these vectors (n_pixels, n) the residuals: (n_columns, n)."""
+        """Posterior means of the amplitudes if the vectors are the residuals: (n_pixels, n) -> (n_columns, n)."""
         return self._inverse @ (self._weighted.T @ vectors)
 
     def norms(self, vectors) -> np.ndarray:
-        """v^T C^-1 v of vectors over the pixels, (n_pixels, n); 0 where the nuisances explain all but rounding."""
+        """v^T C^-1 v of vectors over the pixels, (n_pixels, n); 0 where the nuisances explain all to rounding."""
         along = self._weighted.T @ vectors
         whole = self.weight @ vectors**2
         left = whole - (along * (self._inverse @ along)).sum(axis=0)
@@ -105,7 +106,7 @@ class Precision:
 def inverse_information(information, sd) -> np.ndarray:
     """Covariance of the amplitudes, (N^T W N + P^-1)^-1, for one star or many: (..., n_columns, n_columns).
 
-    Columns are given unit length first; one that no pixel sees, and of which nothing is known, explains nothing.
+    Columns are first scaled to unit length. One with a flat prior that no pixel constrains gets covariance 0.
     """
     normal = information + np.diag(sd**-2.0)
     length = np.sqrt(np.diagonal(normal, axis1=-2, axis2=-1))

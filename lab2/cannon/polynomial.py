@@ -1,7 +1,7 @@
 """The quadratic in the labels that training and fitting are built on.
 
 With y = (1, x_1, ..., x_L), L scaled labels, every term of degree 2 or less is a product y_i y_j. A term is
-therefore a pair of indices (i, j) into y, and the whole polynomial a (T, 2) table of pairs:
+therefore a pair of indices (i, j) into y, and the polynomial is a (T, 2) table of pairs:
 (0, 0) the constant, (0, j) linear, (i, j) quadratic. For L = 5, T = 21 (Ness et al. 2015, eq. 8).
 """
 
@@ -57,7 +57,7 @@ def design(x, pairs) -> np.ndarray:
 
 
 def jacobian(x, pairs) -> np.ndarray:
-    """Derivative of each term by each scaled label: (..., n_labels) -> (..., n_terms, n_labels)."""
+    """Derivative of each term with respect to each scaled label: (..., n_labels) -> (..., n_terms, n_labels)."""
     y = _y(x)
     dy = np.eye(y.shape[-1])[:, 1:]
     i, j = pairs.T
@@ -65,10 +65,11 @@ def jacobian(x, pairs) -> np.ndarray:
 
 
 def normal_monomials(x, pairs):
-    """The different products of two terms, and where each stands in the normal matrix.
+    """The distinct products of two terms, and their places in the normal matrix.
 
-    A product of two terms is y_i y_j y_k y_l, and many pairs of terms share one: 126 different values fill the
-    441 places of the 21 x 21 matrix of a quadratic in 5 labels. That is what makes training one matrix product.
+    A product of two terms is y_i y_j y_k y_l, and many pairs of terms have the same product: the 21 x 21 matrix of a
+    quadratic in 5 labels has 441 elements but only 126 distinct values. One matrix product therefore gives the normal
+    matrices of all pixels.
 
     Parameters
     ----------
@@ -86,17 +87,17 @@ def normal_monomials(x, pairs):
 
 
 class Form(NamedTuple):
-    """How the coefficients of a quartic make a symmetric form of fourth order.
+    """How the coefficients of a quartic form a symmetric tensor of fourth order.
 
-    sum_m c_m (monomial m) = sum S_ijkl y_i y_j y_k y_l, where S is c_m over the number of orders in which the
-    monomial's four factors can be written.
+    sum_m c_m (monomial m) = sum S_ijkl y_i y_j y_k y_l, where S is c_m divided by the number of distinct orderings of
+    the monomial's four factors.
 
     Attributes
     ----------
     pairs : numpy.ndarray of int, shape (n_pairs, 2)
         The index pairs (i, j), i <= j, of ``terms(n_labels, 2)``.
     place : numpy.ndarray of int, shape (n_pairs, n_pairs)
-        Where the monomial y_i y_j y_k y_l of the pairs (i, j) and (k, l) stands, in the order of `normal_monomials`.
+        Index of the monomial y_i y_j y_k y_l of the pairs (i, j) and (k, l), in the order of `normal_monomials`.
     share : numpy.ndarray, shape (n_pairs, n_pairs)
         ``S[(i, j), (k, l)] = c[place] * share``.
     """
@@ -106,14 +107,14 @@ class Form(NamedTuple):
     share: np.ndarray
 
     def matrix(self, coefficients) -> np.ndarray:
-        """A symmetric matrix M with u . M . u the quartic, u the terms of degree 2: each coefficient evenly over its
-        places, (n_monomials,) -> (n_pairs, n_pairs)."""
+        """A symmetric matrix M such that u . M . u is the quartic, with u the terms up to degree 2. Each coefficient is
+        divided evenly among its places: (n_monomials,) -> (n_pairs, n_pairs)."""
         return (coefficients / np.bincount(self.place.ravel()))[self.place]
 
     def compress(self, matrix) -> np.ndarray:
         """Coefficients c_m of the quartic u . matrix . u: (..., n_pairs, n_pairs) -> (..., n_monomials).
 
-        Many elements of the matrix multiply the same monomial; they are added up, in a fixed order.
+        Elements of the matrix that multiply the same monomial are summed, in a fixed order.
         """
         order = np.argsort(self.place, axis=None, kind="stable")
         first = np.searchsorted(self.place.ravel()[order], np.arange(self.place.max() + 1))
@@ -123,7 +124,7 @@ class Form(NamedTuple):
 
 @cache
 def symmetric_form(n_labels) -> Form:
-    """The `Form` of quartics in so many labels.
+    """The `Form` of quartics in this number of labels.
 
     Examples
     --------
@@ -132,13 +133,13 @@ def symmetric_form(n_labels) -> Form:
     """
     pairs = terms(n_labels, 2)
     unique, place = _products(pairs)
-    times = (unique[:, :, None] == np.arange(n_labels + 1)).sum(axis=1)  # that each factor is there
-    share = np.array([1, 1, 2, 6, 24])[times].prod(axis=1) / 24  # factorials: over 4! orders of four factors
+    times = (unique[:, :, None] == np.arange(n_labels + 1)).sum(axis=1)  # multiplicity of each factor
+    share = np.array([1, 1, 2, 6, 24])[times].prod(axis=1) / 24  # 1 / number of orderings: factorials over 4!
     return Form(pairs, place, share[place])
 
 
 def _products(pairs):
-    """The different products of two terms as four indices into y, (n_monomials, 4), and their places."""
+    """The distinct products of two terms as four indices into y, (n_monomials, 4), and their places."""
     n_terms = len(pairs)
     fours = np.concatenate([np.repeat(pairs, n_terms, axis=0), np.tile(pairs, (n_terms, 1))], axis=1)
     unique, place = np.unique(np.sort(fours, axis=1), axis=0, return_inverse=True)

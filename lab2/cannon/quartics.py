@@ -1,8 +1,9 @@
-"""From spectra to chi^2: for each star an exact quartic in its labels, whatever linear nuisances are integrated out.
+"""From spectra to chi^2: an exact quartic in the labels of each star, marginalized over linear nuisances.
 
 A spectrum is f = theta v(x) + N z + noise: v(x) the terms of the polynomial at the scaled labels x, noise of variance
-1 / ivar + s^2 in each pixel, and the columns of N, *linear nuisances*, with unknown amplitudes z, normal about 0 with
-the variances P: the model's hidden factors, or a continuum that bends. Integrated out, they make the noise correlated,
+1 / ivar + s^2 in each pixel. The columns of N are *linear nuisances*, whose unknown amplitudes z have a normal prior of
+mean 0 and variances P: the model's hidden factors, or errors of the continuum. Marginalizing over z correlates the
+noise,
 
     C = D + N P N^T,    C^-1 = W - W N (P^-1 + N^T W N)^-1 N^T W,    W = D^-1 = diag(ivar / (1 + ivar s^2))
 
@@ -11,10 +12,10 @@ T whose column 0 is theta_0 - f and whose others are theta_1, theta_2, ..., and 
 
     chi^2(x) = u . (T^T C^-1 T) . u,
 
-in which many elements multiply the same monomial of the labels: 126 coefficients (for five labels) hold all of it. One
-product of matrices over the pixels gives the coefficients of a block of stars, and whoever looks for the minimum, draws
-from the posterior or asks what another model would have given never sees a pixel again. Subtracting theta_0 first keeps
-the digits of the constant.
+where many elements multiply the same monomial of the labels, so 126 coefficients (for five labels) are enough. One
+matrix product over the pixels gives the coefficients of a block of stars. After that the pixels are no longer needed,
+neither to find the minimum nor to sample the posterior. Subtracting theta_0 first preserves the precision of the
+constant term.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 _BLOCK = 256  # stars worked on at a time by one thread ...
-_CHUNK = 512  # ... in so many pixels: their weights stay in its cache
+_CHUNK = 512  # ... in so many pixels: their weights fit in its cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +50,14 @@ class Quartics:
     Attributes
     ----------
     coefficients : numpy.ndarray, shape (n_stars, n_monomials)
-        Of the monomials of degree 4 or less, in the order of `lab2.cannon.polynomial.normal_monomials` for a polynomial
-        of degree 2.
+        Coefficients of the monomials of degree 4 or less, in the order of `lab2.cannon.polynomial.normal_monomials`
+        for a polynomial of degree 2.
     n_pixels : numpy.ndarray of int, shape (n_stars,)
-        Pixels with weight, each counting as far as the star saw it (`lab2.spectra.seen`).
+        Number of pixels with weight; one of very low weight counts as a fraction (`lab2.spectra.seen`).
     n_labels : int
     responses : numpy.ndarray, shape (n_stars, n_factors, n_terms)
-        The posterior mean of the model's hidden factors is ``responses @ u``, u the terms of degree 2 at the labels.
+        The posterior mean of the model's hidden factors is ``responses @ u``, with u the terms up to degree 2 at the
+        labels.
     """
 
     coefficients: np.ndarray
@@ -79,7 +81,7 @@ def quartics(
 ) -> Quartics:
     """chi^2 of every star as an exact quartic in its labels.
 
-    The model's hidden factors are integrated out, whatever else is.
+    The model's hidden factors are always marginalized over.
 
     Parameters
     ----------
@@ -88,7 +90,7 @@ def quartics(
         ``flux``, ``ivar`` (star, wavelength) on the model's wavelengths. A dataset that is opened lazily is read block
         by block.
     nuisances : sequence of Nuisance
-        To be integrated out too.
+        Further nuisances to marginalize over.
     progress : bool
         Show a progress bar.
 
@@ -99,10 +101,10 @@ def quartics(
     Raises
     ------
     ValueError
-        If the wavelengths are not the model's, the spectra such as `lab2.spectra.check` refuses, or a nuisance is not
-        of the spectra's shape.
+        If the wavelengths are not the model's, `lab2.spectra.check` rejects the spectra, or a nuisance does not have
+        the spectra's shape.
     TypeError
-        If `nuisances` are something else.
+        If `nuisances` is not a sequence of `Nuisance`.
     """
     check_dims(spectra)
     check_wavelengths(spectra, model.wavelength)
@@ -128,7 +130,7 @@ def quartics(
 
 
 def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
-    """The inverse variance of each pixel about the model, 1 / (sigma^2 + s^2); 0 where it says nothing.
+    """The inverse variance of each pixel about the model, 1 / (sigma^2 + s^2); 0 where masked or untrained.
 
     Parameters
     ----------
@@ -143,7 +145,7 @@ def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
 
 
 def count_pixels(model: Cannon, ivar: ArrayLike) -> np.ndarray:
-    """Pixels of each star that have weight in the model, each counting as far as the star saw it.
+    """Number of pixels of each star with weight in the model; one of very low weight counts as a fraction.
 
     Parameters
     ----------
@@ -159,12 +161,12 @@ def count_pixels(model: Cannon, ivar: ArrayLike) -> np.ndarray:
 
 
 def star_quartic(theta, flux, precision, form):
-    """The coefficients of one star's chi^2 by the plain formula, T^T C^-1 T, and the nuisances' responses.
+    """The coefficients of one star's chi^2 directly from T^T C^-1 T, and the nuisances' responses.
 
     Parameters
     ----------
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-        Coefficients of each pixel; they may be the star's own.
+        Coefficients of each pixel; they may differ from star to star.
     flux : numpy.ndarray, shape (n_pixels,)
     precision : Precision
     form : lab2.cannon.polynomial.Form
@@ -173,7 +175,7 @@ def star_quartic(theta, flux, precision, form):
     -------
     coefficients : numpy.ndarray, shape (n_monomials,)
     responses : numpy.ndarray, shape (n_columns, n_terms)
-        As `Quartics` has them for the first of them.
+        As in `Quartics`, but for all nuisances.
     """
     columns = _columns(theta, len(form.pairs))
     columns[:, 0] = np.where(precision.weight > 0, theta[:, 0] - flux, 0.0)
@@ -181,7 +183,7 @@ def star_quartic(theta, flux, precision, form):
 
 
 class _StarByStar:
-    """Quartics where a nuisance has columns of each star's own: one star after the other."""
+    """Quartics if a nuisance has different columns for each star: one star after the other."""
 
     def __init__(self, model, nuisances):
         self.model, self.nuisances = model, nuisances
@@ -189,7 +191,7 @@ class _StarByStar:
         self.form = polynomial.symmetric_form(len(model.labels))
 
     def __call__(self, block, first):
-        """As `_PixelSums`; `first` is the number of the block's first star."""
+        """As in `_PixelSums`; `first` is the index of the block's first star."""
         check(block)
         n_stars, n_factors = block.sizes["star"], self.model.loadings.shape[1]
         coefficients = np.empty((n_stars, self.form.place.max() + 1))
@@ -204,10 +206,10 @@ class _StarByStar:
 
 
 class _PixelSums:
-    """Quartics of a block of stars by sums over the pixels, the nuisances' columns the same for all stars.
+    """Quartics of a block of stars from sums over the pixels, if the nuisances' columns are common to all stars.
 
-    One product of matrices sums, for each star, weights times products of two columns: of theta's, which make the
-    coefficients; of one of theta's and a nuisance's; and of two nuisances'.
+    One matrix product sums, for each star, weights times products of two columns: two columns of theta, which give the
+    coefficients; one of theta and one nuisance; and two nuisances.
     """
 
     def __init__(self, model, nuisances):
@@ -228,7 +230,7 @@ class _PixelSums:
         np.multiply(nuisance.T[first], nuisance.T[second], out=among)
 
     def __call__(self, block, first):
-        """Coefficients of a block of stars, the pixels with weight, and the factors' responses."""
+        """Coefficients of a block of stars, their numbers of pixels with weight, and the factors' responses."""
         flux, ivar = block.flux.values, block.ivar.values
         n_stars, n_pixels = flux.shape
         summed, products = np.zeros((2, len(self.products), n_stars))
@@ -241,7 +243,7 @@ class _PixelSums:
             pixels, window = (self.flux_zero, self.s2), (start, stop)
             _kernels.star_weights((flux, ivar), count, pixels, window, (weight, weighted), (constant, counts))
             if not np.isfinite(constant).all():
-                check(block)  # which says what is wrong, and where
+                check(block)  # its message says which value is invalid, and where
             summed += np.matmul(self.products[:, start:stop], weight[:, : stop - start].T, out=products)
             linear += weighted[:, : stop - start] @ self.columns[start:stop]
         summed = np.ascontiguousarray(summed.T)
@@ -255,7 +257,7 @@ class _PixelSums:
         return coefficients, np.rint(counts).astype(int), responses[:, : self.n_factors]
 
     def _explained(self, information, right):
-        """Coefficients of T^T W N (N^T W N + P^-1)^-1 N^T W T, what the nuisances explain; and their responses."""
+        """Coefficients of T^T W N (N^T W N + P^-1)^-1 N^T W T, which the nuisances explain, and their responses."""
         n_stars, size = len(right), self.n_terms * self.n_columns
         across = information[:, :size].reshape(n_stars, self.n_columns, self.n_terms).copy()  # N^T W T
         across[:, :, 0] = -right
@@ -267,7 +269,7 @@ class _PixelSums:
 
 
 def _columns(theta, n_terms):
-    """Coefficients on all terms of degree 2, the constant's place free for the residual: (n_pixels, n_terms)."""
+    """Coefficients of all terms up to degree 2, 0 for the constant: (n_pixels, n_terms)."""
     columns = np.zeros((len(theta), n_terms))
     columns[:, 1 : theta.shape[1]] = theta[:, 1:]
     return columns

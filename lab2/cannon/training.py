@@ -1,4 +1,4 @@
-"""Training the Cannon: every pixel by itself, to the global maximum of its likelihood (Ness et al. 2015, sect. 2.4)."""
+"""Training the Cannon: the maximum of the likelihood of each pixel separately (Ness et al. 2015, sect. 2.4)."""
 
 import hashlib
 from importlib import metadata
@@ -16,11 +16,11 @@ from lab2.spectra import check, check_dims, per_full_weight
 
 __all__ = ["add_label_errors", "train"]
 
-# Pixels times stars worked on at a time by one thread, 4 MiB an array: its matrix products run at their best, and what
-# numpy and Python take to call them is little.
+# Pixels times stars worked on at a time by one thread, 4 MiB per array: matrix products are fastest at this size, and
+# the overhead of calling them is small.
 _BLOCK = 2**19
 _STARS = 256  # whose information is summed at a time
-# A pixel that few of the stars saw (at the edge of a chip, say) would be fitted exactly and predict nonsense.
+# A pixel observed in few stars (at the edge of a chip, for example) would be overfitted and predict nonsense.
 _SEEN = 0.2
 
 
@@ -30,33 +30,33 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     Parameters
     ----------
     spectra : xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) and ``labels`` (star, label), any number of labels and pixels.
+        ``flux``, ``ivar`` (star, wavelength) and ``labels`` (star, label), with any number of labels and pixels.
     degree : int
-        Of the polynomial in the labels, 1 or 2.
+        Degree of the polynomial in the labels, 1 or 2.
     factors : int
-        Number of hidden factors to learn beside the labels (`lab2.cannon.factors`); with 0 the model is that of Ness
-        et al. (2015).
+        Number of hidden factors to learn in addition to the labels (`lab2.cannon.factors`); with 0 the model is that
+        of Ness et al. (2015).
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     Cannon
-        A pixel is left untrained, s2 infinite and theta that of flux 1, if no more stars saw it than it has
-        coefficients, if not more than a fifth of them did, or if they do not determine the coefficients. A star counts
-        as far as it saw the pixel (`lab2.spectra.seen`). With factors, stars that the model describes badly are not
-        trained on: `Cannon.trained_on`.
+        A pixel is trained if more stars observed it than it has coefficients, if these are more than a fifth of all
+        stars, and if they determine the coefficients. Otherwise s2 is infinite and the predicted flux is 1. A star with
+        very low weight in the pixel counts as a fraction (`lab2.spectra.seen`). With factors, stars that the model
+        describes badly are not trained on (`Cannon.trained_on`).
 
     Raises
     ------
     ValueError
-        If labels are missing, constant or linear combinations of each other (the message names them), if there
-        are fewer stars than coefficients, `factors` is negative or more than the stars can carry, or the spectra are
-        such as `lab2.spectra.check` refuses.
+        If labels are missing, constant or linear combinations of each other (the message names them), if the stars do
+        not outnumber the coefficients, if `factors` is negative or too large for the number of stars, or if
+        `lab2.spectra.check` rejects the spectra.
 
     Examples
     --------
-    A spectrum of three pixels, of which the middle one does not know of the label:
+    A spectrum of three pixels, the middle one independent of the label:
 
     >>> import lab2
     >>> labels = np.linspace(4000.0, 5000.0, 50)[:, None]
@@ -67,7 +67,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
 
     Notes
     -----
-    Memory beyond the spectra: a few arrays of 4 MiB a thread, however many stars and pixels there are.
+    Memory in addition to the spectra: a few arrays of 4 MiB per thread, for any number of stars and pixels.
     """
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")
@@ -84,11 +84,11 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     enough = max(len(pairs), _SEEN * len(x))
 
     def take(pixels):
-        """Flux less 1, which keeps digits, and ivar of some pixels, (n_pixels, n_stars)."""
+        """Flux less 1, for numerical precision, and ivar of some pixels, (n_pixels, n_stars)."""
         block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
         flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
         if not _kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
-            check(block)  # which says what is wrong, and where
+            check(block)  # its message says which value is invalid, and where
         return flux, ivar
 
     def train_block(pixels):
@@ -141,10 +141,10 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
 
 
 def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr.Dataset:
-    """Spectra whose variance holds what the errors of their labels do to the flux, to first order.
+    """Spectra whose variance includes the effect of label errors on the flux, to first order.
 
-    For training labels that are not exact: without, their errors are taken for intrinsic scatter, and a star with poor
-    labels counts as much as one with good ones. The derivatives are those of a model that was trained before:
+    For training labels with errors: otherwise the errors are absorbed by the intrinsic scatter, and a star with poor
+    labels counts as much as one with good labels. The derivatives come from a model that was trained before:
 
         model = train(spectra)
         for _ in range(2):
@@ -154,19 +154,19 @@ def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr
     ----------
     model : Cannon
     spectra : xarray.Dataset
-        With ``labels``; those that the model was trained on, not already widened.
+        With ``labels``: the spectra that the model was trained on, without label errors added before.
     error : array_like, shape (n_stars, n_labels) or (n_labels,)
-        Standard deviations in the labels' units, independent of each other.
+        Standard deviations of independent label errors, in the labels' units.
 
     Returns
     -------
     xarray.Dataset
-        The same with ``1 / ivar`` increased by the sum over labels of (dF/dlabel)^2 error^2.
+        The same spectra with ``1 / ivar`` increased by the sum over labels of (dF/dlabel)^2 error^2.
 
     Raises
     ------
     ValueError
-        If an error is negative or not finite, or their shape is not that of the labels.
+        If an error is negative or not finite, or the shape of `error` does not match the labels.
     """
     labels = spectra.labels.transpose("star", "label").values
     error = np.asarray(error, dtype=float)
@@ -181,7 +181,7 @@ def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr
 
 
 def _per_full_weight(spectra):
-    """`lab2.spectra.per_full_weight` of all stars, read block by block."""
+    """`lab2.spectra.per_full_weight` of all stars, reading the spectra block by block."""
     parts = map_blocks(
         lambda stars: per_full_weight(spectra.ivar.isel(star=stars).values, 0.0), spectra.sizes["star"], _STARS
     )
@@ -189,7 +189,7 @@ def _per_full_weight(spectra):
 
 
 def _label_scaling(labels, names):
-    """Mean and standard deviation of the training labels, refused where they cannot be scaled."""
+    """Mean and standard deviation of the training labels; an error if a label is missing or constant."""
     if not np.isfinite(labels).all():
         missing = [name for name, bad in zip(names, ~np.isfinite(labels).all(axis=0), strict=True) if bad]
         raise ValueError(
@@ -204,7 +204,7 @@ def _label_scaling(labels, names):
 
 
 def _check_design(x, pairs, names):
-    """Enough stars, and labels that are not combinations of each other."""
+    """Check that there are enough stars, and that no label is a combination of the others."""
     if len(x) <= len(pairs):
         raise ValueError(f"{len(x)} stars cannot determine {len(pairs)} coefficients a pixel; train on more")
     covariance = x.T @ x / len(x)
@@ -224,7 +224,7 @@ def _check_design(x, pairs, names):
 
 
 def _check_factors(factors, n_stars, n_terms):
-    """A whole number of factors that the stars can carry."""
+    """Check that `factors` is an integer, and small enough for the number of stars."""
     if not isinstance(factors, int | np.integer) or factors < 0:
         raise ValueError(f"the number of factors must be an integer, 0 or more; got {factors!r}")
     if factors and n_stars <= n_terms + 2 * factors:

@@ -314,6 +314,7 @@ def _display_caption(caption):
 def _picture(figure, kind, metadata):
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=_DPI, bbox_inches="tight", metadata=metadata)
+    figure.set_layout_engine("none")  # once laid out it is; to do so again for the next kind takes as long as to draw
     return buffer.getvalue()
 
 

@@ -1,9 +1,9 @@
-"""Can the model be trusted? Cross-validation, calibrated errors, and checks that need no truth.
+"""Validation of the model: cross-validation, calibrated errors, and checks that need no known labels.
 
-``folds``, ``residuals`` and ``baselines`` (how good are the labels), ``likelihood`` and ``hidden`` (how good is the
-model), ``calibration`` and ``coverage`` (how large are the errors), ``by_hand`` (the plain, slow way, to check the fast
-one), ``robustness`` (changes that should not matter), ``giant_branch`` (against isochrones) and ``degeneracy`` (which
-labels imitate each other).
+``folds``, ``residuals`` and ``baselines`` (quality of the labels), ``likelihood`` and ``hidden`` (quality of the
+model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
+ones), ``robustness`` (changes that should not matter), ``giant_branch`` (comparison with isochrones) and ``degeneracy``
+(labels with similar effects on the spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum

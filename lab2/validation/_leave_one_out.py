@@ -1,14 +1,14 @@
-"""Leave-one-out cross-validation for nearly nothing: one training, downdated for each star.
+"""Fast leave-one-out cross-validation: the model is trained once and downdated for each star.
 
-At fixed s^2 a pixel's theta solves normal equations A theta = b. Taking star n out of the training set subtracts
-w v v^T from A and w f v from b, and by Sherman and Morrison (1950, Ann. Math. Statist. 21, 124)
+At fixed s^2 a pixel's theta solves the normal equations A theta = b. Removing star n from the training set subtracts
+w v v^T from A and w f v from b. The formula of Sherman and Morrison (1950, Ann. Math. Statist. 21, 124) then gives
 
     theta_without_n = theta - w r / (1 - h) A^-1 v,    r = f - theta . v,  h = w v . A^-1 v,
 
-exactly. s^2 is that of the whole training set: one star of hundreds changes it by about one part in their number.
+exactly. s^2 is kept at its value for the whole training set: one star among N changes it by about 1/N of its value.
 
-With hidden factors the same is done to theta and the loadings together, v followed by the star's scores z at its
-catalog labels; these are taken as known (their errors are a few per cent of their spread).
+With hidden factors, theta and the loadings are downdated together: v is extended by the star's scores z at its catalog
+labels. The scores are treated as known (their errors are a few per cent of their spread).
 """
 
 import numpy as np
@@ -23,11 +23,11 @@ from lab2.spectra import check
 __all__ = ["fit_each_without_itself", "theta_without"]
 
 _BLOCK = 256  # pixels whose normal matrices are summed at a time by one thread
-_STARS = 16  # fitted at a time by one thread
+_STARS = 16  # stars fitted at a time by one thread
 
 
 def fit_each_without_itself(spectra, factors=0, progress=False):
-    """Fit every star with the model of all other stars.
+    """Fit every star with a model trained on all other stars.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ def theta_without(terms, flux, weight, theta, inverse):
     Parameters
     ----------
     terms : numpy.ndarray, shape (n_terms,)
-        Of the star, its scores of hidden factors after them where the model has any.
+        Terms of the star, followed by its scores if the model has hidden factors.
     flux, weight : numpy.ndarray, shape (n_pixels,)
         Of the star; weight = 1 / (sigma^2 + s^2).
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-        Of the whole training set, loadings after them.
+        Coefficients from the whole training set, followed by the loadings.
     inverse : numpy.ndarray, shape (n_pixels, n_terms, n_terms)
         Inverse normal matrices of the whole training set.
 
@@ -97,7 +97,7 @@ def theta_without(terms, flux, weight, theta, inverse):
 
 
 def _inverse_normal_matrices(model, spectra, rows):
-    """(sum_n w v v^T)^-1 of each pixel, v the rows (n_stars, n), as (n_pixels, n, n); zero where it is untrained."""
+    """(sum_n w v v^T)^-1 of each pixel, with v the rows (n_stars, n): (n_pixels, n, n); zero in untrained pixels."""
     n_columns = rows.shape[1]
     first, second = np.triu_indices(n_columns)
     products = rows[:, first] * rows[:, second]

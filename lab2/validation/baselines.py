@@ -1,4 +1,4 @@
-"""What one would say without the Cannon: from the other labels alone, and from the flux by a linear regression."""
+"""Baselines to compare the Cannon with: labels from the other labels alone, and from the flux by ridge regression."""
 
 from collections.abc import Sequence
 
@@ -9,35 +9,35 @@ from lab2.cannon import polynomial
 
 __all__ = ["ridge", "without_spectrum"]
 
-_PENALTIES = np.geomspace(1e-6, 1e2, 33)  # of a ridge regression, in those of the mean square of the flux
+_PENALTIES = np.geomspace(1e-6, 1e2, 33)  # of the ridge regression, in units of the mean eigenvalue
 
 
 def without_spectrum(
     labels: xr.DataArray, folds: xr.DataArray, known: Sequence[str] = ("teff", "logg", "fe_h")
 ) -> xr.Dataset:
-    """Each label guessed from the others: a quadratic in the known ones but itself, fitted to the other stars.
+    """Each label predicted from the known labels other than itself, by a quadratic fitted to the other stars.
 
-    A fit that does not beat this guess has learned nothing of the label from the spectrum. Giants lie along a branch,
-    and abundances follow [Fe/H], so that the guess is a good one.
+    A fit that is no better than this prediction has learned nothing about the label from the spectrum. Giants lie along
+    a branch and abundances follow [Fe/H], so the prediction is a good one.
 
     Parameters
     ----------
     labels : xarray.DataArray
-        (star, label), of the catalog.
+        (star, label), from the catalog.
     folds : xarray.DataArray of int
-        (star), the group that is left out, as from `lab2.validation.split`.
+        (star), the group that each star is left out with, as from `lab2.validation.split`.
     known : sequence of str
-        The labels to guess from.
+        The labels to predict from.
 
     Returns
     -------
     xarray.Dataset
-        ``labels`` (star, label), as those of fits.
+        ``labels`` (star, label), as in fits.
 
     Raises
     ------
     ValueError
-        If a known label is not there.
+        If `labels` lacks a known label.
     """
     names = [str(name) for name in labels.label.values]
     if missing := [name for name in known if name not in names]:
@@ -56,24 +56,23 @@ def without_spectrum(
 
 
 def ridge(spectra: xr.Dataset, folds: xr.DataArray) -> xr.Dataset:
-    """Each label by a ridge regression on the normalized flux, trained on the other stars.
+    """Each label from a ridge regression on the normalized flux, trained on the other stars.
 
-    A linear regression with as many coefficients as there are pixels, held small by a penalty on their squares (Hoerl &
-    Kennard 1970, Technometrics 12, 55). It knows nothing of spectra, noise or errors.
+    A linear regression with one coefficient per pixel and a penalty on the sum of their squares (Hoerl & Kennard 1970,
+    Technometrics 12, 55). It does not use the flux errors.
 
     Parameters
     ----------
     spectra : xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength), ``labels`` (star, label). A masked pixel counts as the mean of the stars.
+        ``flux``, ``ivar`` (star, wavelength), ``labels`` (star, label). Masked pixels get the mean flux of the stars.
     folds : xarray.DataArray of int
-        (star), the group that is left out.
+        (star), the group that each star is left out with.
 
     Returns
     -------
     xarray.Dataset
-        ``labels`` (star, label). The penalty of each label is that of the least sum of squares when one training star
-        after the other is left out, which a ridge regression gives in closed form (Golub, Heath & Wahba 1979,
-        Technometrics 21, 215).
+        ``labels`` (star, label). The penalty of each label minimizes the sum of squared leave-one-out residuals of the
+        training stars, which has a closed form for ridge regression (Golub, Heath & Wahba 1979, Technometrics 21, 215).
     """
     seen = spectra.ivar.values > 0
     labels = spectra.labels.transpose("star", "label")
@@ -94,6 +93,6 @@ def ridge(spectra: xr.Dataset, folds: xr.DataArray) -> xr.Dataset:
 
 
 def _left_out(penalty, value, vector, along):
-    """Sum of squares of the residuals of stars that are left out one at a time."""
-    kept = penalty / (value + penalty)  # of each component, in the residual
+    """Sum of squared leave-one-out residuals."""
+    kept = penalty / (value + penalty)  # fraction of each component left in the residual
     return ((vector @ (kept * along)) ** 2 / (vector**2 @ kept) ** 2).sum()

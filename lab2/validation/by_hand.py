@@ -1,7 +1,7 @@
-"""The plain way, to check the fast one: a fit with `scipy.optimize.curve_fit`, and a pixel's scatter on a grid.
+"""Simple methods that check the fast ones: a fit with `scipy.optimize.curve_fit`, and a pixel's scatter on a grid.
 
-Both are what the handout of the lab suggests. They look at one star or one pixel at a time, share no code with
-`lab2.cannon.fit_labels` and `lab2.cannon.train` beyond the model itself, and must find the same optimum.
+The lab handout suggests both. They treat one star or one pixel at a time, share no code with `lab2.cannon.fit_labels`
+and `lab2.cannon.train` except the model itself, and must find the same optimum.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ __all__ = ["fit_by_hand", "scan_scatter"]
 
 
 def fit_by_hand(model: Cannon, spectrum: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of one star by nonlinear least squares over its pixels, from the training set's mean.
+    """Labels of one star by nonlinear least squares over its pixels, starting from the training set's mean.
 
     Parameters
     ----------
@@ -26,15 +26,15 @@ def fit_by_hand(model: Cannon, spectrum: xr.Dataset) -> tuple[np.ndarray, np.nda
     Returns
     -------
     labels : numpy.ndarray, shape (n_labels,)
-        Where chi^2 = sum (f - F(labels))^2 / (1 / ivar + s^2) is least (Ness et al. 2015, ApJ 808, 16, section 4.4),
+        They minimize chi^2 = sum (f - F(labels))^2 / (1 / ivar + s^2) (Ness et al. 2015, ApJ 808, 16, section 4.4),
         in the labels' units.
     covariance : numpy.ndarray, shape (n_labels, n_labels)
-        (J^T W J)^-1 there, J the derivatives of the spectrum by the labels.
+        (J^T W J)^-1 at the minimum, with J the derivatives of the spectrum with respect to the labels.
 
     Raises
     ------
     ValueError
-        If the spectrum is of more than one star, or has no more pixels with information than there are labels.
+        If there is more than one star, or the pixels with information do not outnumber the labels.
     RuntimeError
         If the fit does not converge.
     """
@@ -62,29 +62,29 @@ def fit_by_hand(model: Cannon, spectrum: xr.Dataset) -> tuple[np.ndarray, np.nda
 
 
 def scan_scatter(model: Cannon, training: xr.Dataset, pixel: int, s2: ArrayLike) -> tuple[np.ndarray, float]:
-    """-2 ln L of one pixel at each s^2 of a grid, theta being solved for at each, and at the s^2 of the model.
+    """-2 ln L of one pixel, with the best theta, at each s^2 of a grid and at the s^2 of the model.
 
     Parameters
     ----------
     model : lab2.Cannon
     training : xarray.Dataset
-        The spectra that it was trained on, with ``labels``.
+        The spectra that the model was trained on, with ``labels``.
     pixel : int
-        A pixel that could be trained.
+        Index of a trained pixel.
     s2 : array_like, shape (n,)
         Squared scatter in normalized flux.
 
     Returns
     -------
     curve : numpy.ndarray, shape (n,)
-        sum [(f - theta . x)^2 / (sigma^2 + s^2) + ln(sigma^2 + s^2)] over the stars, to a constant.
+        sum [(f - theta . x)^2 / (sigma^2 + s^2) + ln(sigma^2 + s^2)] over the stars, up to a constant.
     trained : float
-        The same at the model's s^2: not above the lowest of the curve if training found the global optimum.
+        The same at the model's s^2: not above the lowest value of the curve if training found the global optimum.
 
     Raises
     ------
     ValueError
-        If the pixel has no model.
+        If the pixel was not trained.
     """
     if not bool(model.trained[pixel]):
         raise ValueError(f"pixel {pixel} has no model: it was masked in too many training stars")

@@ -1,20 +1,20 @@
-"""Errors that are true to their name: a scale and a floor for formal covariances, learned from residuals.
+"""Calibrated errors: a scale and a floor for formal covariances, learned from residuals.
 
-A fit's formal covariance C knows of photon noise and of the model's scatter, pixel by pixel. What it does not know of
-(correlated pixels, abundances without a label, the continuum, the errors of the labels that it is compared with) shows
-in the residuals r of stars that were not trained on. For star n
+A fit's formal covariance C includes photon noise and the model's scatter in each pixel. Other errors (correlated
+pixels, abundances that are not labels, the continuum, the errors of the labels in the comparison) show up in the
+residuals r of stars that were not trained on. For star n
 
     r_n ~ (1 - q) N(b, V_n) + q N(b, w^2 V_n),    V_n = a C_n a + D_n F D_n,    D_n = exp(B x_n),
 
-with an offset b, the median residual of each label; a diagonal matrix a of scales, one a label, that keeps the formal
-correlations; and a floor F, a full covariance matrix, whose correlations are those that the residuals themselves show.
-What makes the floor is not the same for all stars: the ends of the giant branch are worse than its middle, and noise
-hides what would tell one cause from another. So its width may change: x_n are the scaled fitted labels, their squares
-less 1 and the mean logarithm of the formal errors, D_n is diagonal, and the slopes B have a normal prior about 0. No
-scale is less than 1, since photon noise is real; scale and floor are told apart by stars of different S/N, best by
-copies of the same stars with noise added (`lab2.validation.degrade`). The second, broad component takes the outliers
-(Hogg, Bovy & Lang 2010, arXiv:1008.4686, section 3): a Student t would be as robust, but its scale is not the width of
-an interval that holds 68 % of the ordinary stars, and that is what an error is to mean.
+with an offset b, the median residual of each label; a diagonal matrix a of scales, one per label, which keeps the
+formal correlations; and a floor F, a full covariance matrix, whose correlations follow from the residuals. The floor is
+not the same for all stars: the errors are larger at the ends of the giant branch than in its middle, and change with
+the noise of the spectrum. Its width may therefore vary: x_n are the scaled fitted labels, their squares less 1 and the
+mean logarithm of the formal errors, D_n is diagonal, and the slopes B have a normal prior about 0. No scale is less
+than 1, because photon noise is always present. Stars of different S/N separate scale and floor, best copies of the same
+stars with noise added (`lab2.validation.degrade`). The second, broad component describes the outliers (Hogg, Bovy &
+Lang 2010, arXiv:1008.4686, section 3). A Student t distribution would be as robust, but its scale is not the half-width
+of the interval that contains 68 % of the ordinary stars, which is the meaning of an error here.
 """
 
 from dataclasses import dataclass
@@ -31,42 +31,42 @@ from lab2.validation.residuals import paired_residuals, robust_scatter
 
 __all__ = ["Calibration", "calibrate"]
 
-# Outliers are at least so many times as wide as the calibrated errors, or the broad component would share the ordinary
-# stars with the narrow one. In five labels, with 3 and a few per cent of outliers, a star is more probably an outlier
-# than not where chi^2 exceeds about 20: that happens to 1 of 1000 ordinary stars.
+# The broad component is at least this many times as wide as the calibrated errors; otherwise it would also describe
+# ordinary stars. For five labels, a width of 3 and a few per cent of outliers, a star is more probably an outlier than
+# not where chi^2 exceeds about 20, which happens for 1 of 1000 ordinary stars.
 _LEAST_WIDTH, _MOST_WIDTH = 3.0, 100.0
 _STARS_PER_PARAMETER = 2
-# Prior standard deviation of a slope: the floor may change by so much for a step of one standard deviation of a label.
-# Labels are kept within three of them, since an exponential must not be extrapolated.
+# Prior standard deviation of a slope: the typical change of the logarithm of the floor for a change of a label by one
+# standard deviation. Scaled labels are clipped at 3, because an exponential must not be extrapolated.
 _SLOPE, _FARTHEST = 0.3, 3.0
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration(Kept):
-    """What turns fits into calibrated ones.
+    """A calibration of fitted labels and their covariances.
 
     Attributes
     ----------
     dataset : xarray.Dataset
-        ``offset`` (label), which is taken off the labels; ``scale`` (label), by which formal errors are multiplied;
-        ``floor`` (label, label_2), the covariance added then to a star of mean labels, in the labels' units; ``slope``
-        (label, term), the change of the logarithm of a label's floor error with each scaled label, its square and
-        the star's noise; ``log_error`` (label), the mean logarithm of the formal errors, from which noise is counted;
-        ``largest`` (label), the largest formal error that was calibrated; ``label_mean``
-        and ``label_scale`` (label), which scale them; ``outliers``, the fraction q, and ``outlier_width``, w;
-        attributes n_stars and versions.
+        ``offset`` (label), to be subtracted from the labels; ``scale`` (label), the factor for formal errors; ``floor``
+        (label, label_2), the covariance then added for a star of mean labels, in the labels' units; ``slope`` (label,
+        term), the change of the logarithm of a label's floor error with each scaled label, its square and the star's
+        noise; ``log_error`` (label), the mean logarithm of the formal errors, the zero point of the noise; ``largest``
+        (label), the largest formal error among the stars of the calibration; ``label_mean`` and ``label_scale``
+        (label), which scale the labels; ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and
+        versions.
     """
 
     kind, version = "lab2 calibration", 2
 
     @property
     def floor_errors(self) -> xr.DataArray:
-        """Standard deviations of the floor (label), of a star of mean labels."""
+        """Standard deviations of the floor (label), for a star of mean labels."""
         return np.sqrt(xr.DataArray(np.diag(self.dataset.floor), dims="label", coords={"label": self.dataset.label}))
 
     @property
     def floor_correlations(self) -> xr.DataArray:
-        """Correlations of the floor (label, label_2), of a star of mean labels; 1 on the diagonal."""
+        """Correlations of the floor (label, label_2), for a star of mean labels; 1 on the diagonal."""
         sd = self.floor_errors.values
         return self.dataset.floor / np.outer(sd, sd)
 
@@ -77,7 +77,7 @@ class Calibration(Kept):
         ----------
         formal : array_like, shape (..., n_labels, n_labels)
         labels : array_like, shape (..., n_labels)
-            Fitted, in this calibration's order.
+            Fitted labels, in this calibration's order.
         """
         scale = self.dataset.scale.values
         return np.asarray(formal) * np.outer(scale, scale) + self._floor(formal, labels)
@@ -98,14 +98,14 @@ class Calibration(Kept):
         Returns
         -------
         xarray.Dataset
-            The same with ``covariance`` calibrated, the formal one as ``formal_covariance``, the offset taken off
-            ``labels``, and the attribute ``calibrated``, how many stars it was learned from. A star with a formal
-            error larger than any that was calibrated gets `lab2.cannon.Flag.UNCALIBRATED`.
+            The same with calibrated ``covariance``, the formal one as ``formal_covariance``, the offset subtracted from
+            ``labels``, and the attribute ``calibrated``, which gives the number of stars in the calibration. A star
+            with a larger formal error than any of these is flagged `lab2.cannon.Flag.UNCALIBRATED`.
 
         Raises
         ------
         ValueError
-            If the fits are calibrated already, or their labels are others.
+            If the fits are calibrated already, or their labels are not those of the calibration.
         """
         if "calibrated" in fits.attrs:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
@@ -120,7 +120,7 @@ class Calibration(Kept):
         ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
 
     def widen(self, draws, seed=128) -> np.ndarray:
-        """Draws from a posterior, less the offset, made as wide as the calibrated covariance.
+        """Draws from a posterior, less the offset, broadened to the calibrated covariance.
 
         Parameters
         ----------
@@ -131,8 +131,8 @@ class Calibration(Kept):
         Returns
         -------
         numpy.ndarray, shape (n_draws, n_labels)
-            The distance of each draw from their mean times the scale, plus a draw from the floor: the shape of the
-            posterior stays, and its covariance becomes the calibrated one.
+            The deviation of each draw from their mean is multiplied by the scale, and a random draw from the floor is
+            added. This keeps the shape of the posterior and gives it the calibrated covariance.
         """
         draws = np.asarray(draws, dtype=float)
         mean = draws.mean(axis=0)
@@ -142,7 +142,7 @@ class Calibration(Kept):
         return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + added
 
     def outlier_probability(self, fits, truth) -> np.ndarray:
-        """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no truth.
+        """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no true labels.
 
         Parameters
         ----------
@@ -176,8 +176,8 @@ def calibrate(fits, truth) -> Calibration:
     fits : xarray.Dataset
         Of stars that their model was not trained on, as from `lab2.validation.cross_validate`; not calibrated.
     truth : xarray.DataArray
-        (star, label), of the same stars in the same order. Where these are the catalog's labels, its errors count as
-        the fit's: the calibrated error is then that of predicting the catalog, an upper limit to the fit's own.
+        (star, label), true labels of the same stars in the same order. If these come from a catalog, its errors are
+        included: the calibrated error is then that of predicting the catalog, an upper limit to the error of the fit.
 
     Returns
     -------
@@ -186,12 +186,12 @@ def calibrate(fits, truth) -> Calibration:
     Raises
     ------
     ValueError
-        If the stars differ, the fits are calibrated already, or too few stars have both.
+        If the stars differ, the fits are calibrated already, or too few stars have both a fit and true labels.
 
     Notes
     -----
-    Only an offset that all stars share is taken off. A bias that changes with the labels counts as error, in the floor:
-    a line fitted to the residuals would draw the rarest stars toward the mean of the sample.
+    Only an offset common to all stars is subtracted. A bias that depends on the labels becomes part of the floor: a
+    line fitted to the residuals would shift the rarest stars toward the mean of the sample.
     """
     if "calibrated" in fits.attrs:
         raise ValueError("these fits are calibrated already; give them with their formal covariances")
@@ -205,7 +205,7 @@ def calibrate(fits, truth) -> Calibration:
             f"give at least {_STARS_PER_PARAMETER * n_parameters}"
         )
     residual, formal = residual[good], fits.covariance.values[good]
-    unit = robust_scatter(residual)  # all quantities of order unity
+    unit = robust_scatter(residual)  # so that all quantities are of order unity
     offset = np.median(residual, axis=0)
     residual, formal = (residual - offset) / unit, formal / np.outer(unit, unit)
     labels, log_errors = fits.labels.values[good], _log_errors(fits.covariance.values[good])
@@ -237,7 +237,7 @@ def calibrate(fits, truth) -> Calibration:
 
 
 def _most_likely(residual, formal, x):
-    """Scale, the floor's lower triangular factor, its slopes, and the fraction and the width of the outliers.
+    """Maximum-likelihood scale, Cholesky factor of the floor, slopes, and fraction and width of the outliers.
 
     residual is (n_stars, n_labels), formal (n_stars, n_labels, n_labels), in units of the scatter; x as from `_terms`.
     """
@@ -251,7 +251,7 @@ def _most_likely(residual, formal, x):
         np.log(0.02 / 0.98),
         np.log(5.0),
     ]
-    # photon noise is real: no star's error is less than its formal one
+    # photon noise is always present: no error is smaller than the formal one
     bounds = [(0.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
     bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
     best = minimize(
@@ -269,7 +269,7 @@ def _most_likely(residual, formal, x):
 
 
 def _minus_log_likelihood(parameters, residual, formal, x):
-    """-ln L of the residuals and the slopes' prior, a star, and its gradient."""
+    """-ln of the likelihood of the residuals times the slopes' prior, per star, and its gradient."""
     n_labels = residual.shape[1]
     lower = np.tril_indices(n_labels)
     scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
@@ -277,7 +277,7 @@ def _minus_log_likelihood(parameters, residual, formal, x):
     added = factor @ factor.T * width[:, :, None] * width[:, None, :]
     broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
     weight = np.exp(broad - both)
-    # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 by the components' shares
+    # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 weighted by the components' shares
     share = 1.0 - weight + weight / outlier_width**2
     by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
     by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
@@ -291,7 +291,7 @@ def _minus_log_likelihood(parameters, residual, formal, x):
 
 
 def _unpack(parameters, lower):
-    """The parts of the vector of parameters, as `_most_likely` gives them."""
+    """The parts of the parameter vector, as returned by `_most_likely`."""
     n_labels = lower[0].max() + 1
     scale, factor, slope, (q, width) = np.split(parameters, [n_labels, n_labels + len(lower[0]), -2])
     triangle = np.zeros((n_labels, n_labels))
@@ -305,7 +305,7 @@ def _log_errors(covariance):
 
 
 def _terms(labels, log_errors, scaling):
-    """What the floor may depend on, kept within `_FARTHEST`: scaled labels, their squares less 1, and the noise."""
+    """The variables of the floor, clipped at `_FARTHEST`: scaled labels, their squares less 1, and the noise."""
     x = (np.asarray(labels) - scaling.label_mean.values) / scaling.label_scale.values
     noise = (log_errors - scaling.log_error.values).mean(axis=-1, keepdims=True)
     x, noise = (np.clip(values, -_FARTHEST, _FARTHEST) for values in (x, noise))
@@ -313,7 +313,7 @@ def _terms(labels, log_errors, scaling):
 
 
 def _densities(residual, variance, q, width):
-    """Log densities of the residuals: of the broad component and of both, with V^-1 and V^-1 r."""
+    """Log densities of the residuals for the broad component and for both components, with V^-1 and V^-1 r."""
     inverse = np.linalg.inv(variance)
     along = np.einsum("nkl,nl->nk", inverse, residual)
     chi2 = np.einsum("nk,nk->n", along, residual)

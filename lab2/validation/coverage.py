@@ -1,4 +1,4 @@
-"""Are the errors right? Tests on stars that neither the model nor the calibration has seen."""
+"""Tests of the errors on stars that neither the model nor the calibration was trained on."""
 
 import numpy as np
 import xarray as xr
@@ -23,23 +23,23 @@ __all__ = [
 
 
 def calibrate_held_out(fits, truth, seed=128) -> xr.Dataset:
-    """Fits with covariances that were calibrated without them: each random half of the stars by the other half.
+    """Fits whose covariances are calibrated without them: each random half of the stars from the other half.
 
-    For testing a calibration; later stars get that of `lab2.validation.calibrate`, from all.
+    This tests a calibration. New stars use `lab2.validation.calibrate`, with all stars.
 
     Parameters
     ----------
     fits, truth
         As for `lab2.validation.calibrate`.
     seed : int
-        Of the halves.
+        Seed of the random halves.
 
     Returns
     -------
     xarray.Dataset
-        The fits in their order, as from `lab2.validation.Calibration.apply`.
+        The fits in their original order, as from `lab2.validation.Calibration.apply`.
     """
-    names, row = np.unique(fits.star.values.astype(str), return_inverse=True)  # all rows of a star on one side
+    names, row = np.unique(fits.star.values.astype(str), return_inverse=True)  # all rows of a star in one half
     half = (np.random.default_rng(seed).permutation(len(names)) % 2)[row]
     parts = []
     for side in (0, 1):
@@ -62,9 +62,9 @@ def coverage(fits, truth) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        A row a label: label, n (stars), pull_scatter (robust scatter of residual over error; 1 is right), within_68 and
-        within_95, the fractions of stars within 1 and 2 standard errors (nominally 0.683 and 0.954), and ks, the
-        p-value of Kolmogorov and Smirnov's test that the pulls are of the standard normal distribution.
+        One row per label: label, n (stars), pull_scatter (robust scatter of residual over error, ideally 1), within_68
+        and within_95, the fractions of stars within 1 and 2 standard errors (nominally 0.683 and 0.954), and ks, the
+        p-value of the Kolmogorov-Smirnov test that the pulls have a standard normal distribution.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def coverage(fits, truth) -> QTable:
 
 
 def pulls(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
-    """Residuals over their standard errors: of standard normal distribution where the errors are right.
+    """Residuals divided by their standard errors: standard normal if the errors are right.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def pulls(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n, n_labels)
-        Of the n stars that have a fit and a truth.
+        Of the n stars that have a fit and true labels.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def pulls(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
 
 
 def median_errors(fits: xr.Dataset) -> np.ndarray:
-    """Median over the stars of each label's standard error, as the covariances of the fits have it.
+    """Median over the stars of each label's standard error, from the covariances of the fits.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def median_errors(fits: xr.Dataset) -> np.ndarray:
 
 
 def coverage_deviation(*tables: QTable) -> float:
-    """The largest difference of tables of `coverage` from what normal errors promise.
+    """The largest difference between `coverage` and that expected for normal errors.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def coverage_deviation(*tables: QTable) -> float:
     Returns
     -------
     float
-        Over all labels, and over the fractions within one and two standard errors, of which a normal distribution has
-        0.6827 and 0.9545.
+        The maximum over all labels and over the fractions within one and two standard errors, which are 0.6827 and
+        0.9545 for a normal distribution.
 
     Raises
     ------
@@ -155,13 +155,14 @@ def coverage_deviation(*tables: QTable) -> float:
 def ranks(fits, truth, draws=99, seed=128) -> xr.DataArray:
     """Rank of the true label among draws from the fit: simulation-based calibration.
 
-    Where the errors are right every rank from 0 to `draws` is equally probable. Too small errors fill the ends of the
-    histogram of the ranks, too large ones its middle; a slope is a bias (Talts et al. 2018, arXiv:1804.06788).
+    If the errors are right, every rank from 0 to `draws` is equally probable. Errors that are too small give an excess
+    at the ends of the rank histogram, errors that are too large in its middle; a bias gives a slope (Talts et al. 2018,
+    arXiv:1804.06788).
 
     Parameters
     ----------
     fits : xarray.Dataset
-        With ``labels`` and ``covariance``: each draw is from that normal distribution.
+        With ``labels`` and ``covariance``, the mean and covariance of the normal distribution to draw from.
     truth : xarray.DataArray
         (star, label), of the same stars in the same order.
     draws, seed : int
@@ -169,7 +170,7 @@ def ranks(fits, truth, draws=99, seed=128) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray of int
-        (star, label), of the stars that have a fit and a truth.
+        (star, label), of the stars that have a fit and true labels.
 
     Raises
     ------
@@ -180,12 +181,12 @@ def ranks(fits, truth, draws=99, seed=128) -> xr.DataArray:
     good = np.flatnonzero(np.isfinite(residual).all(axis=1))
     factor = np.linalg.cholesky(fits.covariance.values[good])
     noise = np.random.default_rng(seed).normal(size=(draws, len(good), residual.shape[1]))
-    drawn = residual[good] + np.einsum("nkl,dnl->dnk", factor, noise)  # less the truth
+    drawn = residual[good] + np.einsum("nkl,dnl->dnk", factor, noise)  # minus the true labels
     return fits.labels.isel(star=good).copy(data=(drawn < 0).sum(axis=0)).rename("rank")
 
 
 def rank_distance(ranks: xr.DataArray, draws: int = 99) -> np.ndarray:
-    """How far the ranks of each label are from uniform: the distance of Kolmogorov and Smirnov.
+    """Kolmogorov-Smirnov distance of the ranks of each label from a uniform distribution.
 
     Parameters
     ----------
@@ -197,9 +198,9 @@ def rank_distance(ranks: xr.DataArray, draws: int = 99) -> np.ndarray:
     -------
     numpy.ndarray, shape (n_labels,)
         The largest difference between the fraction of stars with a rank up to k and (k + 1) / (draws + 1), over all k.
-        Ranks are whole numbers, so both distributions are step functions and are compared after each step;
-        `scipy.stats.kstest` is for continuous ones and would count half a step more. For n stars the quantiles of
-        `scipy.stats.kstwo` bound what chance alone makes of it (for step functions it makes less).
+        Ranks are integers, so both distributions are step functions and are compared after each step;
+        `scipy.stats.kstest` is for continuous distributions and would count half a step more. For n stars the quantiles
+        of `scipy.stats.kstwo` are upper limits to the distance expected by chance (it is smaller for step functions).
 
     Raises
     ------
@@ -221,12 +222,12 @@ def rank_distance(ranks: xr.DataArray, draws: int = 99) -> np.ndarray:
 
 
 def band(drawn: ArrayLike, level: float = 0.95) -> np.ndarray:
-    """The central interval that holds a fraction `level` of the draws, and their median.
+    """The central interval that contains a fraction `level` of the draws, and their median.
 
     Parameters
     ----------
     drawn : array_like, shape (n_draws, ...)
-        Such as spectra from `lab2.posterior.predictive`; NaN in a place stays NaN there.
+        For example spectra from `lab2.posterior.predictive`; NaN where a draw is NaN.
     level : float
         Between 0 and 1.
 
@@ -251,19 +252,19 @@ def band(drawn: ArrayLike, level: float = 0.95) -> np.ndarray:
 
 
 def within_band(values: ArrayLike, limits: ArrayLike) -> float:
-    """Fraction of values inside a band, of those that are known.
+    """Fraction of the known values that lie inside a band.
 
     Parameters
     ----------
     values : array_like, shape (n,)
-        NaN where there is none.
+        NaN where unknown.
     limits : array_like, shape (3, n)
-        As from `band`; NaN where there is none.
+        As from `band`; NaN where unknown.
 
     Returns
     -------
     float
-        NaN if nothing is known.
+        NaN if no value is known.
 
     Examples
     --------

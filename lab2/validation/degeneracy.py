@@ -1,4 +1,4 @@
-"""Which change of one label hides a change of others: stars that absorb the same amount of light."""
+"""Degeneracies between labels: stars with different labels and the same mean flux."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,20 +22,20 @@ def match_absorption(
     labels : array_like, shape (n_labels,)
         Of the star to change, in the labels' units.
     target : array_like, shape (n_labels,)
-        Of the star to imitate.
+        Of the star to match.
     label : str
         The label to change, such as "fe_h".
     bounds : tuple of float
-        Where to look, in the label's unit.
+        Range to search, in the label's unit.
     pixels : array_like, shape (n_pixels,)
-        Mask or numbers of the pixels whose mean flux is compared.
+        Mask or indices of the pixels whose mean flux is compared.
 
     Returns
     -------
     labels : numpy.ndarray, shape (n_labels,)
         With the label changed.
     equal : bool
-        Whether the mean fluxes are equal; otherwise the label is that at which they differ least.
+        Whether the mean fluxes are equal; otherwise the label minimizes their difference.
 
     Raises
     ------
@@ -44,9 +44,9 @@ def match_absorption(
 
     Notes
     -----
-    A root by Brent's method (`scipy.optimize.brentq`) where the difference changes its sign between the bounds. The
-    mean flux is a quadratic in the label, so that otherwise it has two roots or none there, and
-    `scipy.optimize.minimize_scalar` finds the least difference.
+    If the difference changes sign between the bounds, Brent's method (`scipy.optimize.brentq`) finds its root. The mean
+    flux is quadratic in the label, so otherwise there are two roots or none between the bounds, and
+    `scipy.optimize.minimize_scalar` finds the smallest difference.
     """
     if label not in model.labels:
         raise ValueError(f"the model has no label {label!r}; it has {model.labels}")

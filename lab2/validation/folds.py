@@ -1,4 +1,4 @@
-"""Cross-validation: every star fitted by a model that was trained without it."""
+"""Cross-validation: every star is fitted with a model trained without it."""
 
 import numpy as np
 import xarray as xr
@@ -10,11 +10,11 @@ __all__ = ["cross_validate", "split"]
 
 
 def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
-    """Deal stars into random groups of equal size that look alike.
+    """Split stars into random groups of equal size and similar composition.
 
-    Within each field the stars are sorted by the label fe_h (where there is one) and dealt out in rounds, each
-    round in random order: a plain random half can leave most metal-poor stars on one side. Rows of the same
-    star go to the same group.
+    Within each field the stars are sorted by the label fe_h (if there is one). Each successive `folds` stars are
+    assigned to the groups in random order. In a plain random split, most metal-poor stars could end up in one group.
+    Rows of the same star go to the same group.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
         Number of groups.
     seed : int
     training : sequence of str
-        Stars that must be in group 0; each changes places with the star there that comes next to it in the order.
+        Stars that must be in group 0; each trades places with the star of group 0 that is nearest to it in this order.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     Raises
     ------
     ValueError
-        If there are fewer stars than groups, or the stars of `training` are not among them or too many.
+        If there are fewer stars than groups, or the stars of `training` are unknown or too many.
     """
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
     if not 2 <= folds <= len(names):
@@ -68,26 +68,26 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
 
 
 def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=None, progress=False) -> xr.Dataset:
-    """Fit every star with a model trained without it.
+    """Fit every star with a model that was trained without it.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         With ``labels``.
     folds : int, "field", "star" or xarray.DataArray
-        Number of groups for `split`; "field" to leave out one field at a time; "star" one star at a time, by
-        `lab2.validation._leave_one_out`; or the group of each star.
+        Number of groups for `split`; "field" to leave out one field at a time; "star" to leave out one star at a time
+        (`lab2.validation._leave_one_out`); or the group of each star.
     factors : int
-        Number of hidden factors of each model. Each learns its own: ``factors`` of the fits can be compared within a
-        fold alone.
+        Number of hidden factors of each model. Each model learns its own factors, so ``factors`` of the fits can be
+        compared only within a fold.
     seed : int
         For `split`.
     train_on : array_like of bool, shape (n_stars,), optional
-        Stars that may be trained on, such as those that `lab2.diagnosis.diagnose` finds nothing odd about; by default
-        all. The others are fitted like the rest. Not for "star".
+        Stars that may be trained on, such as those that `lab2.diagnosis.diagnose` does not find odd; by default all.
+        The other stars are still fitted. Not for "star".
     fit : xarray.Dataset, optional
-        Other spectra of the same stars, to be fitted in the place of those trained on: with noise added
-        (`lab2.validation.degrade`), say. Not for "star".
+        Other spectra of the same stars, to be fitted instead of `spectra`: with noise added
+        (`lab2.validation.degrade`), for example. Not for "star".
     progress : bool
         Show progress bars.
 
@@ -99,18 +99,19 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
     Raises
     ------
     ValueError
-        If `folds` is none of these, does not give a group to each star, or gives the same to all; if "star" is asked
-        for and a star has two rows or there is `train_on` or `fit`; if `fit` is of other stars.
+        If `folds` is none of these, does not give the group of each star, or puts all stars in one group; if `folds` is
+        "star" and a star has two rows, or `train_on` or `fit` is given; if `fit` contains other stars.
 
     Notes
     -----
-    A star with rows in two groups is not trained on where either is left out.
+    A star with rows in two groups is not trained on when either group is left out.
 
-    Each fold is trained afresh, by less than a second of work for a thousand stars. Subtracting a fold from the normal
-    matrices of all stars would be exact for theta at fixed s2 alone, and an s2 that was learned from the stars left out
-    hides what is odd about them. (For one star of hundreds that hardly matters, and "star" does it.) Newton's method
-    from the s2 of all stars saves two fifths of a fold's training, but that of all stars has to be paid first, so that
-    two folds would cost more than now, and it cannot know whether the deepest minimum has changed.
+    Each fold is trained from scratch, which takes less than a second for a thousand stars. Subtracting a fold from the
+    normal matrices of all stars would be exact only for theta at fixed s2, and an s2 learned from the stars left out
+    can hide their peculiarities. (For one star among hundreds this hardly matters, and "star" does so.) Starting
+    Newton's method from the s2 of all stars would save two fifths of a fold's training, but requires training on all
+    stars first, so two folds would take longer than now. It would also not notice if another minimum has become the
+    deepest.
     """
     names = spectra.star.values.astype(str)
     allowed = np.ones(len(names), dtype=bool) if train_on is None else np.asarray(train_on, dtype=bool)

@@ -1,8 +1,8 @@
-"""Do fitted giants lie where stellar evolution puts them? Temperatures on the giant branch against isochrones.
+"""Comparison of fitted temperatures on the giant branch with isochrones.
 
-At each star's own log g and [Fe/H] an isochrone gives one temperature on the first ascent of the giant branch. The
-difference from the fitted one tests the scale of the temperatures; how the temperature changes with [Fe/H] at fixed
-log g tests the trend, and is free of that scale.
+At each star's log g and [Fe/H] an isochrone gives one temperature on the first ascent of the giant branch. The
+difference from the fitted temperature tests the temperature scale. The change of temperature with [Fe/H] at fixed log g
+tests the trend, independent of an offset of that scale.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from lab2.validation.residuals import robust_scatter, slope_with_error
 
 __all__ = ["LOGG", "against_isochrones", "on_branch"]
 
-LOGG = (1.0, 3.3)  # the part of the branch that is compared
-_CLUMP = (2.25, 2.65)  # where stars of the red clump outnumber those of the branch
-_FEH = (-1.0, 0.5)  # the metallicities of the carried isochrones
-_FEWEST = 20  # stars for a slope
+LOGG = (1.0, 3.3)  # range of log g for the comparison
+_CLUMP = (2.25, 2.65)  # where red clump stars outnumber those of the giant branch
+_FEH = (-1.0, 0.5)  # metallicity range of the available isochrones
+_FEWEST = 20  # a slope needs more stars than this
 
 
 def on_branch(labels: xr.DataArray) -> np.ndarray:
-    """Which stars lie on the giant branch, where isochrones are carried and the red clump does not interfere.
+    """Which stars lie on the giant branch, within the range of the isochrones and outside the red clump.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def against_isochrones(
     seed: int = 128,
     resamples: int = 300,
 ) -> QTable:
-    """Fitted temperatures of the giant branch less those of isochrones, and how both change with metallicity.
+    """Fitted temperatures on the giant branch less those of isochrones, and how both change with metallicity.
 
     Parameters
     ----------
     labels : xarray.DataArray
-        (star, label) with teff [K], logg and fe_h; stars off the branch (`on_branch`) have no say.
+        (star, label) with teff [K], logg and fe_h; stars off the branch (`on_branch`) are ignored.
     ranges : sequence of tuple of float
-        Ranges of log g, a row each; one with 20 stars or fewer is left out.
+        Ranges of log g, one row each; a range with 20 stars or fewer is left out.
     age_gyr : float
         Of the isochrones [Gyr].
     seed, resamples : int
@@ -72,7 +72,7 @@ def against_isochrones(
     Raises
     ------
     ValueError
-        If the isochrone of that age is not carried, or no range has enough stars.
+        If there is no isochrone of that age, or no range has enough stars.
     """
     teff, logg, fe_h = (labels.sel(label=name).values[on_branch(labels)] for name in ("teff", "logg", "fe_h"))
     model = np.array([teff_on_rgb(g, metals, age_gyr).value for g, metals in zip(logg, fe_h, strict=True)])

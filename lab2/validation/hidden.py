@@ -1,4 +1,4 @@
-"""What hidden factors know of abundances that are no labels."""
+"""Information of the hidden factors about abundances that are not labels."""
 
 import numpy as np
 import xarray as xr
@@ -16,18 +16,18 @@ def guess_abundances(
     Parameters
     ----------
     fits : xarray.Dataset
-        ``labels`` (star, label) and ``factors`` (star, factor), all by one model.
+        ``labels`` (star, label) and ``factors`` (star, factor), all from one model.
     abundances : xarray.DataArray
         (star, label), of the same stars, from the catalog; the model was not trained on them.
     folds : xarray.DataArray of int
-        (star); the regression for a star is that of the other groups.
+        (star), the group of each star; the regression is fitted to the other groups.
     factors : bool
         Whether to use the factors, or the labels alone.
 
     Returns
     -------
     xarray.Dataset
-        ``labels`` (star, label), as those of fits; NaN where a star has no fit.
+        ``labels`` (star, label), as in fits; NaN where a star has no fit.
     """
     labels = fits.labels.transpose("star", "label").values
     x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)

@@ -1,4 +1,4 @@
-"""How well models of different size predict spectra that they were not trained on: their likelihood."""
+"""Held-out likelihood: how well models with different numbers of factors predict spectra not trained on."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from lab2._blocks import map_blocks
 
 __all__ = ["fewest_factors", "held_out_likelihood", "log_likelihood"]
 
-_STARS = 64  # worked on at a time by one thread
+_STARS = 64  # stars worked on at a time by one thread
 
 
 def log_likelihood(model: cannon.Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> np.ndarray:
-    """ln L of each spectrum, its labels and hidden factors integrated out.
+    """ln L of each spectrum, marginalized over its labels and hidden factors.
 
     Parameters
     ----------
@@ -22,22 +22,23 @@ def log_likelihood(model: cannon.Cannon, spectra: xr.Dataset, fits: xr.Dataset) 
     spectra : xarray.Dataset
         ``flux``, ``ivar`` (star, wavelength).
     fits : xarray.Dataset
-        Of these spectra by this model.
+        Fits of these spectra with this model.
 
     Returns
     -------
     numpy.ndarray, shape (n_stars,)
-        Without a constant that is the same for all models of the same labels and pixels; NaN where there is no fit.
+        Up to a constant that is the same for all models with the same labels and pixels; NaN where there is no fit.
 
     Notes
     -----
-    Nothing is known of the labels before, and the likelihood is normal about their best values (Laplace's method,
-    MacKay 2003, Information Theory, Inference, and Learning Algorithms, chapter 27):
+    The labels have flat priors, and the likelihood is approximated by a normal distribution about their best values
+    (Laplace's method, MacKay 2003, Information Theory, Inference, and Learning Algorithms, chapter 27):
 
         -2 ln L = chi^2 + ln det C - ln det V + constant,
 
-    C = diag(1 / ivar + s^2) + U U^T the covariance of the pixels, V that of the labels. With flat priors no model gains
-    by knowing what the catalog's labels are wrong by, so that a factor for it does not pay.
+    with C = diag(1 / ivar + s^2) + U U^T the covariance of the pixels and V that of the labels. With flat priors a
+    model gains nothing by describing the errors of the catalog labels, so a factor for them does not increase the
+    likelihood.
     """
     loadings = model.loadings.values
     first, second = np.triu_indices(loadings.shape[1])
@@ -57,14 +58,14 @@ def log_likelihood(model: cannon.Cannon, spectra: xr.Dataset, fits: xr.Dataset) 
 def held_out_likelihood(
     spectra: xr.Dataset, folds: xr.DataArray, factors: Sequence[int], progress: bool = False
 ) -> xr.DataArray:
-    """ln L of every star by models with different numbers of hidden factors, each trained without it.
+    """ln L of every star for models with different numbers of hidden factors, each trained without the star.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         With ``labels``.
     folds : xarray.DataArray of int
-        (star), the group that is left out, as from `lab2.validation.split`.
+        (star), the group that each star is left out with, as from `lab2.validation.split`.
     factors : sequence of int
         Numbers of factors to try.
     progress : bool
@@ -73,8 +74,8 @@ def held_out_likelihood(
     Returns
     -------
     xarray.DataArray
-        (factors, star), as from `log_likelihood`. Differences between numbers of factors mean something; a median of
-        them over the stars is not moved by the few that no model describes.
+        (factors, star), as from `log_likelihood`. Only differences between numbers of factors are meaningful; their
+        median over the stars is not affected by the few stars that no model describes.
     """
     found = np.empty((len(factors), spectra.sizes["star"]))
     for fold in np.unique(folds.values):
@@ -87,19 +88,19 @@ def held_out_likelihood(
 
 
 def fewest_factors(likelihood: xr.DataArray, share: float = 0.95) -> int:
-    """The smallest number of factors that has nearly all of what factors can gain.
+    """The smallest number of factors that achieves nearly the maximum gain in likelihood.
 
     Parameters
     ----------
     likelihood : xarray.DataArray
         (factors, star), as from `held_out_likelihood`, with 0 factors among them.
     share : float
-        Of the largest median gain over no factors.
+        Required fraction of the largest median gain relative to no factors.
 
     Returns
     -------
     int
-        0 if no number gains anything.
+        0 if factors do not increase the likelihood.
     """
     gain = (likelihood - likelihood.sel(factors=0)).median("star")
     enough = gain.values >= share * gain.values.max()

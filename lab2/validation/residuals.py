@@ -1,4 +1,4 @@
-"""What residuals say: bias and scatter of each label with errors, and trends with what a star is like."""
+"""Statistics of residuals: bias and scatter of each label, with errors, and trends with properties of the stars."""
 
 import numpy as np
 import xarray as xr
@@ -18,7 +18,7 @@ __all__ = [
     "twin_differences",
 ]
 
-_OUTLIER = 5.0  # robust standard deviations beyond which a star has no say in a trend
+_OUTLIER = 5.0  # robust standard deviations beyond which a star is excluded from trends
 
 
 def robust_scatter(residuals: ArrayLike) -> np.ndarray:
@@ -43,7 +43,7 @@ def robust_scatter(residuals: ArrayLike) -> np.ndarray:
 
 
 def paired_residuals(fits, truth) -> np.ndarray:
-    """Fitted less true labels, (n_stars, n_labels); NaN where either is missing.
+    """Fitted minus true labels, (n_stars, n_labels); NaN where either is missing.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def statistics(fits, truth, seed=128, resamples=500) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        A row a label: label, n (stars with both), bias (mean of fit less truth), std, scatter
-        (`robust_scatter`), and the three's standard errors; in the label's unit.
+        One row per label: label, n (stars with a fit and true labels), bias (mean of fit minus truth), std, scatter
+        (`robust_scatter`), and the standard errors of these three; in the label's unit.
 
     Raises
     ------
@@ -85,11 +85,10 @@ def statistics(fits, truth, seed=128, resamples=500) -> QTable:
     rng = np.random.default_rng(seed)
     draws = residual[rng.integers(len(residual), size=(resamples, len(residual)))]
     table = QTable({"label": fits.label.values.astype(str), "n": np.full(residual.shape[1], len(residual))})
-    scatter = [robust_scatter(draw) for draw in draws]
     for name, value, resampled in (
         ("bias", residual.mean(axis=0), draws.mean(axis=1)),
         ("std", residual.std(axis=0), draws.std(axis=1)),
-        ("scatter", robust_scatter(residual), np.array(scatter)),
+        ("scatter", robust_scatter(residual), mad_std(draws, axis=1)),
     ):
         table[name] = value
         table[f"{name}_error"] = resampled.std(axis=0)
@@ -111,14 +110,14 @@ def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        A row for each quantity and label: per (the quantity), label, slope [label's unit per unit of the quantity] and
-        slope_error (bootstrap over stars). Least squares without the stars beyond 5 robust standard deviations, so that
-        a trend is one of the many and not of a few outliers.
+        One row per quantity and label: per (the quantity), label, slope [label's unit per unit of the quantity] and
+        slope_error (bootstrap over stars). The slopes are least-squares fits without the stars beyond 5 robust standard
+        deviations, so a few outliers cannot cause a trend.
 
     Raises
     ------
     ValueError
-        If the stars differ, or fewer than 10 have what a slope needs.
+        If the stars differ, or fewer than 10 can be used for a slope.
     """
     residual = paired_residuals(fits, truth)
     distance = np.abs(residual - np.nanmedian(residual, axis=0)) / robust_scatter(residual)
@@ -144,7 +143,7 @@ def slope_with_error(
     x, y : array_like, shape (n,)
         Finite.
     rng : int or numpy.random.Generator
-        Seed of the bootstrap, or a generator that goes on from one call to the next.
+        Seed of the bootstrap, or a generator that continues from one call to the next.
     resamples : int
 
     Returns
@@ -156,7 +155,7 @@ def slope_with_error(
     Raises
     ------
     ValueError
-        If x and y are not two rows of the same length, of at least 3 points.
+        If x and y are not one-dimensional and of the same length, with at least 3 points.
 
     Examples
     --------
@@ -173,7 +172,7 @@ def slope_with_error(
 
 
 def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
-    """Slope of fitted less true label against the true label: below 0, answers are drawn toward the mean.
+    """Slope of fitted minus true label against the true label; negative if fits are biased toward the mean.
 
     Parameters
     ----------
@@ -185,8 +184,8 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n_labels,)
-        Without unit, by least squares over all stars that have both: -1 where every star gets the same answer, 0 where
-        the answers follow the labels. Errors of `truth` alone make it negative too.
+        Dimensionless, by least squares over all stars that have a fit and true labels: -1 if every star gets the same
+        fitted label, 0 if the fitted labels follow the true ones. Errors of `truth` also make it negative.
 
     Raises
     ------
@@ -200,21 +199,23 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
 
 
 def twin_differences(spectra, seed=128, most=400) -> dict:
-    """How alike the spectra of stars with similar labels are, against random pairs and against noise.
+    """How similar the spectra of stars with similar labels are, compared with random pairs and with noise.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         With ``labels``.
     seed : int
-        Of the random pairs, and of the stars looked at where there are more than `most`.
+        For the random pairs, and for the choice of stars if there are more than `most`.
     most : int
+        Maximum number of stars to use.
 
     Returns
     -------
     dict of str to float
         Median over stars of the rms difference in normalized flux, over pixels good in both: "twins" (nearest
-        neighbors in labels scaled to unit variance), "random" pairs, and "noise", what the twins' errors explain.
+        neighbors in labels scaled to unit variance), "random" pairs, and "noise", the difference expected
+        from the errors of the twins.
     """
     rng = np.random.default_rng(seed)
     labels = spectra.labels.values

@@ -1,8 +1,8 @@
-"""Changes that should not matter, and how much they do: what makes a formal error too small.
+"""Tests of the assumptions behind formal errors, and of changes that should not matter.
 
-A formal error takes the pixels for independent and the model for exact. Neighboring residuals say whether the pixels
-are (`neighbor_correlation`, `correlation_inflation`); fits without one chip, and with models trained on other stars,
-say whether the model is (`refits`).
+A formal error assumes that the pixels are independent and the model is exact. The correlation of neighboring residuals
+tests the first assumption (`neighbor_correlation`, `correlation_inflation`). Fits without one chip, and with models
+trained on other stars, test the second (`refits`).
 """
 
 import numpy as np
@@ -16,21 +16,22 @@ __all__ = ["correlation_inflation", "degrade", "deviates", "neighbor_correlation
 
 
 def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
-    """The same spectra with noise added, to a lower signal-to-noise ratio.
+    """The same spectra with noise added, for a lower signal-to-noise ratio.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         ``flux``, ``ivar`` (star, wavelength) and ``snr`` (star).
     snr : float
-        That of the result; a star that has no more as it is stays.
+        Signal-to-noise ratio of the result; a star with this or a lower ratio is unchanged.
     seed : int
-        Of the noise.
+        Seed of the noise.
 
     Returns
     -------
     xarray.Dataset
-        Each error is larger by the ratio of the two, and the flux has the noise that is missing to it.
+        Each error is increased by the ratio of the old and new signal-to-noise ratios, and noise is added to the flux
+        accordingly.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
     """
     if not snr > 0:
         raise ValueError(f"a signal-to-noise ratio is positive; got {snr!r}")
-    share = np.minimum(1.0, snr / spectra.snr.values)[:, None] ** 2  # of the inverse variance that is left
+    share = np.minimum(1.0, snr / spectra.snr.values)[:, None] ** 2  # fraction of the inverse variance that remains
     ivar = spectra.ivar.values * share
     missing = np.divide(1.0 - share, ivar, out=np.zeros_like(ivar), where=ivar > 0)
     noise = np.random.default_rng(seed).normal(size=ivar.shape) * np.sqrt(missing)
@@ -51,7 +52,7 @@ def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
 
 
 def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> np.ndarray:
-    """Residuals of a spectrum in standard deviations of noise and scatter, of the pixels that have both.
+    """Residuals of a spectrum in units of the standard deviation of noise and scatter, in pixels with weight.
 
     Parameters
     ----------
@@ -64,8 +65,8 @@ def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> n
     Returns
     -------
     numpy.ndarray, shape (n,)
-        (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with weight, in order of wavelength; the hidden factors
-        of the model as they fit best.
+        (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with weight, in order of wavelength. Hidden factors of
+        the model are at their best-fitting values.
     """
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
@@ -76,7 +77,7 @@ def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> n
 
 
 def neighbor_correlation(values: ArrayLike, lags: int = 10) -> np.ndarray:
-    """Autocorrelation of residuals about zero, at lags of 1, 2, ... pixels.
+    """Autocorrelation of residuals, assuming zero mean, at lags of 1, 2, ... pixels.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def neighbor_correlation(values: ArrayLike, lags: int = 10) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there are not more values than lags.
+        If there are no more values than lags.
 
     Examples
     --------
@@ -108,7 +109,7 @@ def neighbor_correlation(values: ArrayLike, lags: int = 10) -> np.ndarray:
 
 
 def correlation_inflation(correlation: ArrayLike) -> float:
-    """The factor by which correlated neighbors widen the error of a mean over many pixels.
+    """The factor by which correlations between neighbors increase the error of a mean over many pixels.
 
     Parameters
     ----------
@@ -118,8 +119,9 @@ def correlation_inflation(correlation: ArrayLike) -> float:
     Returns
     -------
     float
-        sqrt(1 + 2 sum of the correlations): the root of the variance of a mean over that of independent values (Sokal
-        1997, Functional Integration, NATO ASI B 361, p. 131, eq. 2.21). 1 where the sum is negative.
+        sqrt(1 + 2 sum of the correlations): the square root of the ratio of the variance of the mean to that for
+        independent values (Sokal 1997, Functional Integration, NATO ASI B 361, p. 131, eq. 2.21). 1 if the sum is
+        negative.
 
     Examples
     --------
@@ -136,22 +138,22 @@ def refits(model: cannon.Cannon, spectrum: xr.Dataset, spectra: xr.Dataset, grou
     ----------
     model : lab2.Cannon
     spectrum : xarray.Dataset
-        Of one star, with the coordinate ``chip`` (wavelength).
+        Spectrum of one star, with the coordinate ``chip`` (wavelength).
     spectra : xarray.Dataset
         Training spectra with ``labels``.
     group : array_like of int, shape (n_stars,)
-        Group of each of them, such as the halves of `lab2.validation.split`.
+        Group of each training star, such as the halves from `lab2.validation.split`.
 
     Returns
     -------
     xarray.DataArray
-        (change, label), in the labels' units: "without blue", "without green", "without red" where the spectrum has
-        such a chip, then "group 1", "group 2", ... in order. NaN where a fit is impossible.
+        (change, label), in the labels' units: "without blue", "without green", "without red" if the spectrum has
+        this chip, then "group 1", "group 2", ... in order. NaN where a fit is impossible.
 
     Raises
     ------
     ValueError
-        If the groups are not one a star.
+        If `group` does not have one entry per star.
     """
     group = np.asarray(group)
     if group.shape != (spectra.sizes["star"],):
