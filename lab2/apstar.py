@@ -1,9 +1,9 @@
-"""apStar files, read and written: one star's coadded APOGEE spectrum on the 8575-pixel grid.
+"""Read and write apStar files: one star's coadded APOGEE spectrum on the 8575-pixel grid.
 
 The layout follows the apStar data model of SDSS DR17: HDU 0 header; 1 flux; 2 error; 3 pixel bitmask; 4-7 sky and
-telluric; 8 line-spread function; 9 radial velocities. With several visits rows 0 and 1 are the coadds
-(weighted pixel by pixel, and as a whole) and one row a visit follows. Files with one visit come as ``(2,
-8575)`` (DR17) or as plain ``(8575,)`` (DR13 and before). Row 0 is the one in general use.
+telluric; 8 line-spread function; 9 radial velocities. With several visits, rows 0 and 1 are the coadds (weighted pixel
+by pixel, and with one weight per visit), followed by one row per visit. Files with one visit have the shape ``(2,
+8575)`` (DR17) or ``(8575,)`` (DR13 and before). Row 0 is the row that is generally used.
 """
 
 import warnings
@@ -40,7 +40,7 @@ _CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN
 
 
 class PixelBit(Bits):
-    """APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): what each bit of HDU 3 says of a pixel."""
+    """APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): the meaning of each bit of HDU 3."""
 
     BADPIX = 1 << 0
     CRPIX = 1 << 1
@@ -64,7 +64,7 @@ BAD_BITS = (*(bit for bit in PixelBit if bit <= PixelBit.NOSKY), PixelBit.SIG_SK
 
 
 class SpectrumError(ValueError):
-    """A file that is not a readable apStar spectrum; the message says what it is instead."""
+    """A file is not a readable apStar spectrum; the message says why."""
 
 
 class UnreadableSpectrumWarning(UserWarning):
@@ -82,18 +82,17 @@ def read(path) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as the file has them
-        (NaN or 0 where the detector saw nothing); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star,
-        chip_name, edge)``, first and last pixel with data, from the header or, if it has none, from the data;
-        ``snr``, ``n_visits``, ``starflag``, ``field``, ``path``. Coordinates ``star`` (2MASS name),
-        ``wavelength`` [Angstrom, vacuum], ``chip``.
+        ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as in the file (NaN or 0
+        outside the detectors); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star, chip_name, edge)``, first and last
+        pixel with data, from the header or, if not given there, from the data; ``snr``, ``n_visits``, ``starflag``,
+        ``field``, ``path``. Coordinates ``star`` (2MASS name), ``wavelength`` [Angstrom, vacuum], ``chip``.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     SpectrumError
-        If the file is not FITS, cut short, of another kind, or on another wavelength grid.
+        If the file is not FITS, truncated, of another kind, or on another wavelength grid.
     """
     return _dataset([_load(Path(path))])
 
@@ -113,7 +112,7 @@ def read_many(paths, progress=True) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As from `read`, ``star`` as long as `paths`, with ``read_error`` (star).
+        As from `read`, with one star per path, and with ``read_error`` (star).
 
     Raises
     ------
@@ -146,25 +145,25 @@ def read_many(paths, progress=True) -> xr.Dataset:
 
 
 def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
-    """Give infinite error to every pixel without information on the star.
+    """Set the error of every bad pixel to infinity.
 
-    That is a pixel with one of `bits` set, without a finite flux or a finite positive error, outside its chip's range,
-    or with an absurd error, a hundred times the star's median or a hundredth (`lab2.spectra.credible_errors`): real
-    files have such errors, unflagged, at the ends of the chips. Infinity, not a large number: it stays infinite
-    whatever the spectrum is divided by later.
+    A pixel is bad if one of `bits` is set, if its flux or error is not finite, if its error is not positive, if it is
+    outside its chip's range, or if its error differs from the star's median by more than a factor of 100
+    (`lab2.spectra.credible_errors`); real files have such errors, not flagged, at the ends of the chips. Unlike a large
+    number, infinity does not change when the spectrum is normalized.
 
     Parameters
     ----------
     raw : xarray.Dataset
         As from `read` or `read_many`.
     bits : sequence of PixelBit, str or int
-        APOGEE_PIXMASK bits, each a member of `PixelBit`, its name or its number (0 to 14); by default the handout's,
+        APOGEE_PIXMASK bits, each as a member of `PixelBit`, name or number (0 to 14); by default those of the handout,
         0-7 and 12.
 
     Returns
     -------
     xarray.Dataset
-        A copy with `error` changed. A star without any good pixel is left with infinite errors only.
+        A copy with new `error`. A star without good pixels has only infinite errors.
 
     Raises
     ------
@@ -182,13 +181,13 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
 
 
 def write(path, flux, error, bitmask, header) -> Path:
-    """Write an apStar file of the DR17 layout; the file appears whole or not at all.
+    """Write an apStar file in the DR17 layout, atomically.
 
     Parameters
     ----------
     path : path-like
     flux, error : array_like, shape (n_rows, 8575)
-        [1e-17 erg/s/cm2/Angstrom]; row 0 and 1 the coadds, then one row a visit; stored as float32.
+        [1e-17 erg/s/cm2/Angstrom]; rows 0 and 1 are the coadds, followed by one row per visit; stored as float32.
     bitmask : array_like of int, shape (n_rows, 8575)
         APOGEE_PIXMASK, stored as int16.
     header : dict
@@ -217,7 +216,7 @@ def write(path, flux, error, bitmask, header) -> Path:
         hdu = fits.ImageHDU(array)
         hdu.header.update({**grid, "BUNIT": unit})
         hdus.append(hdu)
-    # HDUs 4-9 (sky, telluric, LSF, radial velocities) keep their places, empty.
+    # HDUs 4-9 (sky, telluric, LSF, radial velocities) are empty placeholders.
     hdus += [fits.ImageHDU() for _ in range(5)] + [fits.BinTableHDU()]
     with replacing(path) as part:
         fits.HDUList(hdus).writeto(part)
@@ -225,7 +224,7 @@ def write(path, flux, error, bitmask, header) -> Path:
 
 
 def _pixel_bit(bit) -> PixelBit:
-    """A bit by itself, its name or its number."""
+    """The bit given as a member of `PixelBit`, its name or its number."""
     if isinstance(bit, PixelBit):
         return bit
     if isinstance(bit, str) and bit in PixelBit.__members__:
@@ -242,9 +241,9 @@ def _load(path) -> dict:
         raise FileNotFoundError(f"no such spectrum file: {path}")
     try:
         with warnings.catch_warnings():
-            # astropy only warns when a file is shorter than its header promises
+            # if a file is shorter than its header says, astropy only warns: make this an error
             warnings.simplefilter("error", AstropyWarning)
-            # our own handle: astropy would leave its open when that warning is raised
+            # open the file here: astropy would not close its own handle when the warning is raised
             with path.open("rb") as file, fits.open(file, memmap=False, lazy_load_hdus=False) as hdus:
                 headers = [hdus[0].header, hdus[1].header if len(hdus) > 1 else fits.Header()]
                 images = [hdu.data for hdu in hdus[1:4] if isinstance(hdu, fits.ImageHDU)]
@@ -256,7 +255,7 @@ def _load(path) -> dict:
 
 
 def _coadd(path, images):
-    """Row 0 of flux, error and bitmask, checked."""
+    """Row 0 of flux, error and bitmask, after checking the arrays."""
     if len(images) < 3 or any(image is None for image in images):
         raise SpectrumError(
             f"{path}: not an apStar file: expected images of flux, error and bitmask in HDUs 1-3, found {len(images)}"
@@ -277,7 +276,7 @@ def _coadd(path, images):
 
 
 def _check_grid(path, headers):
-    """The wavelengths are those of the APOGEE grid, whichever header says so."""
+    """Check that the wavelengths, given in the header of HDU 0 or 1, are those of the APOGEE grid."""
     for key, expected in (("CRVAL1", LOG_START), ("CDELT1", LOG_STEP)):
         found = [header[key] for header in headers if key in header]
         if not found:
@@ -317,7 +316,7 @@ def _row(path, header, flux, error, bitmask) -> dict:
 
 
 def _empty_row(path) -> dict:
-    """The row of a file that could not be read: no pixel has information."""
+    """The row for a file that could not be read: all pixels are bad."""
     nothing = np.full(N_PIXELS, np.nan, "f4")
     return _row(path, {}, nothing, np.full_like(nothing, np.inf), np.zeros(N_PIXELS, "i4"))
 

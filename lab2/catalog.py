@@ -1,4 +1,4 @@
-"""The allStar catalog: read it, cut it to the giants of problem 1, join it with spectra."""
+"""The allStar catalog: reading, selection of the giants of problem 1, joining with spectra."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
 
 
 class StarFlag(Bits):
-    """STARFLAG of SDSS DR17 (sdss4.org, "bitmasks"): what is known of a star's spectra."""
+    """STARFLAG of SDSS DR17 (sdss4.org, "bitmasks"): possible problems of a star's spectra."""
 
     BAD_PIXELS = 1 << 0
     COMMISSIONING = 1 << 1
@@ -50,7 +50,7 @@ class StarFlag(Bits):
 
 
 class AspcapFlag(Bits):
-    """ASPCAPFLAG of SDSS DR17: each kind twice, a warning (bit 0 and up) and "bad" (bit 16 and up)."""
+    """ASPCAPFLAG of SDSS DR17: each problem as a warning (bits 0 and up) and as "bad" (bits 16 and up)."""
 
     TEFF_WARN = 1 << 0
     LOGG_WARN = 1 << 1
@@ -101,7 +101,7 @@ def load(survey) -> QTable:
     Raises
     ------
     FileNotFoundError
-        If the survey, or its catalog, is not there.
+        If the survey or its catalog does not exist.
     ValueError
         If the catalog cannot be read.
     """
@@ -117,7 +117,7 @@ def load(survey) -> QTable:
 
 
 def adopt(survey):
-    """Write the manifest of a folder of SDSS's own files, so that it can be used as a survey.
+    """Write the manifest of a folder of original SDSS files, so that it can be used as a survey.
 
     Parameters
     ----------
@@ -141,17 +141,17 @@ def adopt(survey):
     }.items():
         if not any(folder.glob(pattern)):
             raise FileNotFoundError(f"survey {survey!r} lacks {what}: there is no {folder / pattern}")
-    # only of a simulated survey is the truth known
+    # true labels are known only for a simulated survey
     simulated = (folder / "truth.ecsv").is_file()
     tree = "simulated" if simulated else label_tree(load(survey))
     return write_manifest(folder, simulated=simulated, label_tree=tree)
 
 
 def select_giants(catalog):
-    """Apply the cuts of problem 1, and count the rows that each removes.
+    """Apply the cuts of problem 1, and count the rows removed by each.
 
-    A star observed in two fields has two rows; the one with the highest S/N is kept, so that no star can be on both
-    sides of a training split.
+    A star observed in two fields has two rows. Only the one with the higher S/N is kept, so that no star can be in both
+    the training set and the test set.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def select_giants(catalog):
     values = from_catalog(catalog).values
     teff, logg, fe_h = values[:, :3].T
     snr = np.ma.filled(np.ma.asarray(catalog["SNR"].value, dtype=float), np.nan)
-    # Each line says what is REMOVED. A comparison with NaN is False, so that a missing label falls to the
-    # first cut and to no other.
+    # Each line says what is REMOVED. A comparison with NaN is False, so a row with a missing label is counted
+    # under the first cut only.
     cuts = [
         ("one of the five labels missing", ~np.isfinite(values).all(axis=1)),
         ("S/N below 50", ~(snr >= 50)),
@@ -189,10 +189,10 @@ def select_giants(catalog):
 
 
 def spectrum_paths(catalog, survey) -> list[Path]:
-    """Where the survey keeps the apStar file of each catalog row.
+    """Path of the apStar file of each catalog row.
 
-    The file's name is the catalog's FILE; where that is empty or absent it is built as DR17 builds it
-    (apStar for the northern telescopes, asStar for lco25m).
+    The file name is the catalog's FILE. If that is empty or absent, the name follows the DR17 convention (apStar for
+    the northern telescopes, asStar for lco25m).
 
     Parameters
     ----------
@@ -227,14 +227,14 @@ def with_spectra(catalog, survey):
     Returns
     -------
     present : astropy.table.Table
-        The rows whose file is there.
+        The rows whose file exists.
     reasons : list of str
-        For each of the other rows why it has none: the error that the manifest recorded, or "not fetched".
+        For each of the other rows the reason: the error recorded in the manifest, or "not fetched".
 
     Raises
     ------
     FileNotFoundError
-        If the survey has no spectrum of any of them.
+        If the survey has no spectrum of any of the stars.
     """
     folder, missing = survey_folder(survey), manifest(survey).get("missing", {})
     files = spectrum_paths(catalog, survey)
@@ -248,8 +248,8 @@ def with_spectra(catalog, survey):
 def label_tree(catalog):
     """The pipeline run that the labels come from, according to ASPCAP_ID: "synspec", "synspec_rev1", ...
 
-    SkyServer's tables hold the tree synspec, the files of the archive synspec_rev1 (SDSS DR17, "Ways to Access
-    APOGEE Data"), so that two catalogs of the same stars may differ.
+    SkyServer's tables contain the labels of the run synspec, the archive files those of synspec_rev1 (SDSS DR17, "Ways
+    to Access APOGEE Data"), so two catalogs of the same stars may differ.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def label_tree(catalog):
     Returns
     -------
     str
-        "unknown" if the table has no ASPCAP_ID, or none in the expected form.
+        "unknown" if the table has no ASPCAP_ID, or none has the expected form.
     """
     if "ASPCAP_ID" not in catalog.colnames:
         return "unknown"
@@ -268,7 +268,7 @@ def label_tree(catalog):
 
 
 def example_star(catalog) -> str:
-    """The star that the lab shows as an example: that of checkpoint 1 if it is in the catalog, else the first star.
+    """The lab's example star: that of checkpoint 1 if it is in the catalog, otherwise the first star.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ def example_star(catalog) -> str:
 
 
 def attach(spectra, catalog):
-    """Join spectra with the catalog rows that they were read for.
+    """Join spectra with their catalog rows.
 
     Parameters
     ----------
@@ -291,12 +291,12 @@ def attach(spectra, catalog):
     Returns
     -------
     xarray.Dataset
-        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) of the catalog.
+        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog.
 
     Raises
     ------
     ValueError
-        If the stars of the two differ.
+        If the stars of the spectra and the catalog differ.
     """
     labels = from_catalog(catalog)
     if list(labels.star.values) != list(spectra.star.values):
@@ -322,14 +322,14 @@ def truth(survey, stars):
     labels : xarray.DataArray
         (star, label), in the order of `stars`.
     oddity : numpy.ndarray of str
-        The kind of oddity of each star, "" for an ordinary one.
+        The kind of oddity of each star, "" for an ordinary star.
 
     Raises
     ------
     FileNotFoundError
-        If the survey has no truth.ecsv: the truth of a real survey is not known.
+        If the survey has no truth.ecsv: for a real survey the true labels are not known.
     ValueError
-        If a star is not in it.
+        If a star is not in the file.
     """
     path = survey_folder(survey, must_exist=True) / "truth.ecsv"
     if not path.is_file():
@@ -349,13 +349,13 @@ def truth(survey, stars):
 
 
 def _last_part(text) -> str:
-    """The last part of a path in a table, "" where it is masked: it must not lead out of the survey's folder."""
+    """The last part of a path from a table, so that it cannot point outside the survey's folder; "" if masked."""
     name = "" if text is np.ma.masked else Path(str(text).strip()).name
     return "" if name == ".." else name
 
 
 def _lesser_rows(names, snr, keep):
-    """Rows whose star has another kept row of higher S/N."""
+    """Rows of stars that have another kept row with higher S/N."""
     order = np.lexsort((-snr, names))
     order = order[keep[order]]
     _, first = np.unique(names[order], return_index=True)

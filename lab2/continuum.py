@@ -1,8 +1,8 @@
-"""Pseudo-continuum normalization on trusted pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
+"""Pseudo-continuum normalization with trusted continuum pixels (Ness et al. 2015, ApJ 808, 16, sections 2.3 and 5.3).
 
-The true continuum of a cool giant cannot be observed: weak lines cover every pixel. A pseudo-continuum is a
-smooth curve through pixels that hardly change with the labels. Dividing by it removes brightness, reddening
-and the instrument's response in the same way for every star, which is all that a data-driven model needs.
+The true continuum of a cool giant cannot be observed, because weak lines affect every pixel. A pseudo-continuum is a
+smooth curve through pixels that depend little on the labels. Dividing by it removes brightness, reddening and the
+instrument's response in the same way for every star, which is sufficient for a data-driven model.
 """
 
 import zipfile
@@ -21,21 +21,21 @@ __all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_
 # The 7214 pixels that ASPCAP fits are an exact sub-grid of the 8575; the course's list uses them.
 ASPCAP_SLICES = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))
 _OWN_LIST = "continuum_pixels.ecsv"
-# A chip's polynomial is accepted only if it has several times more pixels than coefficients.
+# A chip's polynomial is accepted only if there are at least this many trusted pixels per coefficient.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
 _BLOCK = 256  # stars normalized at a time, to bound memory
 
 
 def load_pixels(path=None) -> xr.DataArray:
-    """Read a list of trusted continuum pixels onto the 8575-pixel grid, without interpolation.
+    """Read a list of trusted continuum pixels and place it on the 8575-pixel grid, without interpolation.
 
     Parameters
     ----------
     path : path-like, optional
         The course's npz file in any of its forms: a mask ``trusted`` or ``continuum`` on the grid given by
-        ``wavelengths`` (or ``wavelength``), or a bare mask on the 7214 ASPCAP pixels or on all 8575. Without
-        a path, the project's own list, found by `find_pixels`.
+        ``wavelengths`` (or ``wavelength``), or a mask alone, on the 7214 ASPCAP pixels or on all 8575. By default the
+        project's own list, derived with `find_pixels`.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def load_pixels(path=None) -> xr.DataArray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file holds no mask, or its wavelengths are not those of APOGEE pixels.
+        If the file contains no mask, or its wavelengths are not those of APOGEE pixels.
     """
     if path is None:
         table = resources.files("lab2").joinpath("tables", _OWN_LIST)
@@ -80,20 +80,20 @@ def load_pixels(path=None) -> xr.DataArray:
 
 
 def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
-    """Derive a list of continuum pixels from a survey: flux near 1, and hardly any dependence on labels.
+    """Derive a list of continuum pixels from a survey: flux near 1, and little dependence on the labels.
 
-    A linear model in the labels, scaled to unit variance, is fitted to every pixel; a pixel is trusted when
-    its constant term lies within `flux_range` of its chip's continuum level and the flux changes caused by
-    the labels are among the smallest `fraction` of its chip (Ness et al. 2015, section 5.3, who cut on the
-    constant and on each coefficient in the same way).
+    A linear model in the labels, scaled to unit variance, is fitted to every pixel. A pixel is trusted if its constant
+    term lies within `flux_range` of its chip's continuum level and the flux changes caused by the labels are among the
+    smallest `fraction` of its chip. (Ness et al. 2015, section 5.3, make similar cuts on the constant and on each
+    coefficient.)
 
     Parameters
     ----------
     spectra : xarray.Dataset
         ``flux``, ``ivar`` (star, wavelength) on the 8575-pixel grid, normalized in any smooth way, and
-        ``labels`` (star, label). Repeat with spectra normalized on the pixels found until they settle.
+        ``labels`` (star, label). Normalize with the pixels found and repeat until the list no longer changes.
     fraction : float
-        Share of each chip's pixels to trust; the course's list has 7 %.
+        Fraction of each chip's pixels to trust; 7 % in the course's list.
     flux_range : float
         Largest distance of the constant term from the continuum.
 
@@ -137,29 +137,29 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
 
 
 def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
-    """Divide each chip by a Chebyshev polynomial through its trusted pixels.
+    """Divide each chip by a Chebyshev polynomial fitted to its trusted pixels.
 
-    Weighted least squares, each pixel's residual multiplied by 1/sigma (Ness et al. 2015, section 2.3: second
-    order, chips apart); trusted pixels more than 3 robust standard deviations off are clipped, and the fit
-    repeated until the same ones stay.
+    The fit is weighted least squares, each pixel's residual multiplied by 1/sigma (Ness et al. 2015, section 2.3:
+    second order, each chip separately). Trusted pixels that deviate by more than 3 robust standard deviations are
+    clipped, and the fit is repeated until the same pixels remain.
 
     Parameters
     ----------
     raw : xarray.Dataset
-        As from `lab2.apstar.mask_bad_pixels`: ``flux``, ``error`` (star, wavelength), infinite where bad.
+        As from `lab2.apstar.mask_bad_pixels`: ``flux``, ``error`` (star, wavelength), infinite in bad pixels.
     pixels : xarray.DataArray of bool, optional
         The trusted pixels; by default `load_pixels()`.
     degree : int
-        Of the polynomials.
+        Degree of the polynomials.
 
     Returns
     -------
     xarray.Dataset
-        ``flux``, ``ivar``, ``continuum`` (star, wavelength; float32, the continuum in raw's unit), and per
-        chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: too few trusted pixels, each
-        counting as far as the star saw it (`lab2.spectra.seen`), or a continuum that is not positive. A pixel without
-        information has ivar 0, flux 1. The coordinate ``trusted`` (wavelength) keeps `pixels`, so that a model trained
-        on these spectra knows how they were normalized.
+        ``flux``, ``ivar``, ``continuum`` (star, wavelength; float32, the continuum in the unit of `raw`), and for each
+        chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: True if there are too few trusted
+        pixels, where a pixel of very low weight counts as a fraction (`lab2.spectra.seen`), or if the continuum is not
+        positive. Bad pixels have ivar 0 and flux 1. The coordinate ``trusted`` (wavelength) stores `pixels`, so that a
+        model trained on these spectra records how they were normalized.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
 
 
 def trusted_levels(spectra, pixels) -> xr.DataArray:
-    """Median normalized flux of the trusted pixels in each chip: 1 where the normalization works.
+    """Median normalized flux of the trusted pixels in each chip; 1 if the normalization is correct.
 
     Parameters
     ----------
@@ -234,10 +234,10 @@ def trusted_levels(spectra, pixels) -> xr.DataArray:
 
 
 def _fit_chip(flux, error, trusted, degree):
-    """Continuum of one chip for a block of stars: the level (n, pixels), and the pixels used and clipped (n,).
+    """Continuum of one chip for a block of stars: level (n, pixels), and numbers of pixels used and clipped (n,).
 
-    Written as normal equations, so that all stars are solved at once; with three or four Chebyshev terms on
-    [-1, 1] these are well conditioned.
+    Normal equations allow solving for all stars at once; with three or four Chebyshev terms on [-1, 1] they are well
+    conditioned.
     """
     basis = chebyshev.chebvander(np.linspace(-1, 1, flux.shape[1]), degree)
     at = basis[trusted]
@@ -254,7 +254,7 @@ def _fit_chip(flux, error, trusted, degree):
         residual = np.where(weight > 0, (value - coefficients @ at.T) * np.sqrt(weight), np.nan)
         with np.errstate(invalid="ignore"):
             scatter = 1.4826 * np.nanmedian(np.abs(residual[solvable]), axis=1)
-            # clip all of them again: an outlier may have clipped good pixels before it was clipped itself
+            # decide again for all pixels: good ones may have been clipped because of an outlier that is now clipped
             keep = weight > 0
             keep[solvable] &= np.abs(residual[solvable]) <= _CLIP_SIGMA * np.maximum(scatter, 1.0)[:, None]
         if (keep == used).all():

@@ -1,8 +1,8 @@
 """Atomic writing of files, checksums, and results that are stored as one netCDF file each.
 
-A file is written under a temporary name in the same folder and then renamed, so that no incomplete file is ever seen
-under the final name. A stored result (a model, a calibration, a network) is one xarray Dataset; its file states its
-kind and the version of its layout.
+A file is written under a temporary name in the same folder and then renamed, so an incomplete file never has the final
+name. A stored result (a model, a calibration, a network) is one xarray Dataset; its file states its kind and the
+version of its layout.
 """
 
 import contextlib

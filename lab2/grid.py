@@ -1,8 +1,8 @@
-"""The wavelength grid of the coadded spectra, and what follows from its being logarithmic.
+"""The wavelength grid of the coadded spectra, chips, and rotational broadening on the grid.
 
 All APOGEE coadds share one grid of 8575 pixels, equally spaced in log10 of the vacuum wavelength (the apStar data model
-of SDSS DR17). Equal steps in log wavelength are equal steps in velocity, so that a Doppler shift moves a spectrum by
-pixels and rotation convolves it with one kernel.
+of SDSS DR17). Equal steps in log wavelength are equal steps in velocity, so a Doppler shift moves all lines by the same
+number of pixels, and rotational broadening is a convolution with one kernel.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ SPEED_OF_LIGHT = speed_of_light / 1e3  # km/s
 KM_S_PER_PIXEL = LOG_STEP * np.log(10) * SPEED_OF_LIGHT
 
 CHIPS = ("blue", "green", "red")
-# Anywhere inside the two gaps between the detectors (about 15810-15860 and 16430-16475 Angstrom).
+# Any two wavelengths inside the gaps between the detectors (about 15810-15860 and 16430-16475 Angstrom).
 _CHIP_SPLIT = (15825.0, 16455.0)
 
 # Brackett lines, n = 4 to 11...20: Rydberg formula for hydrogen, vacuum [Angstrom].
@@ -50,7 +50,7 @@ def chip_of(wavelength) -> np.ndarray:
     Returns
     -------
     numpy.ndarray of str, shape (n,)
-        "blue", "green" or "red"; a gap's pixels go to the nearer chip.
+        "blue", "green" or "red"; pixels in a gap belong to the nearer chip.
 
     Examples
     --------
@@ -71,8 +71,8 @@ def rotation_kernel(v_sin_i) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n_pixels,)
-        Odd in number, symmetric, of sum 1: the profile for linear limb darkening of 0.3 (Gray 2005, The Observation
-        and Analysis of Stellar Photospheres, eq. 18.14), averaged over each pixel.
+        Of odd length, symmetric, with sum 1: the profile for a linear limb-darkening coefficient of 0.3 (Gray 2005, The
+        Observation and Analysis of Stellar Photospheres, eq. 18.14), averaged over each pixel.
 
     Examples
     --------

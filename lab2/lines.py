@@ -1,7 +1,7 @@
 """Strong spectral lines of giant stars between 15100 and 17000 Angstrom.
 
-The table behind this module is computed from a public line list by tools/synthesis; lab2/tables/README.md says how. It
-serves to name the features of a spectrum.
+The table is computed from a public line list by tools/synthesis, as described in lab2/tables/README.md. It is used to
+identify the features of a spectrum.
 """
 
 from functools import cache
@@ -26,11 +26,11 @@ def _table():
 def strong_lines(element=None, minimum_strength=None):
     """Table of the strong lines in the H band, by wavelength.
 
-    The strength is log10 of eta, the opacity at the center of the line over that of the continuum, in a giant
-    of Teff 4600 K, log g 2.2 and solar abundances. At -1 a line takes a few per cent of the light before the
-    spectrograph smooths it, near 0 it begins to saturate, and a line of 2 or more stands out in any APOGEE
-    spectrum of a giant. Use it only to rank lines: it is computed for a single layer of the atmosphere, which is too
-    deep for CO and OH, and damping wings are left out.
+    The strength is log10 of eta, the ratio of line-center to continuum opacity, in a giant with Teff 4600 K, log g 2.2
+    and solar abundances. At -1 a line absorbs a few per cent of the light before instrumental broadening, near 0 it
+    begins to saturate, and a line of 2 or more is conspicuous in any APOGEE spectrum of a giant. Use the strength only
+    to rank lines: it is computed for a single layer of the atmosphere, which is too deep for CO and OH, and without
+    damping wings.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def strong_lines(element=None, minimum_strength=None):
     astropy.table.QTable
         `element`; `species` ("Mg I", "12CO", ...); `wavelength` in vacuum [Angstrom]; `excitation`, the
         energy of the lower level [eV]; `log_gf` and `strength` [dex]; `source` of the line data. Components
-        of one line that lie within 0.11 Angstrom, a Doppler width, are one row.
+        of one line within 0.11 Angstrom, a Doppler width, are merged into one row.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def strong_lines(element=None, minimum_strength=None):
 
     References
     ----------
-    Line data: linemake, Placco et al. 2021, RNAAS 5, 92; `log_gf` corrected on real spectra (tools/synthesis).
+    Line data: linemake, Placco et al. 2021, RNAAS 5, 92; `log_gf` corrected with observed spectra (tools/synthesis).
     """
     table = _table()
     if element is not None:
@@ -74,18 +74,19 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
     wavelength : array_like, shape (n_pixels,)
         Vacuum [Angstrom].
     spectrum : array_like, shape (n_pixels,)
-        Peaks of its absolute value are searched for; NaN counts as 0.
+        The peaks are those of its absolute value; NaN counts as 0.
     lines : astropy.table.QTable
         As from `strong_lines`.
     count : int
         Number of peaks.
     within : float
-        Largest distance at which a peak belongs to a line [Angstrom].
+        Largest distance at which a peak is matched to a line [Angstrom].
 
     Returns
     -------
     astropy.table.QTable
-        Highest peak first: wavelength, value, species and line (of the nearest line), distance [Angstrom], and matched.
+        Highest peak first: wavelength, value, species and line (wavelength) of the nearest line, distance [Angstrom],
+        and matched.
     """
     wavelength, height = np.asarray(wavelength), np.nan_to_num(np.abs(np.asarray(spectrum, dtype=float)))
     peaks = find_peaks(height, distance=4)[0]  # a line is about three pixels wide
@@ -106,7 +107,7 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
 
 
 def concentration(wavelength, spectrum, elements, minimum_strength=-0.5, within=0.3):
-    """How far a spectrum, such as a gradient, is concentrated in the lines of each element or molecule.
+    """How strongly a spectrum, such as a gradient, is concentrated in the lines of each element or molecule.
 
     Parameters
     ----------
@@ -117,15 +118,15 @@ def concentration(wavelength, spectrum, elements, minimum_strength=-0.5, within=
     elements : sequence of str
         As for `strong_lines`.
     minimum_strength : float
-        Of the lines that count [dex].
+        Minimum strength of the lines to use [dex].
     within : float
         Largest distance of a pixel that belongs to a line [Angstrom].
 
     Returns
     -------
     astropy.table.QTable
-        A row an element: element; pixels, the share of the pixels near its lines; square, their share of the sum of
-        squares of the spectrum; and ratio, of the second to the first: 1 by chance.
+        One row per element: element; pixels, the fraction of pixels near its lines; square, their fraction of the sum
+        of squares of the spectrum; and ratio, square / pixels, which is 1 by chance.
     """
     wavelength, square = np.asarray(wavelength), np.asarray(spectrum, dtype=float) ** 2
     rows = []
@@ -140,16 +141,16 @@ def concentration(wavelength, spectrum, elements, minimum_strength=-0.5, within=
 
 
 def spaced_lines(strengths: dict[str, float], window: tuple[float, float], apart: float = 4.0) -> dict[str, float]:
-    """Lines of several elements to mark in a window, none too near another for its name to be read.
+    """Lines of several elements to mark in a window, far enough apart for their names to be legible.
 
     Parameters
     ----------
     strengths : dict of str to float
-        Element or molecule to the least strength of its lines [dex]; those named first go first.
+        Minimum strength of the lines of each element or molecule [dex]; earlier entries have priority.
     window : tuple of float
-        Where lines may lie [Angstrom].
+        Wavelength range [Angstrom].
     apart : float
-        Least distance of two lines [Angstrom].
+        Minimum distance between two lines [Angstrom].
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Normalized spectra as a Dataset: made from plain arrays, and checked before anything is learned from them."""
+"""Normalized spectra as a Dataset: creation from plain arrays, and checks before training and fitting."""
 
 import numpy as np
 import xarray as xr
@@ -6,21 +6,22 @@ from numba import njit
 
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
 
-# Errors so many times the star's median say nothing, not even how large they are: DR17's files have them, unflagged, on
-# the twenty pixels at either end of a chip, up to a million times the median. Nor is one so many times smaller a
-# measurement.
+# Errors larger than the star's median by this factor are meaningless. DR17 files have such errors, up to a million
+# times the median and not flagged, in the twenty pixels at either end of a chip. Errors smaller by this factor are not
+# credible either.
 _ABSURD = 100.0
-# A pixel whose error is ten times that of the pixels which carry the information counts in full; beyond, by its weight.
+# A pixel counts fully if its weight is at least this fraction of the typical weight (its error is up to ten times as
+# large); below that it counts in proportion to its weight.
 _FULL = 0.01
 
 
 def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
-    """Spectra from plain arrays, for data that did not come through this project's files.
+    """Spectra from plain arrays, for data not read from this project's files.
 
     Parameters
     ----------
     flux, ivar : array_like, shape (n_stars, n_pixels)
-        Continuum-normalized flux, and its inverse variance; 0 where a pixel says nothing.
+        Continuum-normalized flux and its inverse variance; inverse variance 0 for masked pixels.
     wavelength : array_like, shape (n_pixels,)
         [Angstrom].
     labels : array_like, shape (n_stars, n_labels), optional
@@ -32,12 +33,12 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     Returns
     -------
     xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) and, where given, ``labels`` (star, label).
+        ``flux``, ``ivar`` (star, wavelength) and, if given, ``labels`` (star, label).
 
     Raises
     ------
     ValueError
-        If shapes do not match, or a value is one that `check` refuses.
+        If shapes do not match, or `check` rejects a value.
     """
     flux, ivar, wavelength = np.asarray(flux), np.asarray(ivar), np.asarray(wavelength)
     if flux.ndim != 2 or ivar.shape != flux.shape or wavelength.shape != flux.shape[1:]:
@@ -63,17 +64,18 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
 
 
 def credible_errors(error) -> np.ndarray:
-    """Errors with those made infinite that are not finite, not positive, or absurd.
+    """Errors, replaced by infinity where they are not finite, not positive, or not credible.
 
     Parameters
     ----------
     error : array_like, shape (n_stars, n_pixels)
-        Of the flux, in any unit.
+        Errors of the flux, in any unit.
 
     Returns
     -------
     numpy.ndarray, shape (n_stars, n_pixels)
-        A copy. Absurd is what is more than 100 times larger or smaller than the median of the star's errors.
+        A copy. An error is not credible if it differs from the median of the star's errors by more than a factor of
+        100.
 
     Examples
     --------
@@ -93,20 +95,20 @@ def credible_errors(error) -> np.ndarray:
 
 
 def seen(ivar, s2=0.0) -> np.ndarray:
-    """How far each star saw each pixel, from 0 to 1: what counts of pixels and of stars add up.
+    """How much each pixel of each star counts in numbers of pixels and stars, from 0 to 1.
 
-    A pixel counts in full while its weight is at least a hundredth of what is typical of the star (an error up to ten
-    times as large), and below that in proportion to its weight. "Typical" is the mean weight of the pixels that carry
-    the information, sum ivar^2 / sum ivar: the effective number of pixels (Kish 1965, Survey Sampling, section 11.7) is
-    sum ivar over that, so that 8000 useless pixels do not make 6 useful ones untypical.
+    A pixel counts fully if its weight is at least a hundredth of the star's typical weight (an error up to ten times as
+    large), and below that in proportion to its weight. The typical weight is the weighted mean of inverse variances,
+    sum ivar^2 / sum ivar. The effective number of pixels (Kish 1965, Survey Sampling, section 11.7) is sum ivar divided
+    by this mean. Pixels of negligible weight do not change it, even 8000 of them beside 6 useful ones.
 
     Parameters
     ----------
     ivar : array_like, shape (n_stars, n_pixels)
         Inverse variances, not negative.
     s2 : float
-        Variance to add to each pixel's, such as a model's typical scatter: no pixel then weighs more than 1 / s2, and
-        one whose error is far too small does not make the others untypical.
+        Variance to add to that of each pixel, such as a model's typical scatter. It limits the weights to 1 / s2, so
+        that one pixel with a far too small error does not dominate the typical weight.
 
     Returns
     -------
@@ -122,7 +124,7 @@ def seen(ivar, s2=0.0) -> np.ndarray:
 
 
 def check(spectra) -> None:
-    """Refuse spectra that no model may be trained on or fitted to.
+    """Raise an error for spectra that cannot be used for training or fitting.
 
     Parameters
     ----------
@@ -132,8 +134,8 @@ def check(spectra) -> None:
     Raises
     ------
     ValueError
-        If a variable is missing or has other dims, an inverse variance is negative or not finite, or a flux
-        with weight is not finite. The message counts them and names the first star and pixel.
+        If a variable is missing or has other dims, an inverse variance is negative or not finite, or the flux of a
+        pixel with weight is not finite. The message gives the number of such pixels and the first star and pixel.
     """
     check_dims(spectra)
     flux, ivar = spectra.flux.values, spectra.ivar.values
@@ -144,7 +146,7 @@ def check(spectra) -> None:
 
 
 def check_dims(spectra) -> None:
-    """Refuse spectra whose flux or inverse variance is missing or has other dims, without reading any.
+    """Raise an error if flux or inverse variance is missing or has other dims; the values are not read.
 
     Parameters
     ----------
@@ -153,7 +155,7 @@ def check_dims(spectra) -> None:
     Raises
     ------
     ValueError
-        Naming the variable.
+        If this is so; the message names the variable.
     """
     for name in ("flux", "ivar"):
         if name not in spectra or spectra[name].dims != ("star", "wavelength"):
@@ -161,7 +163,7 @@ def check_dims(spectra) -> None:
 
 
 def check_wavelengths(spectra, expected) -> None:
-    """Refuse spectra on other wavelengths than those that a model was trained on.
+    """Raise an error if the wavelengths of spectra are not those that a model was trained on.
 
     Parameters
     ----------
@@ -193,7 +195,7 @@ def _refuse(spectra, wrong, what, name, advice):
 
 @njit(nogil=True, cache=True)
 def _all_usable(flux, ivar):
-    """Whether every ivar is finite and not negative, and every flux with weight finite; (n, m) arrays."""
+    """Whether every ivar is finite and not negative, and flux finite where ivar > 0; (n, m) arrays."""
     for i in range(ivar.shape[0]):
         usable = True
         for j in range(ivar.shape[1]):
@@ -205,7 +207,7 @@ def _all_usable(flux, ivar):
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
 def per_full_weight(ivar, s2):
-    """1 over the weight from which on a pixel of a star counts in full (`seen`); 0 for a star without information."""
+    """1 over the least weight at which a star's pixel counts fully (`seen`); 0 for a star without information."""
     out = np.zeros(ivar.shape[0])
     for s in range(ivar.shape[0]):
         total, squares = 0.0, 0.0

@@ -235,6 +235,21 @@ def test_predicted_spectra_are_as_far_from_the_model_as_the_observed_one(linear)
     assert (posterior.predictive(model, spoiled, draws).chi2_drawn > drawn.chi2 * 3).sum() == 0
 
 
+def test_predicted_spectra_hold_the_hidden_factors(linear):
+    """Their covariance is the full one, and chi^2 is by it."""
+    model, spectrum = linear
+    loadings = np.random.default_rng(18).normal(0, 0.02, (PIXELS.size, 2))
+    model = cannon.Cannon(model.dataset.assign(loadings=(("wavelength", "factor"), loadings)))
+    draws = np.tile(model.label_mean.values, (4000, 1))
+    drawn = posterior.predictive(model, spectrum, draws)
+    covariance = np.diag(1 / spectrum.ivar.values[0] + model.s2.values) + loadings @ loadings.T
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(np.cov(drawn.flux.values.T) / np.outer(sd, sd), covariance / np.outer(sd, sd), atol=0.08)
+    residual = spectrum.flux.values[0] - model.predict(draws[0]).values
+    assert float(drawn.chi2[0]) == pytest.approx(residual @ np.linalg.solve(covariance, residual), rel=1e-8)
+    assert float(drawn.chi2_drawn.mean()) == pytest.approx(PIXELS.size, abs=5 * np.sqrt(2 * PIXELS.size / 4000))
+
+
 def made_up(labels, diverging=0, fit_flag=0):
     labels = np.asarray(labels)
     diverge = np.zeros(labels.shape[:2], dtype=bool)

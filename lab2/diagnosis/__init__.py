@@ -1,4 +1,4 @@
-"""What is wrong with a star: matched filters on its residuals, fits with a velocity, and a verdict in words."""
+"""Diagnosis of odd stars: matched filters on the residuals, fits with a velocity, and a verdict in words."""
 
 from lab2.diagnosis.doubles import fit_double, fit_shift
 from lab2.diagnosis.verdict import diagnose

@@ -1,4 +1,4 @@
-"""A moved spectrum and a doubled one: fits with a velocity, for the few stars whose residuals ask for it."""
+"""Fits of a velocity shift and of two stars, for the few stars whose residuals suggest either."""
 
 import numpy as np
 import xarray as xr
@@ -11,30 +11,31 @@ from lab2.grid import KM_S_PER_PIXEL
 
 __all__ = ["fit_double", "fit_shift"]
 
-_LAGS = np.arange(-25, 26)  # pixels, 104 km/s to either side
-_PRIOR = 2.0  # of the second star's scaled labels: keeps the fit of a faint one finite
-_FARTHEST = 8.0  # of scaled labels from the training set's mean
-_LARGEST_SHARE = 0.6  # the brighter star is the first, but for what its lines being weaker may make of the shares
+_LAGS = np.arange(-25, 26)  # pixels, up to 104 km/s in either direction
+_PRIOR = 2.0  # standard deviation for the second star's scaled labels, so that a faint one does not diverge
+_FARTHEST = 8.0  # largest distance of scaled labels from the training set's mean
+# Of the second star. The first is the brighter one, but the fitted share can exceed 0.5 if its lines are weaker.
+_LARGEST_SHARE = 0.6
 
 
 def fit_shift(model, spectrum) -> dict:
-    """The velocity at which a star's spectrum fits best, with the labels there.
+    """The velocity shift at which a star's spectrum fits best, with the labels at this velocity.
 
-    The spectrum is moved by whole pixels, so that nothing is interpolated, and fitted at each; a parabola through the
-    least chi^2 and its neighbors gives the velocity between the pixels.
+    The spectrum is shifted by whole pixels, to avoid interpolation, and fitted at each shift. A parabola through the
+    smallest chi^2 and its two neighbors gives the velocity to a fraction of a pixel.
 
     Parameters
     ----------
     model : lab2.cannon.Cannon
     spectrum : xarray.Dataset
-        Of one star, pixels equal in velocity.
+        Of one star, with pixels equally spaced in velocity.
 
     Returns
     -------
     dict of str to float or numpy.ndarray
-        velocity [km/s], positive where the star's lines lie to the red, chi2 there, and its fall, by how
-        much it is below that of the spectrum as it is; labels (n_labels,) at the
-        nearest whole pixel, and the flux (n_pixels,) of the model there; parameters, the number of those fitted.
+        velocity [km/s], positive if the star's lines are redshifted; chi2 at this velocity; fall, by how much it is
+        below chi^2 without a shift; labels (n_labels,) and flux of the model (n_pixels,), both at the nearest whole
+        pixel; parameters, the number of fitted parameters.
     """
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
     copies = xr.Dataset(
@@ -45,7 +46,7 @@ def fit_shift(model, spectrum) -> dict:
         coords={"star": _LAGS.astype(str), "wavelength": spectrum.wavelength.values},
     )
     fits = fit_labels(model, copies)
-    # pixels fall off the chips' ends: chi^2 a pixel is what may be compared
+    # pixels are lost at the ends of the chips, so only chi^2 per pixel can be compared
     chi2 = np.where(np.isfinite(fits.reduced_chi2), fits.reduced_chi2, np.inf) * float(fits.n_pixels.max())
     best = int(chi2.argmin())
     offset, least = 0.0, chi2[best]
@@ -64,25 +65,24 @@ def fit_shift(model, spectrum) -> dict:
 
 
 def fit_double(model, spectrum, labels, velocity, share) -> dict:
-    """Two stars of the model in one spectrum, the second one moved: F = (1 - q) F(l_1) + q F(l_2, v) + U z.
+    """Fit the sum of two model spectra, the second one shifted: F = (1 - q) F(l_1) + q F(l_2, v) + U z.
 
     Parameters
     ----------
     model : lab2.cannon.Cannon
     spectrum : xarray.Dataset
-        Of one star, pixels equal in velocity.
+        Of one star, with pixels equally spaced in velocity.
     labels : array_like, shape (n_labels,)
-        Of both stars, to start from.
+        Initial labels of both stars.
     velocity, share : float
-        Of the second star [km/s] and its part of the light, to start from.
+        Initial velocity [km/s] of the second star and its fraction of the light.
 
     Returns
     -------
     dict of str to float or numpy.ndarray
-        velocity [km/s] and share of the second star; labels and second_labels (n_labels,); flux (n_pixels,) of
-        both, the observed one where the spectrum says nothing; chi2, with the hidden factors' |z|^2, as in a fit, and
-        without the weak prior that holds the second star's labels near those of the training set; parameters, the
-        number of those fitted but the factors.
+        velocity [km/s] and share of the second star; labels and second_labels (n_labels,); flux (n_pixels,), the sum of
+        both stars, 1 in pixels without weight; chi2, including the hidden factors' |z|^2, as in a fit, but not the weak
+        prior on the second star's labels; parameters, the number of fitted parameters without the factors.
     """
     weight = weights(model, spectrum.ivar.values[:1])[0]
     root = np.sqrt(weight)
@@ -90,7 +90,7 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
     theta, pairs, pixel = model.theta.values, model.pairs, np.arange(len(flux))
     loadings = model.loadings.values
     n_labels, n_factors = len(model.labels), loadings.shape[1]
-    # of the priors of the second star's labels and of the factors: d residual / d parameter
+    # d residual / d parameter of the priors on the second star's labels and on the factors
     held = np.eye(n_labels + n_factors, 2 * n_labels + n_factors + 2, n_labels)
     held[:n_labels] /= _PRIOR
 
@@ -99,7 +99,7 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
         terms = polynomial.design(np.stack([first, second]), pairs)
         slopes = polynomial.jacobian(np.stack([first, second]), pairs)
         at = np.clip(pixel - lag, pixel[0], pixel[-1])
-        # one interpolation for the second star's flux and its derivatives by the labels
+        # one interpolation for the second star's flux and its derivatives with respect to the labels
         still = CubicSpline(pixel, theta @ np.column_stack([terms[1], slopes[1]]))
         return theta @ terms[0], theta @ slopes[0], still(at), still(at, 1)[:, 0], q
 

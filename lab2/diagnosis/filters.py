@@ -1,14 +1,14 @@
-"""What the residuals of every spectrum look like: matched filters for the ways in which a spectrum can be odd.
+"""Matched filters on the residuals of every spectrum, for the known kinds of odd spectra.
 
-Each way changes the flux by a template T times an amplitude a, and the labels may follow: to first order they add the
-columns of J, the Jacobian of the model by the labels, linear nuisances of which nothing is known before; the hidden
-factors of the model may, too. With the residual r of the best fit and C^-1, the weights less what these explain
-(`lab2.cannon.quartics`), chi^2 is least for
+Each kind changes the flux by a template T times an amplitude a. The fitted labels may respond: to first order this adds
+the columns of J, the Jacobian of the model with respect to the labels, as linear nuisances with flat priors. The hidden
+factors of the model are nuisances too. With the residual r of the best fit and C^-1, the inverse covariance after
+marginalizing over these nuisances (`lab2.cannon.quartics`), chi^2 is smallest for
 
     a = n / d,   n = T^T C^-1 r,   d = T^T C^-1 T,
 
-and z = n / sqrt(d) is the significance: chi^2 falls by z^2. Templates are made from D = 1 - F, the depth of the
-best-fitting model.
+and z = n / sqrt(d) is the significance: chi^2 decreases by z^2. Templates are derived from D = 1 - F, the line depth of
+the best-fitting model.
 """
 
 import numpy as np
@@ -24,47 +24,47 @@ from lab2.spectra import seen
 
 __all__ = ["excess", "moved", "screen"]
 
-_LAGS = [lag for lag in range(-25, 26) if lag]  # pixels: 104 km/s to either side
+_LAGS = [lag for lag in range(-25, 26) if lag]  # pixels: up to 104 km/s in either direction
 _ROTATION = (10.0, 20.0, 40.0)  # v sin i [km/s]
-_BRACKETT_WIDTH = 3.5  # standard deviation [Angstrom]: lines of hydrogen are broader than the spectrograph's profile
+_BRACKETT_WIDTH = 3.5  # standard deviation [Angstrom]: hydrogen lines are broader than the instrumental profile
 _BLOCK = 32  # stars worked on at a time by one thread
-_NEAR_LINE = 0.7  # Angstrom: half the width of a line at the spectrograph's resolution
-_STRONG = 1.0  # log10 of the opacity at a line's center over the continuum's
-_FEWEST_PIXELS = 30  # for a reduced chi^2 that means something
+_NEAR_LINE = 0.7  # Angstrom: half the width of a line at the instrumental resolution
+_STRONG = 1.0  # log10 of the ratio of line-center to continuum opacity
+_FEWEST_PIXELS = 30  # for a meaningful reduced chi^2
 
 
 def screen(model, spectra, fits) -> xr.Dataset:
-    """Look through all residuals for the known kinds of odd spectra.
+    """Search the residuals of all spectra for the known kinds of odd spectra.
 
     Parameters
     ----------
     model : lab2.cannon.Cannon
     spectra : xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength), on a part of the survey's logarithmic grid.
+        ``flux``, ``ivar`` (star, wavelength), on all or part of the survey's logarithmic grid.
     fits : xarray.Dataset
-        Of these spectra by this model, from `lab2.cannon.fitting.fit_labels`.
+        Fits of these spectra with this model, from `lab2.cannon.fitting.fit_labels`.
 
     Returns
     -------
     xarray.Dataset
-        (star): ``velocity_z``, the significance of a copy of the spectrum moved by ``velocity`` [km/s] that takes the
-        share ``velocity_share`` of the light (1: the whole star is moved); ``rotation_z`` of lines broadened by
-        ``v_sin_i`` [km/s]; ``emission_z`` of light in the Brackett lines; ``veil_z`` of light added to a chip, or to
-        "every" chip, ``veiled_chip``, and ``veil``, its share. 0 where there is no fit.
+        (star): significances ``velocity_z`` of a copy of the spectrum, shifted by ``velocity`` [km/s], that contributes
+        the fraction ``velocity_share`` of the light (1: the whole spectrum is shifted); ``rotation_z`` of lines
+        broadened by ``v_sin_i`` [km/s]; ``emission_z`` of emission in the Brackett lines; ``veil_z`` of added light in
+        the chip ``veiled_chip`` (or "every"), with ``veil``, its fraction of the light. 0 where there is no fit.
 
     Raises
     ------
     ValueError
-        If the pixels are not equal steps of 6e-6 in log10 of the wavelength.
+        If the pixel spacing in log10 of the wavelength is not 6e-6.
     """
     wavelength = spectra.wavelength.values
     if not np.allclose(np.diff(np.log10(wavelength)), LOG_STEP, rtol=1e-3, atol=0):
         raise ValueError(f"the pixels must be steps of {LOG_STEP:g} in log10 of the wavelength, so that lines can move")
     chip = chip_of(wavelength)
-    # light added to a detector is seldom even: it fades toward one of its ends
+    # added light is seldom uniform over a detector: it decreases toward one end
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
     ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
-    if model.loadings.size:  # without factors, abundances that have no label would look like this
+    if model.loadings.size:  # without factors, abundances that are not labels would look like this
         chips, ramps = [*chips, "every"], [*ramps, np.ones(len(chip))]
     chips, ramps = np.array(chips), np.array(ramps)
     kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
@@ -77,7 +77,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     sd = np.concatenate([np.full(labels.shape[1], np.inf), hidden.sd])
 
     def screen_star(x, weight, residual, depth):
-        """Of each kind the best template: (4, 3), z, amplitude and which."""
+        """The best template of each kind: (4, 3), with z, amplitude and index of the template."""
         columns = np.concatenate([theta @ polynomial.jacobian(x, model.pairs), hidden.columns], axis=1)
         match = _Matcher(Precision(weight, columns, sd), residual)
         shifted = match(np.array([depth - moved(depth, lag) for lag in _LAGS]))
@@ -108,7 +108,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
 
 
 def excess(model, spectra, fits) -> xr.DataArray:
-    """Reduced chi^2 of each star on each chip and near the strong lines of each element.
+    """Reduced chi^2 of each star in each chip and near the strong lines of each element.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def excess(model, spectra, fits) -> xr.DataArray:
 
 
 def moved(values, lag) -> np.ndarray:
-    """Values along the last axis moved by `lag` pixels to the red, 0 where nothing comes from."""
+    """Values shifted along the last axis by `lag` pixels to the red, padded with 0."""
     out = np.zeros_like(values)
     if lag > 0:
         out[..., lag:] = values[..., :-lag]
@@ -157,14 +157,14 @@ def moved(values, lag) -> np.ndarray:
 
 
 class _Matcher:
-    """The templates of one star in its residual: which is the most significant."""
+    """Matches templates with the residual of one star and finds the most significant."""
 
     def __init__(self, precision, residual):
         self.precision = precision
         self.projected = precision.times(residual[:, None])[:, 0]
 
     def __call__(self, templates):
-        """z, amplitude and number of the best of the templates (n, n_pixels); z is 0 for one that says nothing."""
+        """z, amplitude and index of the best of the templates (n, n_pixels); z is 0 for one without information."""
         top, norm = templates @ self.projected, np.sqrt(self.precision.norms(templates.T))
         z = np.divide(top, norm, out=np.zeros_like(top), where=norm > 0)
         best = z.argmax()
@@ -172,7 +172,7 @@ class _Matcher:
 
 
 def _ramp(inside, falling):
-    """From 1 to 0, or from 0 to 1, along the pixels inside."""
+    """A linear ramp from 1 to 0, or from 0 to 1, over the pixels inside; 0 outside."""
     ramp = np.zeros(len(inside))
     ramp[inside] = np.linspace(1.0, 0.0, inside.sum()) if falling else np.linspace(0.0, 1.0, inside.sum())
     return ramp

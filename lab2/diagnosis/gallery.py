@@ -1,4 +1,4 @@
-"""Odd stars to look at: the most telling one of each kind, where its fit is worst, and what a kind has in common."""
+"""Examples of odd stars: the clearest of each kind, where its fit is worst, and the mean residuals of a kind."""
 
 import numpy as np
 import xarray as xr
@@ -10,9 +10,9 @@ from lab2.diagnosis.doubles import fit_double, fit_shift
 
 __all__ = ["KINDS", "kinds_found", "mean_residuals", "most_telling", "portrait", "worst_window"]
 
-# As `diagnose` calls them, those first that a picture explains.
+# As named by `diagnose`; those that a figure explains best come first.
 KINDS = ("labels", "double", "shifted", "broadened", "emission", "added light", "poor fit", "no fit", "continuum")
-# The column of the evidence by which the most telling star of a kind is chosen; the reduced chi^2 for all others.
+# The column of the evidence that selects the clearest star of a kind; the reduced chi^2 for all other kinds.
 _SUREST = {
     "labels": "deviation",
     "double": "velocity_z",
@@ -25,7 +25,7 @@ _SEEN = 0.7  # fraction of a window's pixels that must have a residual
 
 
 def kinds_found(evidence: QTable) -> list[str]:
-    """The kinds of odd stars that occur, in the order of `KINDS`.
+    """The kinds of odd stars that were found, in the order of `KINDS`.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def kinds_found(evidence: QTable) -> list[str]:
 
 
 def most_telling(evidence: QTable, kind: str) -> int:
-    """The row of the star that shows a kind of oddity best.
+    """The row of the star that shows a kind of oddity most clearly.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def most_telling(evidence: QTable, kind: str) -> int:
     Returns
     -------
     int
-        The star of that kind with the largest significance of what makes the kind (for "labels" the deviation from the
-        catalog, for kinds without a matched filter the reduced chi^2).
+        The star of that kind with the largest significance in the matched filter of the kind. For "labels" the largest
+        deviation from the catalog counts, for other kinds without a matched filter the reduced chi^2.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def most_telling(evidence: QTable, kind: str) -> int:
 
 
 def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset | None:
-    """What to show of an odd star: its spectrum, the best fit of one star, and what the verdict says instead.
+    """Data for a figure of an odd star: its spectrum, the best fit of a single star, and the fit of the verdict.
 
     Parameters
     ----------
@@ -73,14 +73,14 @@ def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset
     spectrum : xarray.Dataset
         ``flux`` and ``ivar`` (1, wavelength) of the star.
     row : astropy.table.Row
-        Its evidence: kind, velocity [km/s] and share of the light, as from `lab2.diagnosis.diagnose`.
+        Its row of the evidence: kind, velocity [km/s] and share of the light, as from `lab2.diagnosis.diagnose`.
 
     Returns
     -------
     xarray.Dataset or None
-        ``flux`` and ``best`` (wavelength) in normalized flux; ``explained``, the spectrum of two stars ("double") or of
-        a moved one ("shifted"), for these kinds alone. NaN where there is no information or no model. None where the
-        star cannot be fitted.
+        ``flux`` and ``best`` (wavelength) in normalized flux; for the kinds "double" and "shifted" also ``explained``,
+        the model of two stars or of a shifted star. NaN in masked or untrained pixels. None if the star cannot be
+        fitted.
     """
     fits = cannon.fit_labels(model, spectrum)
     own = fits.labels.values[0]
@@ -103,26 +103,26 @@ def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset
 
 
 def worst_window(wavelength: ArrayLike, residual: ArrayLike, width: float = 90.0) -> slice:
-    """The stretch of a spectrum with the largest mean square residual.
+    """The window of a spectrum with the largest mean square residual.
 
     Parameters
     ----------
     wavelength : array_like, shape (n_pixels,)
         Ascending [Angstrom].
     residual : array_like, shape (n_pixels,)
-        NaN where there is none; a stretch with fewer than 70 % of its pixels does not count.
+        NaN where there is none; windows with a residual in 70 % of the pixels or fewer are ignored.
     width : float
-        Of the stretch [Angstrom].
+        Width of the window [Angstrom].
 
     Returns
     -------
     slice
-        Of pixels.
+        The pixels of the window.
 
     Raises
     ------
     ValueError
-        If the spectrum is not longer than the stretch.
+        If the spectrum is not longer than the window.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def worst_window(wavelength: ArrayLike, residual: ArrayLike, width: float = 90.0
 
 
 def mean_residuals(model: cannon.Cannon, spectra: xr.Dataset, kind: ArrayLike, fewest: int = 4) -> xr.DataArray:
-    """Mean residual spectrum of the stars of each kind of oddity: what they have in common.
+    """Mean residual spectrum of the stars of each kind of oddity.
 
     Parameters
     ----------
@@ -153,15 +153,15 @@ def mean_residuals(model: cannon.Cannon, spectra: xr.Dataset, kind: ArrayLike, f
         Trained on ordinary stars; all stars are fitted with it.
     spectra : xarray.Dataset
     kind : array_like of str, shape (n_stars,)
-        As `lab2.diagnosis.diagnose` says; "" for ordinary stars, which are left out.
+        As from `lab2.diagnosis.diagnose`; "" for ordinary stars, which are left out.
     fewest : int
-        Stars that a kind must have.
+        Minimum number of stars of a kind.
 
     Returns
     -------
     xarray.DataArray
         (kind, wavelength), in normalized flux, with the coordinate n_stars (kind), in the order of `KINDS`. NaN in
-        pixels that none of the stars has. A star without a fit is compared with the model of the mean labels.
+        pixels without weight in all of the stars. A star without a fit is compared with the model at the mean labels.
     """
     kind = np.asarray(kind)
     counts = {name: int((kind == name).sum()) for name in KINDS}

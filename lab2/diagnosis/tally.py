@@ -1,4 +1,4 @@
-"""Counts of odd stars: what was found of what was planted, and what goes along with labels that are off."""
+"""Counts of odd stars: how many simulated oddities were found, and what accompanies outlying labels."""
 
 from collections.abc import Sequence
 
@@ -8,26 +8,26 @@ from numpy.typing import ArrayLike
 
 __all__ = ["circumstances", "confusion", "detection"]
 
-_PROBABLE = 0.5  # that labels are none of the ordinary scatter
-_CLIPPED = 0.95  # quantile of the continuum's error beyond which it counts as off
+_PROBABLE = 0.5  # probability above which labels are outliers
+_CLIPPED = 0.95  # quantile of the continuum's error above which the continuum counts as off
 
 
 def confusion(planted: ArrayLike, kind: ArrayLike, order: Sequence[str]) -> QTable:
-    """How many stars of each planted oddity were found to be of each kind.
+    """Confusion matrix: number of stars with each simulated oddity that were classified as each kind.
 
     Parameters
     ----------
     planted : array_like of str, shape (n_stars,)
-        What was planted in a simulated star; "" for nothing.
+        The oddity of each simulated star; "" for none.
     kind : array_like of str, shape (n_stars,)
-        What was found, as from `lab2.diagnosis.diagnose`; "" for nothing.
+        The kind that was found, as from `lab2.diagnosis.diagnose`; "" for none.
     order : sequence of str
-        The kinds that become columns.
+        The kinds, in the order of the columns.
 
     Returns
     -------
     astropy.table.QTable
-        A row for each planted oddity and one for "nothing": planted, stars, a column a kind, and "nothing found".
+        One row per simulated oddity and one for "nothing": planted, stars, one column per kind, and "nothing found".
     """
     planted, kind = np.asarray(planted), np.asarray(kind)
     names = [*sorted(set(planted.tolist()) - {""}), ""]
@@ -38,7 +38,7 @@ def confusion(planted: ArrayLike, kind: ArrayLike, order: Sequence[str]) -> QTab
 
 
 def detection(planted: ArrayLike, kind: ArrayLike) -> dict:
-    """How complete and how pure a search for odd stars is.
+    """Completeness and false detections of a search for odd stars.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def detection(planted: ArrayLike, kind: ArrayLike) -> dict:
     Returns
     -------
     dict
-        odd and normal, the numbers of stars with and without a planted oddity; found, the fraction of the odd ones of
-        which anything was said, whatever it was; accused, the number of normal ones; missed, a dict of each oddity
-        that was missed to the number of its stars.
+        odd and normal, the numbers of stars with and without a simulated oddity; found, the fraction of odd stars that
+        were classified as any kind; accused, the number of normal stars classified as odd; missed, a dict with the
+        number of missed stars for each oddity.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def detection(planted: ArrayLike, kind: ArrayLike) -> dict:
 
 
 def circumstances(evidence: QTable) -> QTable:
-    """What goes along with labels that are off: each circumstance among those stars and among the others.
+    """What accompanies outlying labels: how frequent each circumstance is among these stars and among the others.
 
     Parameters
     ----------
@@ -81,11 +81,11 @@ def circumstances(evidence: QTable) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        A row a circumstance: its name, and the fractions of the outlying stars (whose labels are more probably none of
-        the ordinary scatter than not) and of the others that share it; NaN where there are no such stars. The
-        circumstances are "competing minima", "odd spectrum" (a kind other than "labels"), "continuum off" (the trusted
-        pixels of some chip are off by more than in 95 % of the stars), "BAD flag" (of ASPCAPFLAG) and "STARFLAG" (any
-        bit). meta: outlying, the number of those stars; continuum, the level's difference from 1 that counts as off.
+        One row per circumstance: its name, and its fraction among the outlying stars (whose labels are outliers with a
+        probability of more than 0.5) and among the others; NaN if there are no such stars. The circumstances are
+        "competing minima", "odd spectrum" (a kind other than "labels"), "continuum off" (the trusted pixels' level in
+        some chip deviates from 1 by more than in 95 % of the stars), "BAD flag" (of ASPCAPFLAG) and "STARFLAG" (any
+        bit). meta: outlying, the number of outlying stars; continuum, the deviation above which a continuum is off.
     """
     outlying = np.asarray(evidence["outlier"]) > _PROBABLE
     kind = np.asarray(evidence["kind"])

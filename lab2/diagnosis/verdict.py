@@ -1,4 +1,4 @@
-"""A verdict on every star that is odd, from evidence: its spectrum, its fit, and what the catalog says of it."""
+"""A verdict on every odd star, based on its spectrum, its fit and its catalog flags."""
 
 import numpy as np
 from astropy.table import QTable
@@ -13,64 +13,66 @@ from lab2.validation.residuals import paired_residuals, robust_scatter
 
 __all__ = ["diagnose"]
 
-# Evidence is measured in robust standard deviations of the whole survey. In a normal distribution 5 happens to no star
-# of a survey of this size; real distributions have longer tails, and then to a few in a thousand. Where a flag of the
-# catalog points the same way the question is put to a few dozen stars only, and 3 is enough.
+# Evidence is measured in robust standard deviations of the whole survey. In a normal distribution no star of a survey
+# of this size would exceed 5; real distributions have longer tails, and a few stars in a thousand do. If a catalog flag
+# indicates the same kind, 3 is enough, because only a few dozen stars have such a flag.
 _ALONE, _WITH_FLAG = 5.0, 3.0
-_PROBABLE = 0.5  # of labels to be none of the ordinary scatter
-# Flags that point to a kind of spectrum.
+_PROBABLE = 0.5  # probability above which labels are outliers
+# Flags that indicate a kind of odd spectrum.
 _POINTERS = {
     "velocity": ("MULTIPLE_SUSPECT", "RV_SUSPECT", "RV_COMBINATION", "RV_REJECT"),
     "rotation": ("SUSPECT_BROAD_LINES", "ROTATION"),
     "emission": (),
     "veil": ("PERSIST",),
 }
-# A second spectrum with less of the light than this is not told from lines that the labels do not describe.
+# A second spectrum with less than this fraction of the light cannot be distinguished from lines that the labels do not
+# describe.
 _SMALLEST_SHARE = 0.04
-_BRIGHTER = 0.5  # a moved spectrum with more of the light than this is the star itself
-# Radial velocities of giants jitter by some 0.1 km/s; visits that scatter by 1 km/s are those of a binary.
+_BRIGHTER = 0.5  # a shifted spectrum with more than this fraction of the light is the star itself
+# The radial velocities of giants vary by about 0.1 km/s; a scatter of 1 km/s between visits indicates a binary.
 _BINARY_SCATTER = 1.0  # km/s
-_MASKED = 0.3  # fraction of pixels without information: three times the usual
+_MASKED = 0.3  # fraction of masked pixels, three times the usual one
 _BLOCK = 16  # stars judged at a time by one thread
 
 
 def diagnose(fits, spectra, rows, factors=0) -> QTable:
-    """Find the odd stars, and say what is odd about each.
+    """Find the odd stars and classify them.
 
     Parameters
     ----------
     fits : xarray.Dataset
-        As from `lab2.validation.cross_validate`: labels from spectra that were not trained on.
+        As from `lab2.validation.cross_validate`: fits by models that were not trained on the star.
     spectra : xarray.Dataset
         The same stars, with ``labels`` from the catalog.
     rows : astropy.table.Table
-        The catalog's rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
+        Catalog rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
     factors : int
-        Number of hidden factors of the model that the spectra are screened by. With them odd stars are not trained on,
-        and what abundances without a label do is not taken for an oddity.
+        Number of hidden factors of the model that is used to screen the spectra. With factors, odd stars are not
+        trained on, and the effect of abundances that are not labels is not mistaken for an oddity.
 
     Returns
     -------
     astropy.table.QTable
-        A row a star. verdict, "" for an ordinary star, and kind, in one word: "no fit", "continuum", "double",
+        One row per star. verdict, "" for an ordinary star; kind, one of "no fit", "continuum", "double",
         "shifted", "broadened", "emission", "added light", "labels" or "poor fit". The evidence: deviation (the largest
-        of the labels' distances from the catalog, in robust standard deviations) and label (which), outlier (the
-        probability that the labels are none of the ordinary scatter), reduced_chi2, chi2_z (its logarithm in the
-        survey's robust standard deviations) and excess (where in wavelength chi^2 comes from); velocity_z, rotation_z,
-        emission_z and veil_z (in the same units); velocity [km/s] and share of the light (of a moved or second
+        of the labels' distances from the catalog, in robust standard deviations) and label (the one concerned), outlier
+        (the probability that the labels are outliers), reduced_chi2, chi2_z (its logarithm in the survey's robust
+        standard deviations) and excess (the spectral region with the largest excess in chi^2); velocity_z, rotation_z,
+        emission_z and veil_z (in the same units); velocity [km/s] and share of the light (of a shifted or second
         spectrum), v_sin_i [km/s], veil; n_minima and delta_chi2; distance from the training set; masked (fraction of
-        pixels without information); continuum (level of the trusted pixels in the worst chip); vscatter [km/s];
-        fit_flags, starflag and aspcapflag in words.
+        masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s]; fit_flags, starflag
+        and aspcapflag in words.
 
     Raises
     ------
     ValueError
-        If the stars of the three differ, or are too few for `lab2.validation.calibrate`.
+        If the stars of the three inputs differ, or are too few for `lab2.validation.calibrate`.
 
     Notes
     -----
-    All spectra are screened by matched filters for a model trained on all of them (one odd star of hundreds hides
-    little of itself); only those that stand out by a velocity are fitted again, moved and doubled.
+    All spectra are screened with matched filters, using a model trained on all of them (one odd star among hundreds
+    changes the model little). Only stars with a significant velocity are fitted again, with a velocity shift and with
+    two stars.
     """
     if not (list(fits.star.values) == list(spectra.star.values) == list(np.asarray(rows["APOGEE_ID"], str))):
         raise ValueError("fits, spectra and catalog rows are not of the same stars in the same order")
@@ -88,7 +90,7 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
 
 
 def _gather(fits, own, spectra, rows, model):
-    """All evidence but the fits with a velocity."""
+    """All evidence except the fits with a velocity."""
     truth = spectra.labels
     residual = paired_residuals(fits, truth)
     pulls = np.abs(residual - np.nanmedian(residual, axis=0)) / robust_scatter(residual)
@@ -109,7 +111,7 @@ def _gather(fits, own, spectra, rows, model):
     for kind in _POINTERS:
         z = found[f"{kind}_z"].values
         table[f"{kind}_z"] = _standardised(z)
-        table[f"{kind}_gain"] = np.where(z > 0, z**2, 0.0)  # of chi^2: kinds compete by it
+        table[f"{kind}_gain"] = np.where(z > 0, z**2, 0.0)  # decrease of chi^2, to compare kinds
     for name in ("velocity", "velocity_share", "v_sin_i", "veil", "veiled_chip"):
         table[name] = found[name].values
     table.rename_column("velocity_share", "share")
@@ -125,7 +127,7 @@ def _gather(fits, own, spectra, rows, model):
 
 
 def _judge(row, model, spectrum, labels):
-    """Kind, verdict, velocity and share of one star; the last two of a better fit where the spectrum is moved."""
+    """Kind, verdict, velocity and share of one star; the last two from a full fit if the spectrum is shifted."""
     as_screened = row["velocity"], row["share"]
     fit = row["fit_flags"]
     if "NO_DATA" in fit or "NOT_CONVERGED" in fit:
@@ -135,7 +137,8 @@ def _judge(row, model, spectrum, labels):
         return "continuum", "the continuum of a chip could not be determined", *as_screened
     kinds = [kind for kind in _POINTERS if _stands_out(row, kind)]
     kind = max(kinds, key=lambda kind: row[f"{kind}_gain"], default="")
-    # a spectrum so far off that the labels follow it looks broadened to first order: a true shift explains more
+    # a large velocity shift also changes the fitted labels, and to first order looks like broadening; if so, a fit with
+    # a shift decreases chi^2 more
     broad = kind == "rotation" and "velocity" in kinds
     if broad and doubles.fit_shift(model, spectrum)["fall"] > row["rotation_gain"]:
         kind = "velocity"
@@ -157,14 +160,14 @@ def _judge(row, model, spectrum, labels):
 
 
 def _stands_out(row, kind):
-    """Whether a matched filter found more in this star than in the rest of the survey."""
+    """Whether the significance of a matched filter exceeds its threshold in this star."""
     words = f"{row['starflag']} {row['aspcapflag']}"
     threshold = _WITH_FLAG if any(pointer in words for pointer in _POINTERS[kind]) else _ALONE
     return row[f"{kind}_z"] > threshold and (kind != "velocity" or row["share"] > _SMALLEST_SHARE)
 
 
 def _moved_or_doubled(row, model, spectrum, labels):
-    """Which of the two it is: by chi^2, each parameter at the price of the Bayesian information criterion."""
+    """Decide between a shifted spectrum and two stars, by the Bayesian information criterion."""
     shift = doubles.fit_shift(model, spectrum)
     double = doubles.fit_double(model, spectrum, shift["labels"], row["velocity"], row["share"])
     if np.isfinite(labels).all():
@@ -179,7 +182,7 @@ def _moved_or_doubled(row, model, spectrum, labels):
 
 
 def _about_labels(row):
-    """Why the labels of a star whose spectrum is ordinary may differ from the catalog's."""
+    """Why the labels of a star with an ordinary spectrum may differ from the catalog's."""
     explanations = [
         ("MULTIPLE_MINIMA" in row["fit_flags"], "two minima compete"),
         ("_BAD" in row["aspcapflag"], "the catalog's labels are wrong, as its flags say"),
@@ -193,12 +196,12 @@ def _about_labels(row):
 
 
 def _standardised(values):
-    """In robust standard deviations from the median; 0 where there is no value."""
+    """Deviations from the median in robust standard deviations; 0 where there is no value."""
     return np.nan_to_num((values - np.nanmedian(values)) / robust_scatter(values), posinf=0.0, neginf=0.0)
 
 
 def _where_in_wavelength(excess):
-    """For each star the part of the spectrum whose chi^2 stands out most, or "everywhere" where all chips do."""
+    """The region of each star's spectrum with the largest excess in chi^2; "everywhere" if all chips stand out."""
     z = np.apply_along_axis(_standardised, 0, np.log(excess.values))
     chips = np.char.endswith(excess.region.values.astype(str), "chip")
     everywhere = (z[:, chips] > _ALONE).all(axis=1)
@@ -206,7 +209,7 @@ def _where_in_wavelength(excess):
 
 
 def _continuum_level(spectra):
-    """Median flux of the trusted pixels in the chip where it is farthest from 1; NaN where that is not known."""
+    """Median flux of the trusted pixels in the chip where it is farthest from 1; NaN if these are not known."""
     if "trusted" not in spectra.coords:
         return np.full(spectra.sizes["star"], np.nan)
     levels = continuum.trusted_levels(spectra, spectra.trusted).values

@@ -1,9 +1,9 @@
 """A simulated APOGEE survey with the files and columns of a real one.
 
 `make_survey` writes it; `spectrum` is the model of a star's spectrum behind it. The modules: ``population`` (labels of
-the stars in each field), ``chemistry`` (abundances that are no labels), ``stars`` (which stars are in the survey),
+the stars in each field), ``chemistry`` (abundances that are not labels), ``stars`` (which stars are in the survey),
 ``pipeline`` (their catalog rows), ``synthesis`` and ``emulator`` (their spectra), ``sky`` and ``instrument`` (the
-observation), ``oddities`` (what goes wrong) and ``writing`` (the files).
+observation), ``oddities`` (peculiar stars) and ``writing`` (the files).
 """
 
 from lab2.simulate.synthesis import spectrum

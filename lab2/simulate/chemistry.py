@@ -1,7 +1,7 @@
 """Properties of a giant besides its five labels: fourteen abundances and two turbulent velocities.
 
-Each has a mean that depends on the labels, and a scatter about it. This is chemistry that no label describes, and it
-causes the intrinsic scatter of real spectra.
+Each has a mean that depends on the labels, and a scatter about it. No label describes this scatter; it causes the
+intrinsic scatter of the spectra at fixed labels.
 """
 
 import numpy as np
@@ -15,33 +15,33 @@ HIDDEN = (
     "ni_fe", "vmicro", "vmacro",
 )  # fmt: skip
 
-# The most that [C/Fe] may exceed [O/Fe], C/O = 0.68: beyond it a giant is on the way to a carbon star.
+# The largest [C/Fe] - [O/Fe], C/O = 0.68: with more carbon a giant is close to a carbon star.
 CARBON_EXCESS = 0.10
 
-# How much of [Mg/Fe] the other alpha elements, aluminium, potassium and cobalt show, and the slope of manganese and
-# sodium in [Fe/H] (rounded from the median trends of disk stars in Weinberg et al. 2022, ApJS 260, 32, figs. 2-4).
+# Ratio of [X/Fe] to [Mg/Fe] for the other alpha elements, aluminum, potassium and cobalt; slope of manganese and sodium
+# with [Fe/H] (rounded from the median trends of disk stars in Weinberg et al. 2022, ApJS 260, 32, figs. 2-4).
 _WITH_MG = {"o_fe": 0.80, "s_fe": 0.60, "ca_fe": 0.45, "ti_fe": 0.60, "al_fe": 0.70, "k_fe": 0.50, "co_fe": 0.30}
 _WITH_FE = {"mn_fe": 0.20, "na_fe": 0.10}
-# Scatter of each at fixed [Fe/H] and [Mg/Fe] [dex], intrinsic, rounded from the same paper (section 5): a few
-# hundredths for most, more for elements with sources of their own.
+# Intrinsic scatter of each at fixed [Fe/H] and [Mg/Fe] [dex], rounded from the same paper (section 5): a few hundredths
+# for most, more for elements with additional sources.
 _SCATTER = {
     "o_fe": 0.030, "na_fe": 0.080, "al_fe": 0.040, "s_fe": 0.040, "k_fe": 0.045, "ca_fe": 0.018, "ti_fe": 0.035,
     "v_fe": 0.070, "cr_fe": 0.040, "mn_fe": 0.020, "co_fe": 0.040, "ni_fe": 0.015,
 }  # fmt: skip
-# The first dredge-up is deeper in heavier stars, that is younger ones: carbon down, nitrogen up (Martig et al. 2016,
-# MNRAS 456, 3655); and stars are born with a scatter too. Together 0.165 in [C/N], between the 0.13 far from the plane
-# and the 0.18 near it that Hasselquist et al. 2019 (ApJ 871, 181) find.
+# The first dredge-up is deeper in more massive, that is younger stars: carbon decreases, nitrogen increases (Martig et
+# al. 2016, MNRAS 456, 3655). Birth abundances scatter too. The total is 0.165 in [C/N], between the 0.13 far from the
+# Galactic plane and the 0.18 near it found by Hasselquist et al. 2019 (ApJ 871, 181).
 _C_BY_MASS, _N_BY_MASS = -0.05, 0.10
 _C_AT_BIRTH, _N_AT_BIRTH = 0.03, 0.06
-# Of ln(velocity) about the relations of Holtzman et al. 2018.
+# Scatter of ln(velocity) about the relations of Holtzman et al. 2018.
 _VMICRO_SCATTER, _VMACRO_SCATTER = 0.08, 0.12
 
 
 def typical(labels):
     """Mean abundances and velocities at given labels.
 
-    C and N: the first dredge-up (near log g 3.4) lowers C and raises N; above the bump (log g 2.4) extra mixing goes
-    on, the more the poorer the star (Shetrone et al. 2019, ApJ 872, 137). The velocities are those of Holtzman et al.
+    The first dredge-up (near log g 3.4) lowers C and raises N. Above the bump (log g 2.4) extra mixing continues this,
+    more strongly in metal-poor stars (Shetrone et al. 2019, ApJ 872, 137). The velocities are those of Holtzman et al.
     2018 (AJ 156, 125), for giants.
 
     Parameters

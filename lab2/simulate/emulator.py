@@ -1,7 +1,7 @@
 """A small network that emulates the synthesis of tools/synthesis: labels and abundances in, spectrum out.
 
-It was trained on spectra of model atmospheres (tools/synthesis/README.md tells how) and is evaluated here with numpy
-alone: labels and abundances go through two hidden layers to the amplitudes of the grid's principal components.
+It was trained on synthetic spectra of model atmospheres (see tools/synthesis/README.md) and is evaluated here with
+numpy only: two hidden layers map labels and abundances to the amplitudes of the grid's principal components.
 """
 
 from functools import cache
@@ -15,12 +15,12 @@ TABLE = Path(__file__).parents[1] / "tables" / "emulator.npz"
 
 
 def features(labels):
-    """Inputs of the network: 5040 K / Teff instead of Teff, as in the Boltzmann factor; the shape is kept."""
+    """Inputs of the network: 5040 K / Teff, as in the Boltzmann factor, instead of Teff; same shape as `labels`."""
     return np.column_stack([5040.0 / labels[:, 0], labels[:, 1:]])
 
 
 def scaling(labels):
-    """Center and half width of the features of a grid, to scale them to -1..1."""
+    """Center and half-width of the features of a grid, to scale them to -1..1."""
     seen = features(labels)
     low, high = seen.min(axis=0), seen.max(axis=0)
     return (low + high) / 2, (high - low) / 2
@@ -38,7 +38,7 @@ def inputs() -> tuple[str, ...]:
 
 
 def limits() -> dict[str, tuple[float, float]]:
-    """Least and largest value of each input in the grid that it was trained on."""
+    """Smallest and largest value of each input in the training grid."""
     arrays = _arrays()
     return {name: (float(a), float(b)) for name, a, b in zip(inputs(), arrays["lower"], arrays["upper"], strict=True)}
 
@@ -49,7 +49,7 @@ def spectra(labels) -> np.ndarray:
     Parameters
     ----------
     labels : numpy.ndarray, shape (n, 20)
-        Columns as `inputs` names them, within `limits`.
+        Columns in the order of `inputs`, within `limits`.
 
     Returns
     -------

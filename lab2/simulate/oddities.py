@@ -1,6 +1,6 @@
-"""The few per cent of odd stars, which a validation has to find.
+"""Simulated odd stars, a few per cent of the survey, for testing the diagnosis.
 
-Each kind affects the spectrum, the catalog or both; some are flagged as in DR17, some are not.
+Each kind affects the spectrum, the catalog or both. Some stars are flagged as in DR17, others are not.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from lab2.simulate.synthesis import RANGE, spectrum
 
 __all__ = ["ODDITIES", "assign", "disturb"]
 
-# Share of the selected stars, and the bits set in STARFLAG and ASPCAPFLAG, for the share of them given last.
+# Fraction of the selected stars, bits set in STARFLAG and ASPCAPFLAG, and the fraction of these stars that are flagged.
 # STARFLAG: 9-11 PERSIST_HIGH to LOW, 17 SUSPECT_BROAD_LINES, 20 RV_SUSPECT, 21 MULTIPLE_SUSPECT.
 # ASPCAPFLAG: 7 STAR_WARN, 8 CHI2_WARN, 10 ROTATION_WARN, 16 TEFF_BAD, 23 STAR_BAD, 24 CHI2_BAD.
 ODDITIES = {
@@ -24,18 +24,18 @@ ODDITIES = {
     "bad_labels": (0.004, 0, 0, 0.0),
     "bad_labels_flagged": (0.004, 0, 1 << 24 | 1 << 23 | 1 << 16, 1.0),
 }
-# Surveys of at least this many stars have every kind.
+# Surveys with at least this many stars contain every kind.
 ALL_KINDS_FROM = 100
 
 
 def assign(rng, stars, candidates):
-    """Make some stars odd: name the kind in the column `oddity`, set flags, spoil labels, in place.
+    """Select odd stars: write the kind to the column `oddity`, set flags and change catalog labels, in place.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     stars : astropy.table.Table
-        As `lab2.simulate.pipeline.aspcap` left them.
+        As from `lab2.simulate.pipeline.aspcap`.
     candidates : numpy.ndarray of int
         Rows that may be chosen.
     """
@@ -60,7 +60,7 @@ def disturb(rng, kind, flux, labels):
     ----------
     rng : numpy.random.Generator
     kind : str
-        One of `ODDITIES`; kinds that leave the normalized spectrum alone return it as it is.
+        One of `ODDITIES`; for kinds that do not affect the normalized spectrum `flux` is returned unchanged.
     flux : numpy.ndarray, shape (8575,)
     labels : numpy.ndarray, shape (5,)
         The star's true labels.
@@ -70,7 +70,7 @@ def disturb(rng, kind, flux, labels):
     numpy.ndarray, shape (8575,)
     """
     if kind == "binary":
-        # A hotter companion of nearly the same luminosity, both sets of lines apart by 35 to 90 km/s.
+        # A hotter companion of similar luminosity; the two sets of lines are separated by 35 to 90 km/s.
         teff = np.clip(labels[0] + rng.uniform(150, 500), *RANGE["teff"])
         logg = np.clip(labels[1] + rng.uniform(0.3, 0.9), *RANGE["logg"])
         companion = spectrum([teff, logg, *labels[2:]])
@@ -89,7 +89,7 @@ def disturb(rng, kind, flux, labels):
 
 
 def _spoil(rng, stars, row):
-    """Wrong catalog labels: each off by many errors, toward the middle of the sample."""
+    """Wrong catalog labels: each changed by many times its error, toward the middle of the sample."""
     size = {"TEFF": 250.0, "LOGG": 0.5, "FE_H": 0.2, "MG_FE": 0.1, "SI_FE": 0.08}
     for column, typical in TYPICAL.items():
         stars[column][row] += np.sign(typical - stars[column][row]) * size[column] * rng.uniform(0.7, 1.4)

@@ -1,7 +1,7 @@
 """The catalog of the survey: positions, magnitudes, S/N, ASPCAP-like labels and flags.
 
-The labels are the truth with noise that depends on S/N and with the small trends that pipelines have; their
-formal errors are too small, as on real data.
+The labels are the true ones plus noise that depends on S/N and small trends typical of pipelines. Their formal errors
+are too small, as for real data.
 """
 
 import numpy as np
@@ -13,19 +13,19 @@ from lab2.labels import CATALOG_NULL
 
 __all__ = ["TYPICAL", "allstar", "apogee_id", "aspcap", "observe", "second_rows"]
 
-FIELD_RADIUS = 1.5  # deg, the plates of the 2.5 m telescope
-# Counts of giants grow like 10^(0.25 H), between the bright limit and where one visit has S/N about 50.
+FIELD_RADIUS = 1.5  # deg, plate radius of the 2.5 m telescope
+# Counts of giants increase as 10^(0.25 H), between the bright limit and the magnitude where one visit has S/N about 50.
 COUNT_SLOPE, H_BRIGHT, H_FAINT = 0.25, 7.5, 13.2
-# S/N per pixel of one visit at H = 11.2; it grows as the root of the photons.
+# S/N per pixel of one visit at H = 11.2; it increases as the square root of the number of photons.
 SNR_AT_11 = 140.0
-# Errors of the flat field limit the S/N.
+# Flat-field errors limit the S/N.
 SNR_LIMIT = 900.0
 SHARE_OF_THREE_VISITS = 0.15
 # Extinction at J and H relative to K (Indebetouw et al. 2005, ApJ 619, 931).
 EXTINCTION_J, EXTINCTION_H = 2.50, 1.55
 
-# Catalog column of each label or abundance, scatter about the truth at high S/N, and what S/N 100 adds
-# in quadrature [K, dex], of the size of DR17's repeat visits and of its comparisons with other work.
+# Catalog column of each label or abundance, scatter about the truth at high S/N, and scatter to add in quadrature at
+# S/N 100 [K, dex]; similar to DR17's repeat visits and comparisons with other work.
 _NOISE = {
     "teff": ("TEFF", 18.0, 12.0),
     "logg": ("LOGG", 0.045, 0.025),
@@ -49,7 +49,7 @@ TYPICAL = {"TEFF": 4650.0, "LOGG": 2.3, "FE_H": -0.2, "MG_FE": 0.1, "SI_FE": 0.1
 
 
 def apogee_id(ra, dec):
-    """2MASS-style name from coordinates [deg]: 2MHHMMSSss+DDMMSSs, digits cut off, not rounded.
+    """2MASS-style name from coordinates [deg]: 2MHHMMSSss+DDMMSSs, truncated, not rounded.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
         As from `lab2.simulate.population.draw_giants`; columns apogee_id, field, ra, dec, glon, glat [deg],
         j, h, k, ak [mag], n_visits, snr are added in place.
     h_range : tuple of float
-        Brightest and faintest H of field stars; cluster stars follow from their luminosity.
+        Brightest and faintest H of field stars; H of cluster stars follows from their luminosity.
     """
     n = len(stars)
     cluster = np.isfinite(stars["radius"])
@@ -134,7 +134,7 @@ def aspcap(rng, stars):
     stars["M_H_ERR"] = stars["FE_H_ERR"]
     stars["ASPCAPFLAG"] = np.zeros(n, dtype=np.int64)
     stars["STARFLAG"] = np.zeros(n, dtype=np.int64)
-    # Warnings without much meaning: COLORTE_WARN with STAR_WARN, BRIGHT_NEIGHBOR.
+    # Warnings that mean little: COLORTE_WARN with STAR_WARN, BRIGHT_NEIGHBOR.
     stars["ASPCAPFLAG"][rng.random(n) < 0.04] |= 1 << 9 | 1 << 7
     stars["STARFLAG"][rng.random(n) < 0.03] |= 1 << 2
     stars["STARFLAG"][np.asarray(stars["snr"]) < 30] |= 1 << 4
@@ -146,14 +146,14 @@ def allstar(stars, locations):
     Parameters
     ----------
     stars : astropy.table.Table
-        As `observe` and `aspcap` left them, with `v_helio`, `v_scatter`, `EXTRATARG`, `telescope`.
+        As from `observe` and `aspcap`, with `v_helio`, `v_scatter`, `EXTRATARG`, `telescope`.
     locations : dict of str to int
         LOCATION_ID of every field.
 
     Returns
     -------
     astropy.table.Table
-        Missing labels are NULL, -9999. Units are those of DR17's documentation, not in the file, as there.
+        Missing labels are NULL, -9999. Units are those of DR17's documentation; as in DR17, they are not in the file.
     """
     names, fields, telescopes = (np.asarray(stars[c], str) for c in ("apogee_id", "field", "telescope"))
     rows = list(zip(telescopes, fields, names, strict=True))
@@ -182,7 +182,7 @@ def allstar(stars, locations):
 
 
 def second_rows(rng, stars, neighbors):
-    """Further rows of stars observed twice: in the field beside, or in the same by the 1 m telescope.
+    """Second rows of stars observed twice: in the neighboring field, or in the same field with the 1 m telescope.
 
     Parameters
     ----------
@@ -190,12 +190,12 @@ def second_rows(rng, stars, neighbors):
     stars : astropy.table.Table
         The rows to repeat, complete.
     neighbors : dict of str to str
-        The field beside each field.
+        The neighboring field of each field.
 
     Returns
     -------
     astropy.table.Table
-        As many rows; lower S/N, labels measured anew, EXTRATARG bit 4 (DUPLICATE).
+        One row per star, with lower S/N, new noise in the labels, and EXTRATARG bit 4 (DUPLICATE).
     """
     lesser = stars.copy()
     n = len(lesser)

@@ -17,25 +17,26 @@ from lab2.simulate.synthesis import RANGE
 __all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels_of"]
 
 MIST_AGE = 6  # Gyr
-# Stars of one age make a branch and a clump thinner than the disk's: ages from 2 to 10 Gyr widen them so.
+# The giant branch and clump of a single age are narrower than those of the disk; this scatter represents ages from 2 to
+# 10 Gyr.
 TEFF_SCATTER, LOGG_SCATTER, LOGG_SCATTER_CLUMP = 40.0, 0.05, 0.12  # K, dex
-# Share of the clump's stars that a magnitude limit leaves, beside the isochrone's own weight: with it and the weight of
-# luminosity the distribution of log g is that of DR17's giants (189,182 of them, percentiles in data/README.md).
+# Fraction of clump stars in a magnitude-limited sample, in addition to the isochrone's own weight. With it and the
+# luminosity weight, the distribution of log g is that of DR17's giants (189,182 stars, percentiles in data/README.md).
 CLUMP_SHARE = 0.3
 LOGG_GIANTS = (0.3, 3.65)
-# Below it water, which no spectrum here has, shapes the H band.
+# In cooler stars water, which these spectra do not include, dominates the H band.
 COOLEST_GIANT = 3700.0
-# Number of stars in a magnitude-limited sample against luminosity: L^1.5 in a uniform space, less in a disk
-# whose edge the bright stars reach.
+# Exponent of luminosity in the number of stars of a magnitude-limited sample: 1.5 for uniform density, less in a disk,
+# because bright stars can be seen as far as its edge.
 LUMINOSITY_WEIGHT = 0.8
-# An alpha-enhanced star lies on the isochrone of this [M/H] (Salaris et al. 1993, ApJ 414, 580).
+# Coefficient for the [M/H] of the isochrone of an alpha-enhanced star (Salaris et al. 1993, ApJ 414, 580).
 _SALARIS = 0.638
 
 
 @dataclass(frozen=True)
 class Component:
-    """One population: its share of the field, [Fe/H], the share of its stars on the high-alpha sequence, mean
-    velocity and dispersion [km/s], and, of a cluster, its angular radius [deg] and distance modulus [mag]."""
+    """One population: its fraction of the field, [Fe/H], fraction of stars on the high-alpha sequence, mean velocity
+    and dispersion [km/s], and, for a cluster, angular radius [deg] and distance modulus [mag]."""
 
     share: float
     fe_h: float
@@ -48,7 +49,7 @@ class Component:
 @dataclass(frozen=True)
 class Field:
     """One field: SDSS name, center in Galactic coordinates [deg], K-band extinction and its scatter [mag],
-    share of the sample, its populations, and the fields that overlap it on the sky."""
+    fraction of the sample, its populations, and the field that overlaps it on the sky."""
 
     name: str
     glon: float
@@ -159,16 +160,17 @@ def _candidates(rng, components, n):
     mean, sigma = np.array([c.velocity for c in components])[which].T
     stars["velocity"] = rng.normal(mean, sigma)
     stars["radius"], stars["distance_modulus"] = np.array([c.cluster for c in components])[which].T
-    # No star is more metal-rich than the most metal-rich isochrone.
+    # Keep only stars below the metallicity of the most metal-rich isochrone.
     return stars[fe_h < 0.5]
 
 
 def _alpha(rng, fe_h, high):
     """[Mg/Fe] and [Si/Fe] on the two sequences of the disk.
 
-    Low: near solar, rising slowly to low metallicity. High: a plateau at +0.32 falling from [Fe/H] = -0.7 to
-    meet the low one above solar (shapes after Hayden et al. 2015, ApJ 808, 132, fig. 4). Silicon, partly
-    made in Type Ia supernovae, spans less than magnesium; the two scatter together and apart.
+    The low sequence is near solar and rises slowly to low metallicity. The high sequence is a plateau at +0.32 that
+    falls from [Fe/H] = -0.7 and joins the low sequence above solar metallicity (shapes after Hayden et al. 2015, ApJ
+    808, 132, fig. 4). Silicon, partly produced in Type Ia supernovae, has a smaller range than magnesium. Both share a
+    common scatter, and each has its own in addition.
     """
     low_mg = 0.03 - 0.13 * np.minimum(fe_h, 0.15) + 0.05 * np.maximum(fe_h - 0.15, 0)
     high_mg = np.clip(0.32 - 0.26 * (fe_h + 0.7), low_mg, 0.34)
@@ -182,16 +184,16 @@ def _alpha(rng, fe_h, high):
 
 @cache
 def _isochrone(m_h):
-    """Points of one isochrone and the weight of each segment between neighbors of one phase."""
+    """Points of one isochrone, and the cumulative weight of its segments."""
     table = mist(MIST_AGE, m_h)
     phase = np.array([_PHASES.index(p) for p in table["phase"]])
     mass = table["initial_mass"].value
     luminosity = table["log_luminosity"].value
     middle = (mass[1:] + mass[:-1]) / 2
-    # Salpeter 1955: dN = m^-2.35 dm, times the selection by the magnitude limit.
+    # Salpeter 1955: dN = m^-2.35 dm, times the selection effect of the magnitude limit.
     weight = np.abs(np.diff(mass)) * middle**-2.35 * 10 ** (LUMINOSITY_WEIGHT * luminosity[1:])
     weight[phase[1:] == _PHASES.index("CHeB")] *= CLUMP_SHARE
-    # The stretch from the tip to the clump is not on the isochrone.
+    # The segment from the tip of the giant branch to the clump is not part of the isochrone.
     weight[(phase[:-1] == _PHASES.index("RGB")) & (phase[1:] == _PHASES.index("CHeB"))] = 0
     return table["teff"].value, table["logg"].value, luminosity, phase, np.cumsum(weight) / weight.sum()
 
@@ -212,8 +214,8 @@ def _along_isochrone(rng, m_h):
         logg[here] = (1 - f) * g[segment] + f * g[segment + 1]
         luminosity[here] = (1 - f) * light[segment] + f * light[segment + 1]
         phase[here] = phases[segment]
-    # Off the nearest isochrone by its slope in metallicity, about -250 K/dex; below the carried -1 giants go
-    # on getting hotter, more slowly.
+    # Correct Teff for the difference from the metallicity of the nearest isochrone, about -250 K/dex. Below the most
+    # metal-poor isochrone, -1, giants become hotter more slowly.
     slope = np.where(m_h < -1, -150.0, -250.0)
     teff += slope * (m_h - nearest) + rng.normal(0, TEFF_SCATTER, n)
     logg += rng.normal(0, np.where(phase == _PHASES.index("CHeB"), LOGG_SCATTER_CLUMP, LOGG_SCATTER))

@@ -1,7 +1,6 @@
 """The Earth's atmosphere: airglow lines of OH, absorption by CO2, CH4 and water.
 
-Positions are observed (vacuum) wavelengths, fixed at the observatory; in a star's rest frame they move with
-its velocity.
+Positions are vacuum wavelengths in the frame of the observatory; in a star's rest frame they shift with its velocity.
 """
 
 from functools import cache
@@ -24,10 +23,10 @@ _OH = np.array([
 ])  # fmt: skip
 
 # CO2 bands: center and rotational constants of the upper and lower level [1/cm] (Rothman et al. 2013,
-# HITRAN): the lines run over even J, at center + (B' + B'') m + (B' - B'') m^2.
+# HITRAN): lines have even J and lie at center + (B' + B'') m + (B' - B'') m^2.
 _CO2_BANDS = ((6347.85, 0.3870, 0.3902), (6227.92, 0.3866, 0.3902))
 _AIR_TEMPERATURE = 265.0
-# Methane, 2 nu3: the Q branch and the R and P lines, clusters each [1/cm] (positions as DR17 flags them).
+# Methane, 2 nu3: the Q branch and the R and P lines, each an unresolved cluster [1/cm] (positions as flagged in DR17).
 _METHANE = np.array([
     6096.4, 6086.7, 6077.0, 6067.2, 6057.1, 6047.0, 6036.7, 6026.2, 6015.7, 6003.5, 6001.5,
     5994.1, 5983.2, 5972.1, 5961.0, 5949.6, 5938.3, 5926.6, 5915.0,
@@ -36,7 +35,7 @@ _WATER = np.array([15148.4, 15162.8, 15168.2, 15175.9, 15183.7, 15190.0, 15204.2
 
 
 def airglow(velocity):
-    """Brightness of the OH lines on the pixel grid, 1 at the peak of a bright one.
+    """Brightness of the OH lines on the pixel grid, 1 at the peak of a bright line.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def airglow(velocity):
 
 
 def transmission(velocity):
-    """Transmission of the air on the pixel grid, between 0 and 1.
+    """Telluric transmission on the pixel grid, between 0 and 1.
 
     Parameters and return value are those of `airglow`.
     """
@@ -64,7 +63,7 @@ def _at_rest(observed, velocity):
 
 @cache
 def _airglow_observed():
-    # as wide as the spectrograph's resolution, R = 22,500
+    # the width corresponds to the spectrograph's resolution, R = 22,500
     return _gaussians(_OH[:, 0], _OH[:, 1], 0.30)
 
 

@@ -1,4 +1,4 @@
-"""The stars of the survey: giants that pass the cuts of the catalog, and others for each cut to remove."""
+"""The stars of the survey: giants that pass the cuts on the catalog, and stars that each cut removes."""
 
 import numpy as np
 from astropy import units as u
@@ -11,7 +11,7 @@ from lab2.simulate.population import FIELDS, M15_MEMBERS, METAL_POOR, draw_dwarf
 
 __all__ = ["NAMED", "draw_survey", "mystery_star"]
 
-# Stars that the lab asks for by name, and their fields: ordinary giants.
+# Stars that the lab handout names, by field: ordinary giants.
 NAMED = {"M15": "2M21235315+1244123", "K2_C4_168-21": "2M03533659+2512012"}
 NAMED_SNR = 170.0
 ORDINARY = (4650.0, 2.2, -0.25, 0.08, 0.06)
@@ -19,9 +19,9 @@ ORDINARY = (4650.0, 2.2, -0.25, 0.08, 0.06)
 MYSTERY = (4550.0, 2.0, -0.65, 0.30, 0.20)
 _SPREAD = (200.0, 0.5, 0.25, 0.1, 0.1)
 
-# Rows of each kind besides the giants that the cuts keep, for each of those.
+# Number of additional rows of each kind, per giant that the cuts keep.
 DWARFS, FAINT, POOR, M15_POOR, UNLABELED = 0.30, 0.10, 0.025, 0.06, 0.03
-# Stars with a second row.
+# Fraction of stars with a second row.
 SECOND = 1 / 60
 FAINT_H = (13.6, 14.8)
 
@@ -38,9 +38,9 @@ def draw_survey(seed, n_stars):
     Returns
     -------
     selected : astropy.table.Table
-        The `n_stars` giants, truth and catalog columns together, with `oddity`.
+        The `n_stars` giants, with true labels, catalog columns and `oddity`.
     rows : astropy.table.Table
-        Every row of the catalog: the selected, the others and second rows.
+        All rows of the catalog: the selected stars, the other stars and second rows.
     """
     selected, others = [], []
     for i, (field, n) in enumerate(zip(FIELDS, _shares(n_stars), strict=True)):
@@ -66,9 +66,9 @@ def draw_survey(seed, n_stars):
 
 
 def mystery_star(seed):
-    """The mystery star: one row like those of `draw_survey`, in no catalog."""
+    """The mystery star: one row like those of `draw_survey`, but not in the catalog."""
     rng = np.random.default_rng([seed, 4])
-    # Of many giants of a field, the chemistry of one; its labels are set.
+    # Most of its chemistry is that of a random giant of a field; labels and some abundances are set.
     star = draw_giants(rng, FIELDS[0], 1)
     for name, value in zip(label_names(), MYSTERY, strict=True):
         star[name] = value
@@ -84,7 +84,7 @@ def mystery_star(seed):
 
 
 def _shares(n_stars):
-    """Stars of each field: proportional, at least one, adding up."""
+    """Number of stars in each field: proportional to its share, at least one, with the sum `n_stars`."""
     exact = np.cumsum([field.share for field in FIELDS]) * n_stars
     return np.diff(np.round(np.r_[0, exact])).astype(int)
 
@@ -107,7 +107,7 @@ def _collect(rng, field, n, draw, wanted, **options):
 
 
 def _others(rng, field, n):
-    """Stars of one field that the cuts remove, each kind at least once."""
+    """Stars of one field that the cuts remove, at least one of each kind."""
 
     def count(share):
         return max(1, round(share * n))
@@ -138,7 +138,7 @@ def _others(rng, field, n):
 
 
 def _name_one(giants, name):
-    """Give the most typical giant the name, its position on the sky and a good S/N."""
+    """Give the most typical giant this name, the position that the name implies, and a high S/N."""
     distance = np.sum(((labels_of(giants) - ORDINARY) / _SPREAD) ** 2, axis=1)
     row = int(np.argmin(distance))
     text = name[2:]
@@ -152,7 +152,7 @@ def _name_one(giants, name):
 
 
 def _set_snr(stars, row, snr):
-    """Brighten a star to a signal-to-noise ratio."""
+    """Set a star's signal-to-noise ratio and change its magnitudes accordingly."""
     brighter = 5 * np.log10(snr / stars["snr"][row])
     for column in ("j", "h", "k"):
         stars[column][row] -= brighter

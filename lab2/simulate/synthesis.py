@@ -1,8 +1,9 @@
-"""Normalized model spectra of red giants, from any labels.
+"""Normalized model spectra of red giants, as a function of their labels.
 
-Behind them is a synthesis in local thermodynamic equilibrium: MARCS model atmospheres, linemake's lines with strengths
-calibrated on three real stars, every abundance by itself. tools/synthesis/README.md says how it was made and how far
-it can be trusted; `lab2.simulate.emulator` holds the network that stands for it.
+They come from a spectral synthesis in local thermodynamic equilibrium, with MARCS model atmospheres, lines from
+linemake with strengths calibrated on three real stars, and a separate abundance of every element.
+tools/synthesis/README.md describes the synthesis and its limitations. `lab2.simulate.emulator` evaluates a network
+that was trained on it.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ from lab2.simulate.chemistry import CARBON_EXCESS, HIDDEN, typical
 
 __all__ = ["RANGE", "spectrum"]
 
-# Where the emulator was trained: the labels of the lab's giants and a margin.
+# Range of the emulator's training grid: the labels of the lab's giants and a margin.
 RANGE = {"teff": (3500.0, 5900.0), "logg": (-0.2, 4.2), "fe_h": (-1.3, 0.6), "mg_fe": (-0.3, 0.55),
          "si_fe": (-0.3, 0.55)}  # fmt: skip
 
@@ -22,16 +23,16 @@ RANGE = {"teff": (3500.0, 5900.0), "logg": (-0.2, 4.2), "fe_h": (-1.3, 0.6), "mg
 def spectrum(labels, abundances=None):
     """Normalized model spectrum for each label vector, on the 8575-pixel grid.
 
-    The flux is that over the true continuum, at the resolution of the spectrograph, R = 22,500, and broadened by
-    macroturbulence.
+    The flux is divided by the true continuum, broadened by macroturbulence, and at the resolution of the spectrograph,
+    R = 22,500.
 
     Parameters
     ----------
     labels : array_like, shape (5,) or (n, 5)
         Teff [K], log g [dex], [Fe/H], [Mg/Fe], [Si/Fe] [dex], the order of `lab2.labels.LABELS`.
     abundances : dict of str to float or array_like of shape (n,), optional
-        Values of any of `lab2.simulate.chemistry.HIDDEN`: [X/Fe] such as "c_fe", "vmicro" and "vmacro" [km/s]. What is
-        not given is `typical` of the labels.
+        Values of any of `lab2.simulate.chemistry.HIDDEN`: [X/Fe] such as "c_fe", and "vmicro" and "vmacro" [km/s]. The
+        others get their mean at the labels (`lab2.simulate.chemistry.typical`).
 
     Returns
     -------
@@ -55,7 +56,7 @@ def spectrum(labels, abundances=None):
     if "c_fe" in given:
         _within("c_fe - o_fe", hidden["c_fe"] - hidden["o_fe"], (-np.inf, CARBON_EXCESS + 1e-9))
     columns = dict(zip(label_names(), vectors.T, strict=True)) | hidden
-    # mean abundances at labels far from any star may lie a little outside
+    # at labels far from those of any star, the mean abundances may lie slightly outside the limits
     inputs = np.column_stack([np.clip(columns[name], *limits[name]) for name in emulator.inputs()])
     flux = _broaden(emulator.spectra(inputs), np.asarray(hidden["vmacro"]))
     return flux[0] if np.ndim(labels) == 1 else flux
@@ -83,7 +84,7 @@ def _within(name, values, limits):
 
 
 def _broaden(flux, vmacro):
-    """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; the ends wrap, where there are no data."""
+    """Convolve each row with a Gaussian of FWHM `vmacro` [km/s]; the ends, which wrap around, have no data."""
     sigma = vmacro / KM_S_PER_PIXEL / np.sqrt(8 * np.log(2))
     transfer = np.exp(-2 * (np.pi * sigma[:, None] * np.fft.rfftfreq(N_PIXELS)) ** 2)
     return np.fft.irfft(np.fft.rfft(flux) * transfer, N_PIXELS)

@@ -1,4 +1,4 @@
-"""Write a simulated survey with the files that SDSS has for the four fields."""
+"""Write a simulated survey with the same files that SDSS has for the four fields."""
 
 import json
 import os
@@ -29,21 +29,21 @@ EARTH_VELOCITY = 28.0
 
 
 def make_survey(folder, seed=128, n_stars=1886, progress=True):
-    """Simulate the survey of the four fields and write it as SDSS would.
+    """Simulate the survey of the four fields and write it in the formats of SDSS.
 
-    The folder gets allStar.fits (the whole catalog of the fields, DR17 column names), an apStar file for
-    each star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (the true labels, abundances and
-    oddity of each apStar star) and manifest.json. The folder appears when it is
-    complete, and replaces one of that name. The same arguments give the same bytes.
+    The folder contains allStar.fits (the whole catalog of the fields, with DR17 column names), an apStar file for each
+    star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (true labels, abundances and oddity of each star with
+    an apStar file) and manifest.json. It is created under a temporary name and renamed when complete, replacing an
+    existing folder of that name. The same arguments give identical files.
 
     Parameters
     ----------
     folder : path-like
-        Folder to make; its name is the survey's.
+        Folder to create; its name is that of the survey.
     seed : int
-        Seed of every random number, not negative.
+        Seed of all random numbers, not negative.
     n_stars : int
-        Distinct stars that pass the cuts, at least 20. From 100 on every kind of oddity is among them.
+        Number of distinct stars that pass the cuts, at least 20. With 100 or more, every kind of oddity occurs.
     progress : bool
         Show a progress bar.
 
@@ -55,10 +55,10 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
     Raises
     ------
     ValueError
-        If `seed` is negative or `n_stars` below 20, or the folder is there and holds something else than a simulated
-        survey.
+        If `seed` is negative or `n_stars` below 20, or if the folder exists and contains something other than a
+        simulated survey.
     TypeError
-        If either is no integer.
+        If `seed` or `n_stars` is not an integer.
     """
     _check("seed", seed, 0)
     _check("n_stars", n_stars, SMALLEST)
@@ -96,7 +96,7 @@ def _check(name, value, least):
 
 
 def _check_replaceable(folder):
-    """Raise an error if making a survey here would lose files that cannot be made again."""
+    """Raise an error if writing a survey here would delete files that cannot be recreated."""
     if not folder.exists() or not any(folder.iterdir()):
         return
     about = folder / "manifest.json"
@@ -115,7 +115,7 @@ def _truth(selected):
     for name in columns:
         if truth[name].dtype.kind == "f":
             truth[name] = np.round(truth[name], 4)
-    # ECSV has no empty string: a star without an oddity says so.
+    # ECSV cannot store an empty string, so a star without an oddity gets "none".
     truth["oddity"] = np.where(truth["oddity"] == "", "none", truth["oddity"])
     truth.meta["comments"] = ["the simulated stars as they are: teff in K, abundances in dex, v in km/s, ak in mag"]
     return truth
@@ -152,7 +152,7 @@ def _write_star(path, star, flux, rng):
 
 
 def _replace(partial, folder):
-    """Put the complete folder in its place."""
+    """Move the complete folder to its final name, replacing the old one."""
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

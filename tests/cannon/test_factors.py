@@ -8,7 +8,7 @@ from twins import drawn_survey
 
 import lab2
 from lab2 import from_arrays
-from lab2.cannon import Nuisance, best_spectra, factors, fit_labels, polynomial, quartics
+from lab2.cannon import Nuisance, _kernels, best_spectra, factors, fit_labels, polynomial, quartics
 
 N_STARS, N_PIXELS, N_FACTORS = 300, 150, 2
 
@@ -220,3 +220,49 @@ def test_predictions_and_best_spectra_hold_the_factors(model, hidden):
     assert float(residual.isel(star=[0, 1, 3, 4, 5]).std()) < 0.8 * float(plain.isel(star=[0, 1, 3, 4, 5]).std())
     with pytest.raises(ValueError, match=r"expected 2 factors, shape \(6, 2\); got \(6, 3\)"):
         model.predict(labels, np.zeros((6, 3)))
+
+
+def test_one_round_against_the_plain_formulas(hidden):
+    """Step M with loops over pixels: the normal equations, and the expected squares behind the new s2."""
+    spectra = hidden[0].isel(wavelength=slice(0, 12))
+    plain = lab2.train(spectra)
+    x = plain.scale(spectra.labels.values)
+    terms, jacobian = plain.design(spectra.labels.values), polynomial.jacobian(x, plain.pairs)
+    design = factors.Design(terms, *polynomial.normal_monomials(x, plain.pairs), jacobian)
+    flux, ivar = np.where(spectra.ivar > 0, spectra.flux - 1, 0.0).T, spectra.ivar.values.T
+    theta = plain.theta.values - np.eye(1, len(plain.pairs))
+    learner = factors._Learner(lambda pixels: (flux[pixels], ivar[pixels]), design, theta, plain.s2.values)
+    rng = np.random.default_rng(86)
+    learner.use, learner.loadings = rng.random(N_STARS) < 0.9, np.zeros((12, 2))
+    mean, spread = rng.normal(size=(N_STARS, 2)), rng.normal(size=(N_STARS, 2, 2))
+    covariance = 0.3 * spread @ spread.transpose(0, 2, 1)  # as large as the scores: it counts
+    scores = factors._Scores(mean, covariance, *np.zeros((4, N_STARS)))
+    learner.improve(scores)
+    row = np.concatenate([terms, mean], axis=1)
+    moments = row[:, :, None] * row[:, None, :]
+    moments[:, -2:, -2:] += covariance
+    stretch = np.linalg.cholesky((moments[:, -2:, -2:])[learner.use].mean(axis=0))
+    for p in range(12):
+        used = ivar[p] * learner.use
+        weight = used / (1 + used * plain.s2.values[p])
+        both = np.linalg.solve((weight[:, None, None] * moments).sum(axis=0), row.T @ (weight * flux[p]))
+        np.testing.assert_allclose(learner.theta[p], both[:-2], rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(learner.loadings[p], both[-2:] @ stretch, rtol=1e-8, atol=1e-12)
+        square = (flux[p] - row @ both) ** 2 + np.einsum("k,nkl,l->n", both[-2:], covariance, both[-2:])
+        expected = _kernels.step_scatter(used[None], square[None], plain.s2.values[p : p + 1])
+        assert learner.s2[p] == pytest.approx(expected[0], rel=1e-6, abs=1e-12)
+
+
+def test_a_round_that_makes_it_worse_is_taken_back(hidden, monkeypatch):
+    """Wrong labels, for which step M is not exact, and no end but the last round."""
+    monkeypatch.setattr(factors, "_TOLERANCE", -np.inf)
+    monkeypatch.setattr(factors, "_MOST_ROUNDS", 25)
+    rng = np.random.default_rng(87)
+    wrong = hidden[0].labels + 0.3 * hidden[0].labels.values.std(axis=0) * rng.normal(size=(N_STARS, 2))
+    spectra = hidden[0].assign(labels=wrong)
+    model = lab2.train(spectra, factors=N_FACTORS)
+    history = model.dataset.log_likelihood.values
+    assert len(history) < 21  # some were taken back, or the test says nothing
+    assert (np.diff(history) > 0).all()
+    used = model.trained_on.values
+    assert history[-1] == pytest.approx(log_likelihood(model, spectra)[used].sum(), rel=1e-10)

@@ -332,6 +332,19 @@ def symmetric_model():
     return model_of(theta, np.random.default_rng(39).uniform(-2, 2, (100, 1)), mean=50.0, scale=10.0)
 
 
+@pytest.mark.parametrize(("delta", "competes"), [(7.0, True), (11.0, False)])
+def test_a_second_minimum_competes_within_three_sigma(delta, competes):
+    """A slope of one pixel lifts the minimum at -x above that at x by a known amount."""
+    model = symmetric_model()
+    tilt = model.dataset.theta.values.copy()
+    tilt[0, 1] = np.sqrt(delta) * 0.005 / 2.4  # the flux of pixel 0 differs by sqrt(delta) sigma between -1.2 and 1.2
+    model = model_of(tilt, model.scale(model.training_labels.values), mean=50.0, scale=10.0)
+    flux = model.predict(np.array([[62.0]])).values
+    fits = fit_labels(model, from_arrays(flux, np.full((1, 30), 4e4), model.dataset.wavelength))
+    assert float(fits.delta_chi2[0]) == pytest.approx(delta, rel=0.1)
+    assert is_set(fits, "MULTIPLE_MINIMA")[0] == competes
+
+
 def test_two_equal_minima():
     model = symmetric_model()
     x = np.array([[1.2], [-1.2], [1.7]])

@@ -146,3 +146,19 @@ def test_diagnosis_refuses_other_stars(survey):
     for wrong in ((fits[{"star": slice(None, None, -1)}], spectra, rows), (fits, spectra, rows[::-1])):
         with pytest.raises(ValueError, match="not of the same stars in the same order"):
             diagnose(*wrong)
+
+
+def test_with_factors_a_hidden_abundance_is_not_accused():
+    """Lines of every star grow and shrink together, by a score that no label describes; two stars are far out in it."""
+    rng = np.random.default_rng(49)
+    labels, scores = labels_of(240, rng), rng.normal(size=(240, 1))
+    scores[[11, 12], 0] = 4.0, -4.0
+    growth = 1.0 + 0.1 * scores * (1 + np.sin(np.arange(GRID.size) / 40)) / 2
+    flux = 1.0 - growth * (1.0 - clean(labels))
+    flux[7] = clean(labels[7], -25.0)
+    spectra = observe(flux, labels, rng)
+    plain, better = (diagnose(cross_validate(spectra, 2, k), spectra, catalog(spectra), k)["kind"] for k in (0, 1))
+    assert plain[7] == better[7] == "shifted"
+    assert "" not in plain[[11, 12]]
+    assert better[[11, 12]].tolist() == ["", ""]
+    assert (better != "").sum() < (plain != "").sum()

@@ -96,8 +96,11 @@ def test_a_star_noisier_than_any_calibrated_is_flagged():
     found = calibrate(fits, truth)
     assert not found.apply(fits).flag.any()
     noisy = fits.isel(star=[0, 1]).copy(deep=True)
-    noisy["covariance"][1] *= 1e4
+    largest = np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2)).max(axis=0)
+    noisy["covariance"][1] = np.diag((largest * [0.9, 1.1, 0.9]) ** 2)
     assert found.apply(noisy).flag.values.tolist() == [0, Flag.UNCALIBRATED]
+    noisy["covariance"][1] = np.diag((largest * 0.99) ** 2)
+    assert found.apply(noisy).flag.values.tolist() == [0, 0]
 
 
 def test_outliers_would_spoil_a_plain_estimate():
