@@ -50,7 +50,9 @@ def screen(model, spectra, fits) -> xr.Dataset:
         (star): significances ``velocity_z`` of a copy of the spectrum, shifted by ``velocity`` [km/s], that contributes
         the fraction ``velocity_share`` of the light (1: the whole spectrum is shifted); ``rotation_z`` of lines
         broadened by ``v_sin_i`` [km/s]; ``emission_z`` of emission in the Brackett lines; ``veil_z`` of added light in
-        the chip ``veiled_chip`` (or "every"), with ``veil``, its fraction of the light. 0 where there is no fit.
+        the chip ``veiled_chip``, with ``veil``, its fraction of the light; ``dilution_z`` of light added to the whole
+        spectrum, with its fraction ``dilution``, negative where too much was subtracted, and 0 with a model without
+        hidden factors, by which abundances that are not labels look like this. 0 where there is no fit.
 
     Raises
     ------
@@ -63,10 +65,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     chip = chip_of(wavelength)
     # added light is seldom uniform over a detector: it decreases toward one end
     chips = np.repeat(list(dict.fromkeys(chip[model.trained.values])), 2)
-    ramps = [_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)]
-    if model.loadings.size:  # without factors, abundances that are not labels would look like this
-        chips, ramps = [*chips, "every"], [*ramps, np.ones(len(chip))]
-    chips, ramps = np.array(chips), np.array(ramps)
+    ramps = np.array([_ramp(chip == name, falling=k % 2 == 0) for k, name in enumerate(chips)])
     kernels = [rotation_kernel(v_sin_i) for v_sin_i in _ROTATION]
     lines_of_hydrogen = np.exp(-0.5 * ((wavelength - BRACKETT[:, None]) / _BRACKETT_WIDTH) ** 2)
     brackett = ((11 / np.arange(11, 21)) ** 3) @ lines_of_hydrogen
@@ -77,22 +76,22 @@ def screen(model, spectra, fits) -> xr.Dataset:
     sd = np.concatenate([np.full(labels.shape[1], np.inf), hidden.sd])
 
     def screen_star(x, weight, residual, depth):
-        """The best template of each kind: (4, 3), with z, amplitude and index of the template."""
+        """The best template of each kind: (5, 3), with z, amplitude and index of the template."""
         columns = np.concatenate([theta @ polynomial.jacobian(x, model.pairs), hidden.columns], axis=1)
         match = _Matcher(Precision(weight, columns, sd), residual)
         shifted = match(np.array([depth - moved(depth, lag) for lag in _LAGS]))
         broadened = match(np.array([depth - convolve1d(depth, kernel) for kernel in kernels]))
-        return shifted, broadened, match(brackett[None]), match(depth * ramps)
+        return shifted, broadened, match(brackett[None]), match(depth * ramps), match(depth[None])
 
     def screen_block(stars):
         weight = weights(model, spectra.ivar.values[stars])
         depth = 1.0 - polynomial.design(x[stars], model.pairs) @ theta.T
         residual = np.where(weight > 0, spectra.flux.values[stars] - 1.0 + depth, 0.0)
         rows = [screen_star(*star) for star in zip(x[stars], weight, residual, depth, strict=True)]
-        return np.reshape(rows, (-1, 4, 3)) * fitted[stars, None, None]
+        return np.reshape(rows, (-1, 5, 3)) * fitted[stars, None, None]
 
     found = np.concatenate(map_blocks(screen_block, len(labels), _BLOCK))
-    (velocity, rotation, emission, veil), which = found.transpose(1, 2, 0), found[:, :, 2].astype(int).T
+    (velocity, rotation, emission, veil, dilution), which = found.transpose(1, 2, 0), found[:, :, 2].astype(int).T
     columns = {
         "velocity_z": velocity[0],
         "velocity": np.array(_LAGS)[which[0]] * KM_S_PER_PIXEL,
@@ -103,6 +102,8 @@ def screen(model, spectra, fits) -> xr.Dataset:
         "veil_z": veil[0],
         "veiled_chip": chips[which[3]],
         "veil": veil[1],
+        "dilution_z": dilution[0] * bool(model.loadings.size),
+        "dilution": dilution[1],
     }
     return xr.Dataset({k: ("star", v) for k, v in columns.items()}, coords={"star": spectra.star})
 

@@ -24,6 +24,7 @@ _POINTERS = {
     "rotation": ("SUSPECT_BROAD_LINES", "ROTATION"),
     "emission": (),
     "veil": ("PERSIST",),
+    "dilution": (),
 }
 # A second spectrum with less than this fraction of the light cannot be distinguished from lines that the labels do not
 # describe.
@@ -58,10 +59,10 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
         of the labels' distances from the catalog, in robust standard deviations) and label (the one concerned), outlier
         (the probability that the labels are outliers), reduced_chi2, chi2_z (its logarithm in the survey's robust
         standard deviations) and excess (the spectral region with the largest excess in chi^2); velocity_z, rotation_z,
-        emission_z and veil_z (in the same units); velocity [km/s] and share of the light (of a shifted or second
-        spectrum), v_sin_i [km/s], veil; n_minima and delta_chi2; distance from the training set; masked (fraction of
-        masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s]; fit_flags, starflag
-        and aspcapflag in words.
+        emission_z, veil_z and dilution_z (in the same units); velocity [km/s] and share of the light (of a shifted or
+        second spectrum), v_sin_i [km/s], veil, dilution; n_minima and delta_chi2; distance from the training set;
+        masked (fraction of masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s];
+        fit_flags, starflag and aspcapflag in words.
 
     Raises
     ------
@@ -112,7 +113,9 @@ def _gather(fits, own, spectra, rows, model):
         z = found[f"{kind}_z"].values
         table[f"{kind}_z"] = _standardised(z)
         table[f"{kind}_gain"] = np.where(z > 0, z**2, 0.0)  # decrease of chi^2, to compare kinds
-    for name in ("velocity", "velocity_share", "v_sin_i", "veil", "veiled_chip"):
+    # lines that are too deep everywhere are as odd: too much light was subtracted
+    table["dilution_z"], table["dilution_gain"] = np.abs(table["dilution_z"]), found.dilution_z.values**2
+    for name in ("velocity", "velocity_share", "v_sin_i", "veil", "veiled_chip", "dilution"):
         table[name] = found[name].values
     table.rename_column("velocity_share", "share")
     table["n_minima"], table["delta_chi2"] = fits.n_minima.values, fits.delta_chi2.values
@@ -152,6 +155,9 @@ def _judge(row, model, spectrum, labels):
         source = "persistence of the detector" if "PERSIST" in row["starflag"] else "shallow lines"
         added = f"{100 * row['veil']:.0f} % of light added to the {row['veiled_chip']} chip"
         return "added light", f"{added}: {source}", *as_screened
+    if kind == "dilution":
+        done = "added to" if row["dilution"] > 0 else "subtracted from"
+        return "added light", f"{100 * abs(row['dilution']):.0f} % of light {done} every chip", *as_screened
     if row["outlier"] > _PROBABLE:
         return "labels", _about_labels(row), *as_screened
     if row["chi2_z"] > _ALONE:
@@ -196,8 +202,9 @@ def _about_labels(row):
 
 
 def _standardised(values):
-    """Deviations from the median in robust standard deviations; 0 where there is no value."""
-    return np.nan_to_num((values - np.nanmedian(values)) / robust_scatter(values), posinf=0.0, neginf=0.0)
+    """Deviations from the median in robust standard deviations; 0 where there is no value, or no scatter."""
+    scatter = robust_scatter(values) or np.inf
+    return np.nan_to_num((values - np.nanmedian(values)) / scatter, posinf=0.0, neginf=0.0)
 
 
 def _where_in_wavelength(excess):

@@ -139,9 +139,10 @@ def test_z_with_a_hidden_factor_is_the_fall_of_chi2(with_factor):
     assert float(found.emission_z[0]) == pytest.approx(np.sqrt(without - left), rel=1e-6)
 
 
-def test_light_on_every_chip_is_found_with_factors(with_factor):
-    spectrum = one(1.0 - 0.8 * (1.0 - clean(LABELS)[0]))
-    found = filters.screen(with_factor, spectrum, cannon.fit_labels(with_factor, spectrum))
-    assert found.veiled_chip.values[0] == "every"
-    assert float(found.veil[0]) == pytest.approx(0.2, abs=0.04)
-    assert found.veil_z[0] > 10
+def test_light_on_every_chip_is_measured_with_factors(model, with_factor):
+    for share in (0.2, -0.1):  # added, and too much subtracted
+        spectrum = one(1.0 - (1.0 - share) * (1.0 - clean(LABELS)[0]))
+        found = filters.screen(with_factor, spectrum, cannon.fit_labels(with_factor, spectrum))
+        assert float(found.dilution[0]) == pytest.approx(share, abs=0.04)
+        assert np.sign(share) * found.dilution_z[0] > 5
+        assert filters.screen(model, spectrum, cannon.fit_labels(model, spectrum)).dilution_z[0] == 0

@@ -156,9 +156,15 @@ def test_with_factors_a_hidden_abundance_is_not_accused():
     growth = 1.0 + 0.1 * scores * (1 + np.sin(np.arange(GRID.size) / 40)) / 2
     flux = 1.0 - growth * (1.0 - clean(labels))
     flux[7] = clean(labels[7], -25.0)
+    flux[20], flux[21] = 1.0 - 0.75 * (1.0 - flux[20]), 1.0 - 1.25 * (1.0 - flux[21])
     spectra = observe(flux, labels, rng)
-    plain, better = (diagnose(cross_validate(spectra, 2, k), spectra, catalog(spectra), k)["kind"] for k in (0, 1))
+    found = [diagnose(cross_validate(spectra, 2, k), spectra, catalog(spectra), k) for k in (0, 1)]
+    plain, better = (np.asarray(evidence["kind"]) for evidence in found)
     assert plain[7] == better[7] == "shifted"
     assert "" not in plain[[11, 12]]
     assert better[[11, 12]].tolist() == ["", ""]
     assert (better != "").sum() < (plain != "").sum()
+    assert better[[20, 21]].tolist() == ["added light"] * 2
+    added, subtracted = found[1]["verdict"][[20, 21]]
+    assert "of light added to every chip" in added
+    assert "of light subtracted from every chip" in subtracted
