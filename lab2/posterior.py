@@ -81,7 +81,7 @@ def default_priors(model) -> QTable:
 
 
 def sample(
-    model, spectrum, draws=1000, tune=1000, chains=4, seed=128, nuisance=False, progress=False, **priors
+    model, spectrum, *, draws=1000, tune=1000, chains=4, seed=128, nuisance=False, progress=False, **priors
 ) -> az.InferenceData:
     """Draw from the posterior of one star's labels.
 

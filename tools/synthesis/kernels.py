@@ -155,14 +155,15 @@ def transfer_gradient(opacity, source, path, mu, weight):
 
 
 @njit(parallel=True, **_OPTIONS)
-def line_jacobian(sensitivity, position, half_width, peak, damping, doppler, smoothing, n_sub, n_pixels):
+def line_jacobian(sensitivity, lines, smoothing, n_sub, n_pixels):
     """d pixel flux / d ln(gf) of each line.
 
-    sensitivity (n_depth, n_wavelength), d flux / d opacity; the lines as for `add_lines`; smoothing, the instrument's
-    profile in grid steps (odd length); pixels of n_sub grid steps.
+    sensitivity (n_depth, n_wavelength), d flux / d opacity; lines = (position, half_width, peak, damping, doppler) as
+    for `add_lines`; smoothing, the instrumental profile in grid steps (odd length); pixels of n_sub grid steps.
 
     Returns the first pixel of each line's window (n_lines,) and the derivatives (n_lines, n_pixels).
     """
+    position, half_width, peak, damping, doppler = lines
     n_lines, reach = position.size, smoothing.size // 2
     values, first_pixel = np.zeros((n_lines, n_pixels)), np.zeros(n_lines, dtype=np.int64)
     total = sensitivity.shape[1]

@@ -81,9 +81,7 @@ class Synthesis:
             The first pixel of each line's window.
         values : numpy.ndarray, shape (n_lines, n_pixels)
         """
-        first, values = kernels.line_jacobian(
-            self._sensitivity, *self.line_arrays, _gaussian(fwhm), _SUB, n_pixels
-        )  # fmt: skip
+        first, values = kernels.line_jacobian(self._sensitivity, self.line_arrays, _gaussian(fwhm), _SUB, n_pixels)
         return self.kept, first, values * np.log(10)
 
 
