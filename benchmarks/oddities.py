@@ -19,7 +19,7 @@ from lab2.grid import CHIPS, WAVELENGTH, chip_of
 from lab2.simulate.chemistry import typical
 from lab2.survey import build_folder
 
-STARS, TOGETHER, FACTORS, SEED = 30, 4, 10, 128
+STARS, RUNS, FACTORS, SEED = 20, 4, 10, 128
 HURT = 2.0  # calibrated errors
 
 
@@ -115,7 +115,7 @@ def main():
     ordinary = np.flatnonzero((planted == "") & (kinds == "") & (flags == 0) & (spectra.snr.values > 60))
     rng = np.random.default_rng(SEED)
     lines = []
-    groups = [list(KINDS)[first : first + TOGETHER] for first in range(0, len(KINDS), TOGETHER)]
+    groups = [list(KINDS)[first::RUNS] for first in range(RUNS)]  # alike ones apart: many would be learned as a factor
     for group in tqdm(groups, desc="kinds of oddities"):
         spoiled = spectra.copy(deep=True)
         chosen = rng.choice(ordinary, (len(group), STARS), replace=False)
@@ -132,7 +132,7 @@ def main():
             )
             right = f"{named.sum()}" if kind in NAMES else "no name for it"
             lines.append(f"| {kind} | {found.sum()} | {right} | {said} | {hurt.sum()} | {silent.sum()} | {false:.1%} |")
-    write(lines)
+    write([line for kind in KINDS for line in lines if line.startswith(f"| {kind} |")])
 
 
 def write(lines):
