@@ -118,16 +118,21 @@ def learn_factors(take, design, theta, s2, n_factors, progress=False) -> Learned
     Returns
     -------
     Learned
+
+    Raises
+    ------
+    ValueError
+        If so many stars are odd that too few are left to train on.
     """
     learner = _Learner(take, design, theta, s2)
     scores = learner.scores(learner.sums())
-    learner.use = _ordinary(scores)
+    learner.use = _ordinary(scores, n_factors)
     scores, history = learner.first_scores(scores, n_factors), []
     for rounds in tqdm(range(_MOST_ROUNDS), desc="learning factors", disable=not progress):
         before = learner.theta.copy(), learner.loadings, learner.s2.copy(), scores
         scores = learner.scores(learner.improve(scores))
         if rounds in _SCREENED:
-            learner.use, history = _ordinary(scores), []
+            learner.use, history = _ordinary(scores, n_factors), []
         history.append(scores.log_likelihood[learner.use].sum())
         gain = history[-1] - history[-2] if rounds > max(_SCREENED) else np.inf
         if gain < 0.0:
@@ -253,14 +258,23 @@ class _Learner:
         return [sum(arrays) for arrays in zip(*parts, strict=True)]
 
 
-def _ordinary(scores):
-    """Which stars to train on: those that are not odd."""
+def _ordinary(scores, n_factors):
+    """Which stars to train on: those that have pixels and are not odd."""
     measures = [scores.chi2, (scores.errors**2).sum(axis=1)]
     if scores.mean.size:
         measures.append((scores.mean**2).sum(axis=1))
-    logarithms = np.log(np.maximum(measures, 1e-300))
-    limit = np.median(logarithms, axis=1) + _ODD * mad_std(logarithms, axis=1)
-    return (limit >= logarithms.T).all(axis=1)
+    seen = scores.chi2 > 0
+    logarithms = np.log(np.array(measures)[:, seen])
+    use = np.zeros(len(seen), dtype=bool)
+    if seen.any():
+        limit = np.median(logarithms, axis=1) + _ODD * mad_std(logarithms, axis=1)
+        use[seen] = (limit >= logarithms.T).all(axis=1)
+    if use.sum() <= 2 * n_factors:
+        raise ValueError(
+            f"only {use.sum()} of {len(use)} training stars have pixels and resemble each other: too few for "
+            f"{n_factors} factors; check the spectra and their labels, or learn fewer factors"
+        )
+    return use
 
 
 def _solve(sums, right, place):

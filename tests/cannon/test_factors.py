@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy.linalg import subspace_angles
 from scipy.stats import multivariate_normal
 from twins import drawn_survey
@@ -266,3 +267,21 @@ def test_a_round_that_makes_it_worse_is_taken_back(hidden, monkeypatch):
     assert (np.diff(history) > 0).all()
     used = model.trained_on.values
     assert history[-1] == pytest.approx(log_likelihood(model, spectra)[used].sum(), rel=1e-10)
+
+
+def test_no_star_with_pixels_is_left(hidden):
+    spectra = hidden[0].copy(deep=True)
+    spectra["ivar"][:] = 0.0
+    assert not lab2.train(spectra).trained.any()
+    with pytest.raises(ValueError, match="only 0 of 300 training stars have pixels and resemble each other"):
+        lab2.train(spectra, factors=N_FACTORS)
+
+
+def test_stars_without_pixels_do_not_decide_who_is_odd(hidden):
+    """Most stars are empty: the rest is trained on as if they were alone."""
+    spectra = xr.concat([hidden[0], hidden[0].assign_coords(star=[f"e{n}" for n in range(N_STARS)])], "star")
+    spectra["ivar"][N_STARS:] = 0.0
+    spectra["ivar"][:10] = 0.0
+    model = lab2.train(spectra, factors=N_FACTORS)
+    assert not model.trained_on[N_STARS:].any()
+    assert model.trained_on[10:N_STARS].mean() > 0.9
