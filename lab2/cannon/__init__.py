@@ -17,7 +17,7 @@ from lab2.cannon.fitting import (
 from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance
 from lab2.cannon.quartics import Quartics, quartics, weights
-from lab2.cannon.training import add_label_errors, train
+from lab2.cannon.training import train
 
 __all__ = [
     "Cannon",
@@ -25,7 +25,6 @@ __all__ = [
     "Nuisance",
     "Quartics",
     "UncalibratedErrorWarning",
-    "add_label_errors",
     "best_spectra",
     "errors",
     "fit_labels",

@@ -5,7 +5,6 @@ from importlib import metadata
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
@@ -14,7 +13,7 @@ from lab2.cannon.likelihood import PixelLikelihood
 from lab2.cannon.model import Cannon
 from lab2.spectra import check, check_dims, per_full_weight
 
-__all__ = ["add_label_errors", "train"]
+__all__ = ["train"]
 
 # Pixels times stars worked on at a time by one thread, 4 MiB per array: matrix products are fastest at this size, and
 # the overhead of calling them is small.
@@ -138,46 +137,6 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
         },
     )
     return Cannon(dataset)
-
-
-def add_label_errors(model: Cannon, spectra: xr.Dataset, error: ArrayLike) -> xr.Dataset:
-    """Spectra whose variance includes the effect of label errors on the flux, to first order.
-
-    For training labels with errors: otherwise the errors are absorbed by the intrinsic scatter, and a star with poor
-    labels counts as much as one with good labels. The derivatives come from a model that was trained before:
-
-        model = train(spectra)
-        for _ in range(2):
-            model = train(add_label_errors(model, spectra, error))
-
-    Parameters
-    ----------
-    model : Cannon
-    spectra : xarray.Dataset
-        With ``labels``: the spectra that the model was trained on, without label errors added before.
-    error : array_like, shape (n_stars, n_labels) or (n_labels,)
-        Standard deviations of independent label errors, in the labels' units.
-
-    Returns
-    -------
-    xarray.Dataset
-        The same spectra with ``1 / ivar`` increased by the sum over labels of (dF/dlabel)^2 error^2.
-
-    Raises
-    ------
-    ValueError
-        If an error is negative or not finite, or the shape of `error` does not match the labels.
-    """
-    labels = spectra.labels.transpose("star", "label").values
-    error = np.asarray(error, dtype=float)
-    if error.shape not in (labels.shape, labels.shape[1:]) or not (np.isfinite(error) & (error >= 0)).all():
-        raise ValueError(
-            f"errors of labels must be finite, not negative and of shape {labels.shape} or {labels.shape[1:]}; "
-            f"got {error.shape}"
-        )
-    slopes = polynomial.jacobian(model.scale(labels), model.pairs) * (error / model.label_scale.values)[..., None, :]
-    variance = sum((slopes[..., k] @ model.theta.values.T) ** 2 for k in range(labels.shape[1]))
-    return spectra.assign(ivar=spectra.ivar.copy(data=_kernels.weight(spectra.ivar.values, variance)))
 
 
 def _per_full_weight(spectra):

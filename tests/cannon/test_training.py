@@ -189,41 +189,6 @@ def test_float32_spectra_train(small, model):
     np.testing.assert_allclose(cannon.train(single).theta, model.theta, atol=1e-5)
 
 
-# --- errors of the labels -----------------------------------------------------------------------------------
-
-
-def test_label_errors_widen_the_variance_by_the_models_slope(small, model):
-    error = np.array([0.01, 0.0, 0.03])
-    wider = cannon.add_label_errors(model, small, error)
-    labels, variance = small.labels.values, 0.0
-    for k in range(3):
-        step = error[k] * np.eye(3)[k]
-        variance += (0.5 * (model.predict(labels + step) - model.predict(labels - step)).values) ** 2
-    seen = small.ivar.values > 0
-    np.testing.assert_allclose(1 / wider.ivar.values[seen], 1 / small.ivar.values[seen] + variance[seen], rtol=1e-9)
-    assert (wider.ivar.values[~seen] == 0).all()
-    np.testing.assert_array_equal(cannon.add_label_errors(model, small, np.zeros((120, 3))).ivar, small.ivar)
-
-
-def test_label_errors_are_not_taken_for_scatter():
-    rng = np.random.default_rng(44)
-    spectra, _, s2 = drawn_survey(rng, 1500, 2, 40, degree=1, errors=(0.002, 0.004))
-    error = np.where(rng.random((1500, 1)) < 0.5, 0.3, 0.0) * np.array([1.0, 2.0])  # of labels that spread by 1 and 2
-    noisy = spectra.assign(labels=spectra.labels + error * rng.normal(size=error.shape))
-    plain = cannon.train(noisy, degree=1)
-    model = plain
-    for _ in range(2):
-        model = cannon.train(cannon.add_label_errors(model, noisy, error), degree=1)
-    assert np.median(plain.s2.values - s2) > 5e-5
-    assert abs(np.median(model.s2.values - s2)) < 0.1 * np.median(plain.s2.values - s2)
-
-
-@pytest.mark.parametrize("error", [np.ones(2), np.ones((3, 120)), [-1.0, 0.0, 0.0], [np.nan, 0.0, 0.0]])
-def test_label_errors_that_make_no_sense(small, model, error):
-    with pytest.raises(ValueError, match=r"errors of labels must be finite, not negative and of shape \(120, 3\)"):
-        cannon.add_label_errors(model, small, error)
-
-
 # --- bad input ----------------------------------------------------------------------------------------------
 
 
