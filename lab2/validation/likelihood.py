@@ -87,7 +87,7 @@ def held_out_likelihood(
     return xr.DataArray(found, dims=("factors", "star"), coords={"factors": list(factors), "star": spectra.star.values})
 
 
-def fewest_factors(likelihood: xr.DataArray, share: float = 0.95) -> int:
+def fewest_factors(likelihood: xr.DataArray, share: float = 0.98) -> int:
     """The smallest number of factors that achieves nearly the maximum gain in likelihood.
 
     Parameters

@@ -54,6 +54,7 @@ def test_the_fewest_factors_of_a_curve():
     stars = np.arange(3)
     curve = xr.DataArray([[0, 0, 0], [50, 60, -900], [96, 97, 0], [100, 100, 100]], dims=("factors", "star"))
     curve = curve.assign_coords(factors=[0, 2, 5, 9], star=stars)
-    assert fewest_factors(curve) == 5
-    assert fewest_factors(curve, 0.99) == 9
+    assert fewest_factors(curve) == 9
+    assert fewest_factors(curve, 0.95) == 5
+    assert fewest_factors(curve, 0.4) == 2
     assert fewest_factors(-curve) == 0
