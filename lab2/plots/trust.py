@@ -147,7 +147,7 @@ def factor_gain(numbers, quartiles, chosen):
     ax.axvline(chosen, color=VERMILION, lw=1.0, ls="--", label=f"used: {chosen}")
     ax.axhline(0, color="0.6", lw=0.5)
     ax.set(xlabel="number of hidden factors", ylabel=r"gain in $\ln L$ of a held-out star")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
     return figure
 
 
