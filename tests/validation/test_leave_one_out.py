@@ -86,6 +86,21 @@ def test_with_hidden_factors_too():
     assert fits.factors.shape == (150, 2)
 
 
+def test_a_star_that_was_not_trained_on_is_fitted_by_the_model_as_it_is():
+    rng = np.random.default_rng(23)
+    spectra, _, _ = drawn_survey(rng, 150, 2, 120)
+    loadings, scores = 0.02 * rng.normal(size=(120, 2)), rng.normal(size=(150, 2))
+    flux = spectra.flux + np.where(spectra.ivar > 0, scores @ loadings.T, 0.0)
+    flux[31] += 0.2 * np.sin(np.arange(120))
+    spectra = spectra.assign(flux=flux)
+    model = cannon.train(spectra, factors=2)
+    assert not model.trained_on[31]
+    found = validation.cross_validate(spectra, "star", factors=2)
+    expected = cannon.fit_labels(model, spectra)
+    np.testing.assert_allclose(found.labels[31], expected.labels[31], rtol=1e-9)
+    assert not np.allclose(found.labels[30], expected.labels[30], rtol=1e-9)
+
+
 def test_a_star_without_pixels_is_a_flag(spectra):
     empty = spectra.copy(deep=True)
     empty["ivar"][3] = 0.0
