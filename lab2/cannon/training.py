@@ -79,8 +79,6 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     _check_design(x, pairs, names)
     _check_factors(factors, len(x), len(pairs))
     design = Design(polynomial.design(x, pairs), *polynomial.normal_monomials(x, pairs), polynomial.jacobian(x, pairs))
-    per_full = _per_full_weight(spectra)
-    enough = max(len(pairs), _SEEN * len(x))
 
     def take(pixels):
         """Flux less 1, for numerical precision, and ivar of some pixels, (n_pixels, n_stars)."""
@@ -90,6 +88,30 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
             check(block)  # its message says which value is invalid, and where
         return flux, ivar
 
+    theta, s2 = _train_pixels(spectra, take, design, progress)
+    hidden = xr.Dataset()
+    if factors:
+        learned = learn_factors(take, design, theta, s2, factors, progress)
+        theta, s2 = learned.theta, learned.s2
+        hidden = _hidden(learned)
+    theta[:, 0] += 1.0
+    about = _about(spectra, degree).assign(
+        theta=(("wavelength", "term"), theta),
+        s2=("wavelength", s2),
+        **hidden.data_vars,
+        label_mean=("label", mean),
+        label_scale=("label", scale),
+        training_labels=(("training_star", "label"), labels),
+    )
+    return Cannon(about)
+
+
+def _train_pixels(spectra, take, design, progress):
+    """theta of the flux less 1, (n_pixels, n_terms), and s2 of each pixel without hidden factors."""
+    n_stars, n_terms = design.terms.shape
+    per_full = _per_full_weight(spectra)
+    enough = max(n_terms, _SEEN * n_stars)
+
     def train_block(pixels):
         flux, ivar = take(pixels)
         trainable = np.flatnonzero(_kernels.count_seen(ivar, per_full) > enough)
@@ -98,35 +120,34 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     results = map_blocks(
         train_block,
         spectra.sizes["wavelength"],
-        max(1, _BLOCK // len(x)),
+        max(1, _BLOCK // n_stars),
         progress="training pixels" if progress else None,
     )
     s2, theta = (np.concatenate(parts) for parts in zip(*results, strict=True))
-    hidden = {}
-    if factors:
-        learned = learn_factors(take, design, theta, s2, factors, progress)
-        theta, s2 = learned.theta, learned.s2
-        hidden = {
+    return theta, s2
+
+
+def _hidden(learned):
+    """What a model with hidden factors has besides."""
+    return xr.Dataset(
+        {
             "loadings": (("wavelength", "factor"), learned.loadings),
             "trained_on": ("training_star", learned.trained_on),
             "log_likelihood": ("round", learned.log_likelihood),
-        }
-    theta[:, 0] += 1.0
-    coords = {name: spectra.coords[name] for name in ("wavelength", "chip", "trusted") if name in spectra.coords}
-    dataset = xr.Dataset(
-        {
-            "theta": (("wavelength", "term"), theta),
-            "s2": ("wavelength", s2),
-            **hidden,
-            "label_mean": ("label", mean),
-            "label_scale": ("label", scale),
-            "training_labels": (("training_star", "label"), labels),
         },
+        coords={"factor": np.arange(1, learned.loadings.shape[1] + 1)},
+    )
+
+
+def _about(spectra, degree):
+    """Coordinates and attributes of a model, from the spectra that it is trained on."""
+    names = [str(name) for name in spectra.label.values]
+    coords = {name: spectra.coords[name] for name in ("wavelength", "chip", "trusted") if name in spectra.coords}
+    return xr.Dataset(
         coords={
             **coords,
-            "term": polynomial.term_names(names, pairs),
+            "term": polynomial.term_names(names, polynomial.terms(len(names), degree)),
             "label": names,
-            **({"factor": np.arange(1, factors + 1)} if factors else {}),
             "training_star": spectra.star.values.astype(str),
         },
         attrs={
@@ -136,7 +157,6 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",
         },
     )
-    return Cannon(dataset)
 
 
 def _per_full_weight(spectra):
