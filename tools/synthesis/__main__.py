@@ -10,25 +10,31 @@ import numpy as np
 
 from lab2.files import replacing
 from tools.synthesis import calibrate, emulator, grid, line_table
+from tools.synthesis.anchors import anchors
 from tools.synthesis.inputs import FOLDER
-from tools.synthesis.lines import read, strongest
-from tools.synthesis.stars import read_calibrators
+from tools.synthesis.lines import identified, read, strongest
 
 N_LINES = 12000
 
 
+def published_lines():
+    """The strongest of linemake's lines and of those that the atlas of Arcturus adds."""
+    every = read()
+    return strongest(every.joined(identified(every)), N_LINES)
+
+
 def calibrated_lines():
     """The strongest lines, with log gf as the real stars want them."""
-    lines = strongest(read(), N_LINES)
+    lines = published_lines()
     path = FOLDER / "calibration.npz"
     if not path.exists():
-        stars = read_calibrators()
-        before = calibrate.fit_stars(lines, stars)
-        correction, shared, after = calibrate.calibrate(lines, stars, calibrate.prior_width(lines), before)
-        now = lines.corrected(correction)
-        for name, (r, rms) in calibrate.report(now, stars, after).items():
-            then = calibrate.report(lines, stars, before)[name]
-            print(f"{name}: correlation {then[0]:.4f} -> {r:.4f}, rms {then[1]:.4f} -> {rms:.4f}; {after[name]}")
+        stars = anchors()
+        before = calibrate.report(lines, stars, calibrate.fit_anchors(lines, stars))
+        correction, shared, parameters = calibrate.calibrate(lines, stars, calibrate.prior_width(lines))
+        after = calibrate.report(lines.corrected(correction), stars, parameters)
+        for (name, (r, rms)), fitted in zip(after.items(), parameters, strict=True):
+            then = before[name]
+            print(f"{name}: correlation {then[0]:.4f} -> {r:.4f}, rms {then[1]:.4f} -> {rms:.4f}; {fitted}")
         print("shared by a molecule's lines [dex]:", {m: round(value, 2) for m, value in shared.items()})
         with replacing(path) as part:
             np.savez(part, wavelength=lines.wavelength, correction=correction)

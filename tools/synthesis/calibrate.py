@@ -2,84 +2,76 @@
 
 Each line's log gf gets a correction with a Gaussian prior about zero, and each molecule one more that all its lines
 share; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
-round is one linear least-squares problem with as many unknowns as there are lines. Between rounds each star's own
-broadening and velocity are fitted anew.
-
-All else about the stars is held: Teff, log g and [Fe/H] at the values of `CALIBRATORS`, the other abundances and the
-microturbulence at what is typical of such stars, for these trade with the strengths of all their lines at once. Fitted
-freely, carbon would come out at a [C/Fe] of +0.3 in both giants, which real ones do not have: CO forms high up, where
-plane layers in LTE are least to be trusted, and the correction that its lines share takes up what is wrong there.
+round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free parameters of
+each anchor (`tools.synthesis.anchors`) are fitted anew.
 """
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import spsolve
 from tqdm.auto import tqdm
 
 from lab2.grid import N_PIXELS
-from lab2.simulate.chemistry import typical
-from tools.synthesis.chemistry import ALPHA, MOLECULES
-from tools.synthesis.stars import CALIBRATORS, Parameters, agreement, fit, model, residual_weights
+from tools.synthesis.chemistry import MOLECULES
+from tools.synthesis.stars import agreement, fit, model, residual_weights
 
-__all__ = ["calibrate", "fit_stars", "prior_width", "report"]
+__all__ = ["calibrate", "fit_anchors", "prior_width", "report"]
 
-FREE = ("fwhm", "velocity")
-# Between those of the thin and the thick disk, since it is not known which these stars are of.
-_ALPHA = 0.10
 # Molecules whose lines share a correction, and its prior [dex].
 SHARED, _SHARED_WIDTH = ("CO", "CN", "OH"), 0.3
-_ROUNDS = 3
-_LIMIT = 1.0  # dex
+_ROUNDS = 4
+_LIMIT, _FARTHEST = 1.5, 0.5  # dex, in all and in one round
 _WINDOW = 80  # pixels
 # Lines that change no pixel by this much a dex cannot be calibrated.
 _FAINTEST = 1e-3
 
 
 def prior_width(lines):
-    """Standard deviation of each line's correction [dex], 0 for hydrogen's, which stay as they are.
+    """Standard deviation of each line's correction [dex].
 
     Elements that laboratories have measured well, or that the lab reads as labels, and molecules, whose strengths come
-    from good theory, may move less than the iron group's thousands of predicted lines. Chosen by leaving out one of the
-    three stars at a time (tools/synthesis/README.md has the numbers).
+    from good theory, may move less than the iron group's thousands of predicted lines; the lines whose strength nothing
+    but the atlas tells (`lines.identified`) may move freely. The corrections of hydrogen's lines, whose log gf are exact,
+    stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike.
     """
     width = np.full(len(lines), 0.25)
     width[np.isin(lines.species, [*MOLECULES, "Mg", "Si", "Al", "Ca", "Na", "K", "C", "S"])] = 0.10
-    width[lines.species == "H"] = 0.0
+    width[lines.unmeasured] = 0.7
+    width[lines.species == "H"] = 0.3
     return width
 
 
-def fit_stars(lines, stars, start=None):
-    """Each star's own parameters, the others held.
+def fit_anchors(lines, anchors, parameters=None, rounds=3):
+    """The free parameters of every anchor.
 
     Parameters
     ----------
     lines : Lines
-    stars : dict of str to Star
-    start : dict of str to Parameters, optional
+    anchors : list of Anchor
+    parameters : list of Parameters, optional
+        Where to start.
+    rounds : int
 
     Returns
     -------
-    dict of str to Parameters
+    list of Parameters
     """
-    start = start or {name: _typical_star(*CALIBRATORS[name]) for name in stars}
-    return {name: fit(lines, star, start[name], FREE) for name, star in stars.items()}
+    parameters = parameters or [anchor.start for anchor in anchors]
+    return [
+        fit(lines.isotopes(anchor.carbon_ratio), anchor.star, start, anchor.free, rounds)
+        for anchor, start in zip(anchors, parameters, strict=True)
+    ]
 
 
-def _typical_star(teff, logg, m_h):
-    hidden = typical(np.array([[teff, logg, m_h, _ALPHA, _ALPHA]]))
-    x_fe = dict.fromkeys(ALPHA, _ALPHA) | {"C": float(hidden["c_fe"][0]), "N": float(hidden["n_fe"][0])}
-    return Parameters(teff, logg, m_h, x_fe)
-
-
-def calibrate(lines, stars, width, parameters=None, progress=True):
+def calibrate(lines, anchors, width, progress=True):
     """Corrections of log gf.
 
     Parameters
     ----------
     lines : Lines
-    stars : dict of str to Star
+    anchors : list of Anchor
     width : numpy.ndarray, shape (n_lines,)
         As from `prior_width`.
-    parameters : dict of str to Parameters, optional
-        The stars' parameters to start from.
     progress : bool
 
     Returns
@@ -88,17 +80,17 @@ def calibrate(lines, stars, width, parameters=None, progress=True):
         [dex].
     shared : dict of str to float
         The part of it that a molecule's lines share.
-    parameters : dict of str to Parameters
-        The stars', under the lines so corrected.
+    parameters : list of Parameters
+        The anchors', under the lines so corrected.
     """
-    own, shared = np.zeros(len(lines)), np.zeros(len(SHARED))
+    own, shared, parameters = np.zeros(len(lines)), np.zeros(len(SHARED)), None
     for _ in tqdm(range(_ROUNDS), desc="calibrating", disable=not progress):
         current = lines.corrected(own + _spread(lines, shared))
-        parameters = fit_stars(current, stars, parameters)
-        step, shared_step = _step(current, stars, parameters, width, own, shared)
+        parameters = fit_anchors(current, anchors, parameters, 2)
+        step, shared_step = _step(current, anchors, parameters, width, own, shared)
         own, shared = np.clip(own + step, -_LIMIT, _LIMIT), shared + shared_step
     correction = own + _spread(lines, shared)
-    parameters = fit_stars(lines.corrected(correction), stars, parameters)
+    parameters = fit_anchors(lines.corrected(correction), anchors, parameters)
     return correction, dict(zip(SHARED, shared.tolist(), strict=True)), parameters
 
 
@@ -110,42 +102,47 @@ def _spread(lines, shared):
     return values
 
 
-def _step(lines, stars, parameters, width, own, shared):
+def _step(lines, anchors, parameters, width, own, shared):
     """One linear step: minimize the weighted squares of the residuals plus (correction / width)^2."""
-    active = np.flatnonzero(width > 0)
-    place = np.full(len(lines), -1)
-    place[active] = np.arange(active.size)
-    widths = np.concatenate([width[active], np.full(len(SHARED), _SHARED_WIDTH)])
-    normal = np.diag(widths**-2.0)
-    right = -np.concatenate([own[active], shared]) / widths**2
-    for name, star in stars.items():
-        p = parameters[name]
-        synthesis = model(lines, p)
-        flux = synthesis.pixels(p.fwhm)
-        normalized = star.normalize_like(flux)
-        residual = star.flux - normalized
-        weight = residual_weights(star, residual)
-        kept, first, values = synthesis.log_gf_jacobian(p.fwhm, _WINDOW)
-        pixels = first[:, None] + np.arange(_WINDOW)
-        used = (place[kept] >= 0) & (np.abs(values).max(axis=1) > _FAINTEST)
-        matrix = np.zeros((used.sum() + len(SHARED), N_PIXELS + 2 * _WINDOW))
-        matrix[np.arange(used.sum())[:, None], pixels[used]] = values[used]
-        for row, molecule in enumerate(SHARED, used.sum()):
-            of_molecule = lines.species[kept] == molecule
-            np.add.at(matrix[row], pixels[of_molecule], values[of_molecule])
-        matrix = matrix[:, :N_PIXELS] * (normalized / flux)  # the star's continuum divides the changes too
-        where = np.concatenate([place[kept[used]], active.size + np.arange(len(SHARED))])
-        normal[np.ix_(where, where)] += (matrix * weight) @ matrix.T
-        right[where] += matrix @ (weight * residual)
-    solution = np.clip(np.linalg.solve(normal, right), -0.5, 0.5)
-    change = np.zeros(len(lines))
-    change[active] = solution[: active.size]
-    return change, solution[active.size :]
+    widths = np.concatenate([width, np.full(len(SHARED), _SHARED_WIDTH)])
+    normal = sparse.diags(widths**-2.0).tocsc()
+    right = -np.concatenate([own, shared]) / widths**2
+    for anchor, p in zip(anchors, parameters, strict=True):
+        matrix, residual, weight = _linearized(lines.isotopes(anchor.carbon_ratio), anchor, p)
+        members = sparse.csr_matrix(np.array([lines.species == molecule for molecule in SHARED], dtype=float))
+        matrix = sparse.vstack([matrix, members @ matrix]).tocsr()
+        weighted = matrix @ sparse.diags(anchor.weight * weight)
+        normal = normal + weighted @ matrix.T
+        right = right + weighted @ residual
+    solution = np.clip(spsolve(normal.tocsc(), right, permc_spec="MMD_AT_PLUS_A"), -_FARTHEST, _FARTHEST)
+    return solution[: len(lines)], solution[len(lines) :]
 
 
-def report(lines, stars, parameters):
-    """Correlation and rms of each star with its model."""
-    return {
-        name: agreement(star, star.normalize_like(model(lines, parameters[name]).pixels(parameters[name].fwhm)))
-        for name, star in stars.items()
-    }
+def _linearized(lines, anchor, parameters):
+    """d normalized flux / d log gf (n_lines, 8575), sparse, the residual, and the weight of each pixel."""
+    star = anchor.star
+    synthesis = model(lines, parameters)
+    flux = synthesis.pixels(parameters.fwhm)
+    normalized = star.normalize_like(flux)
+    kept, first, values = synthesis.log_gf_jacobian(parameters.fwhm, _WINDOW)
+    pixels = first[:, None] + np.arange(_WINDOW)
+    used = (np.abs(values).max(axis=1) > _FAINTEST)[:, None] & (pixels < N_PIXELS)
+    values = values * (normalized / flux)[np.minimum(pixels, N_PIXELS - 1)]  # the continuum divides the changes too
+    rows = np.broadcast_to(kept[:, None], pixels.shape)
+    shape = len(lines), N_PIXELS
+    matrix = sparse.csr_matrix((values[used], (rows[used], pixels[used])), shape=shape)
+    hydrogen, wide = synthesis.hydrogen_jacobian(parameters.fwhm)
+    rows, columns = np.nonzero(np.abs(wide) > _FAINTEST)
+    wide = wide * (normalized / flux)
+    matrix = matrix + sparse.csr_matrix((wide[rows, columns], (hydrogen[rows], columns)), shape=shape)
+    residual = star.flux - normalized
+    return matrix, residual, residual_weights(star, residual)
+
+
+def report(lines, anchors, parameters):
+    """Correlation and rms of each anchor with its model, by the anchor's name."""
+    result = {}
+    for anchor, p in zip(anchors, parameters, strict=True):
+        flux = model(lines.isotopes(anchor.carbon_ratio), p).pixels(p.fwhm)
+        result[anchor.star.name] = agreement(anchor.star, anchor.star.normalize_like(flux))
+    return result

@@ -18,10 +18,14 @@ from tools.synthesis.chemistry import (
     partition,
     solve,
 )  # fmt: skip
-from tools.synthesis.inputs import line_lists
+from tools.synthesis.hydrogen import profile, upper_level
+from tools.synthesis.inputs import line_lists, public_file
 from tools.synthesis.opacity import continuum
 
-__all__ = ["CARBON_RATIO", "COARSE", "Lines", "absorption", "air_to_vacuum", "read", "strengths", "strongest"]
+__all__ = [
+    "CARBON_RATIO", "COARSE", "Lines", "absorption", "air_to_vacuum", "hydrogen_absorption", "identified", "read",
+    "strengths", "strongest",
+]  # fmt: skip
 
 _ATOMIC_NUMBER = {
     1: "H", 6: "C", 7: "N", 8: "O", 11: "Na", 12: "Mg", 13: "Al", 14: "Si", 16: "S", 19: "K", 20: "Ca", 21: "Sc",
@@ -37,6 +41,12 @@ _ISOTOPOLOGUES = {
     "608.01217": ("CO", "C17O", _C12 / OXYGEN_17), "608.01218": ("CO", "C18O", _C12 / OXYGEN_18),
     "108.0": ("OH", "OH", 1.0), "606.01212": ("C2", "C2", _C12**2),
 }  # fmt: skip
+# Lines that the atlas of Arcturus identifies and linemake lacks get the excitation typical of their species in this band
+# [eV], this log gf to start from, and the real spectra find the rest.
+_TYPICAL_EXCITATION = {
+    "Fe I": 5.9, "Ni I": 5.5, "Mn I": 4.9, "Si I": 6.7, "V I": 4.6, "Cr I": 5.9, "Ca II": 9.2,
+}  # fmt: skip
+_FIRST_LOG_GF, _SAME_LINE, _FAINT_IN_ARCTURUS = -0.8, 0.12, -1.0
 # Continuum and Planck function vary slowly: they are computed at these wavelengths and interpolated.
 COARSE = np.linspace(15080.0, 17020.0, 41)
 # Typical giants by which lines are ranked.
@@ -47,6 +57,8 @@ _LAYERS = (-3.0, -2.0, -1.0, 0.0)  # log tau
 _FAINT, _FARTHEST = 1e-4, 4e-3
 # Unsoeld's van der Waals broadening is too narrow, for iron by about this factor (Ryan 1998, A&A 331, 1051).
 _UNSOELD_FACTOR = 2.0
+# Distances from the center of a hydrogen line at which its profile is computed [Angstrom].
+_DISTANCES = np.concatenate([np.arange(0.01, 3.0, 0.05), np.geomspace(3.0, 100.0, 60)])
 # Natural widths of infrared lines of atoms, and of molecules [1/s]: upper levels live for about 10 ns and 100 ns.
 _RADIATIVE_ATOM, _RADIATIVE_MOLECULE = 1e8, 1e7
 # Collisional width of a molecular line per perturber at 4000 K [cm3/s], of the order of laboratory CO in H2.
@@ -58,7 +70,8 @@ class Lines:
     """A line list, by vacuum wavelength [Angstrom]; every field (n,).
 
     `species`: element or molecule; `ion`: 0 or 1; `name`: as people write it ("Fe I", "12CO"); `share`: the
-    isotopologue's of the molecule; `excitation`: of the lower level [eV]; `log_gf`.
+    isotopologue's of the molecule; `excitation`: of the lower level [eV]; `log_gf`; `unmeasured`: True where nothing but
+    an atlas tells of the line, so that excitation and log gf are guesses.
     """
 
     wavelength: np.ndarray
@@ -68,6 +81,7 @@ class Lines:
     share: np.ndarray
     excitation: np.ndarray
     log_gf: np.ndarray
+    unmeasured: np.ndarray
 
     def __len__(self):
         return len(self.wavelength)
@@ -75,9 +89,21 @@ class Lines:
     def __getitem__(self, which):
         return Lines(*(getattr(self, field)[which] for field in self.__dataclass_fields__))
 
+    def joined(self, other):
+        """The list with another's lines, by wavelength."""
+        both = Lines(*(np.concatenate([getattr(self, f), getattr(other, f)]) for f in self.__dataclass_fields__))
+        return both[np.argsort(both.wavelength, kind="stable")]
+
     def corrected(self, log_gf_change):
         """The list with its log gf changed."""
         return replace(self, log_gf=self.log_gf + log_gf_change)
+
+    def isotopes(self, carbon_ratio):
+        """The list for a star of another 12C/13C."""
+        change = np.zeros(len(self))
+        for isotope, share in (("12C", carbon_ratio / _C12), ("13C", 1 / _C13)):
+            change[np.char.startswith(self.name, isotope)] = np.log10(share / (1 + carbon_ratio))
+        return self.corrected(change)
 
     def moving(self, velocity):
         """The list as seen in a star that recedes [km/s]."""
@@ -112,7 +138,35 @@ def read():
             rows.append((wavelength, species, int(ion), f"{species} {'I' * (int(ion) + 1)}", 1.0, excitation, log_gf))
     rows.sort()
     columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Lines(air_to_vacuum(columns[0]), *columns[1:])
+    return Lines(air_to_vacuum(columns[0]), *columns[1:], np.zeros(len(rows), dtype=bool))
+
+
+def identified(lines):
+    """Lines of atoms that Hinkle, Wallace & Livingston 1995 identify in Arcturus and a list does not have.
+
+    A list has a line if one of the same species lies within 0.12 Angstrom and shows in Arcturus.
+
+    Parameters
+    ----------
+    lines : Lines
+
+    Returns
+    -------
+    Lines
+    """
+    atmosphere = interpolate(4286.0, 1.66, -0.5)
+    gas = solve(atmosphere.temperature, atmosphere.gas_pressure, abundances(-0.5))
+    shows = lines[strengths(lines, gas, 1.7).max(axis=1) > _FAINT_IN_ARCTURUS]
+    rows = []
+    for text in public_file("atlas_line_ids_apogee.txt").read_text().splitlines():
+        air, _, name = (part.strip() for part in text.partition(";"))
+        if name not in _TYPICAL_EXCITATION or not 15100 < float(air) < 17000:
+            continue
+        wavelength = air_to_vacuum(float(air))
+        if not np.any((shows.name == name) & (np.abs(shows.wavelength - wavelength) < _SAME_LINE)):
+            element, ion = name.split()
+            rows.append((wavelength, element, len(ion) - 1, name, 1.0, _TYPICAL_EXCITATION[name], _FIRST_LOG_GF))
+    return Lines(*(np.array(column) for column in zip(*rows, strict=True)), np.ones(len(rows), dtype=bool))
 
 
 def strongest(lines, count):
@@ -161,7 +215,7 @@ def _peaks(lines, gas, vmicro):
     return cross_section * per_state * boltzmann * emission / (frequency * doppler), doppler, mass
 
 
-def absorption(lines, gas, level, vmicro, step, weakest=2e-4):
+def absorption(lines, gas, level, vmicro, step, which, weakest=2e-4):
     """What `kernels.add_lines` needs of each line that shows.
 
     Parameters
@@ -174,6 +228,8 @@ def absorption(lines, gas, level, vmicro, step, weakest=2e-4):
         Microturbulence [km/s].
     step : float
         Of the wavelength grid, in ln(wavelength).
+    which : numpy.ndarray of bool, shape (n_lines,)
+        The lines with Voigt profiles.
     weakest : float
         Lines whose peak stays below this part of the continuum in every layer that counts are left out.
 
@@ -189,13 +245,31 @@ def absorption(lines, gas, level, vmicro, step, weakest=2e-4):
     peak, doppler, mass = _peaks(lines, gas, vmicro)
     forming = slice(5, 45)  # neither the thin top nor what no light leaves
     relative = (peak / level)[:, forming]
-    kept = np.flatnonzero(relative.max(axis=1) > weakest)
+    kept = np.flatnonzero(which & (relative.max(axis=1) > weakest))
     lines, peak, doppler, relative = lines[kept], peak[kept], doppler[kept], relative[kept]
     damping = _widths(lines, gas, mass[kept]) / (4 * np.pi * (LIGHT / (lines.wavelength * 1e-8))[:, None] * doppler)
     core = np.sqrt(np.log(np.maximum(relative / _FAINT, 1.01)))
     wing = np.sqrt(damping[:, forming] * relative / _FAINT / np.sqrt(np.pi))
     half_width = np.minimum((np.maximum(core, wing) * doppler[:, forming]).max(axis=1), _FARTHEST) / step
     return kept, half_width, peak, damping, doppler / step
+
+
+def hydrogen_absorption(lines, gas, wavelength):
+    """Absorption of the Brackett lines [1/cm], (n_depth, n_wavelength): `tools.synthesis.hydrogen` gives the profiles.
+
+    Each line reaches 100 Angstrom to either side; beyond, it absorbs less than 1e-4 of what the continuum does.
+    """
+    total = np.zeros((len(gas.temperature), len(wavelength)))
+    area = _peaks(lines, gas, 0.0)  # peak times sqrt(pi) and Doppler width is the integral
+    for k, center in enumerate(lines.wavelength):
+        integral = area[0][k] * np.sqrt(np.pi) * area[1][k] * center
+        shapes = profile(upper_level(center), _DISTANCES, gas.electrons, gas.temperature)
+        first, last = np.searchsorted(wavelength, (center - _DISTANCES[-1], center + _DISTANCES[-1]))
+        at = np.interp(np.abs(wavelength[first:last] - center), _DISTANCES, np.arange(len(_DISTANCES)))
+        below = np.minimum(at.astype(int), len(_DISTANCES) - 2)
+        f = at - below
+        total[:, first:last] += integral[:, None] * ((1 - f) * shapes[:, below] + f * shapes[:, below + 1])
+    return total
 
 
 def _widths(lines, gas, mass):
@@ -211,10 +285,4 @@ def _widths(lines, gas, mass):
     speed = np.sqrt(8 * BOLTZMANN * t / np.pi * (1 / mass + 1 / (1.008 * MASS_UNIT)))
     gamma = _UNSOELD_FACTOR * 17 * speed**0.6 * c6[:, None] ** 0.4 * perturbers + _RADIATIVE_ATOM
     gamma[molecule] = _MOLECULE_COLLISIONS * (t / 4000.0) ** 0.3 * perturbers + _RADIATIVE_MOLECULE
-    for k in np.flatnonzero(lines.species == "H"):
-        # Brackett lines: linear Stark effect in the mean field of the ions, 1.25e-9 ne^(2/3) (Griem 1960, ApJ 132,
-        # 883), as a Lorentzian of the same far wing.
-        upper_n = 1 / np.sqrt(1 / 16 - 1e8 / 109677.6 / lines.wavelength[k])
-        stark = 5.5e-5 * (4 * upper_n) ** 4 / (upper_n**2 - 16) * 1.25e-9 * gas.electrons ** (2 / 3)
-        gamma[k] = 2 * np.pi * LIGHT * stark * 1e-8 / (lines.wavelength[k] * 1e-8) ** 2
     return gamma

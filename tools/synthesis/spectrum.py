@@ -1,7 +1,8 @@
 """A normalized spectrum from labels and abundances, and its derivative by the log gf of every line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -9,13 +10,14 @@ from lab2.grid import LOG_START, LOG_STEP, N_PIXELS
 from tools.synthesis import kernels
 from tools.synthesis.atmosphere import interpolate
 from tools.synthesis.chemistry import BOLTZMANN, LIGHT, PLANCK, abundances, solve
-from tools.synthesis.lines import COARSE, absorption
+from tools.synthesis.lines import COARSE, absorption, hydrogen_absorption
 from tools.synthesis.opacity import continuum
 
-__all__ = ["RESOLUTION", "Synthesis", "broaden", "microturbulence", "synthesize"]
+__all__ = ["RESOLUTION", "Synthesis", "broaden", "fine_grid", "microturbulence", "synthesize"]
 
-# Full width of the instrument's profile [km/s], R = 22,500 (Majewski et al. 2017, AJ 154, 94).
-RESOLUTION = LIGHT * 1e-5 / 22500
+# Full width of the instrument's profile [km/s]. Majewski et al. 2017 (AJ 154, 94) give R = 22,500; lines of real giants,
+# fitted with the macroturbulence of Holtzman et al. 2018, are as wide as R = 21,500 makes them (tools/synthesis/README.md).
+RESOLUTION = LIGHT * 1e-5 / 21500
 
 _SUB = 5  # steps a pixel: 0.8 km/s, a quarter of the narrowest line
 STEP = LOG_STEP / _SUB * np.log(10)
@@ -27,6 +29,11 @@ _MU, _MU_WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 def microturbulence(logg):
     """[km/s], of APOGEE giants (Holtzman et al. 2018, AJ 156, 125, section 4.2)."""
     return 10 ** (0.226 - 0.0228 * logg + 0.0297 * logg**2 - 0.0113 * logg**3)
+
+
+def fine_grid():
+    """Wavelengths of the fine grid [vacuum Angstrom], five to a pixel."""
+    return _GRID
 
 
 def broaden(flux, fwhm):
@@ -60,6 +67,8 @@ class Synthesis:
     path: np.ndarray
     kept: np.ndarray
     line_arrays: tuple
+    hydrogen: np.ndarray
+    hydrogen_opacity: Callable
 
     def pixels(self, fwhm=RESOLUTION):
         """Normalized flux of the 8575 pixels at a resolution [km/s]."""
@@ -83,6 +92,11 @@ class Synthesis:
         """
         first, values = kernels.line_jacobian(self._sensitivity, self.line_arrays, _gaussian(fwhm), _SUB, n_pixels)
         return self.kept, first, values * np.log(10)
+
+    def hydrogen_jacobian(self, fwhm=RESOLUTION):
+        """d flux / d log10(gf) of the Brackett lines: their indices in the list, and (n, 8575)."""
+        changes = [(self._sensitivity * self.hydrogen_opacity(k)).sum(axis=0) for k in range(len(self.hydrogen))]
+        return self.hydrogen, np.log(10) * np.array([broaden(change, fwhm) for change in changes])
 
 
 def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
@@ -110,11 +124,14 @@ def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
     gas = solve(atmosphere.temperature, atmosphere.gas_pressure, abundances(m_h, x_fe))
     coarse = np.array([continuum(w, gas) for w in COARSE]).T
     level = np.array([np.interp(lines.wavelength, COARSE, row) for row in coarse]).T
-    kept, half_width, peak, damping, doppler = absorption(lines, gas, level, vmicro, STEP)
+    hydrogen = np.flatnonzero(lines.species == "H")
+    metals = lines.species != "H"
+    kept, half_width, peak, damping, doppler = absorption(lines, gas, level, vmicro, STEP, metals)
     position = np.log(lines.wavelength[kept] / _GRID[0]) / STEP
     line_arrays = position, half_width, peak, damping, doppler
 
-    opacity = _fine(coarse)
+    opacity = _fine(coarse) + hydrogen_absorption(lines[hydrogen], gas, _GRID)
+    of_one = partial(_one_hydrogen_line, lines[hydrogen], gas)
     kernels.add_lines(opacity, *line_arrays)
     mass = atmosphere.column_mass
     path = np.diff(mass, prepend=0.0) / np.sqrt(gas.density * np.concatenate([gas.density[:1], gas.density[:-1]]))
@@ -123,4 +140,8 @@ def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
     source = _fine(planck)
     flux = kernels.transfer(opacity, source, path, _MU, _MU_WEIGHTS)
     continuum_flux = np.interp(_GRID, COARSE, kernels.transfer(coarse, planck, path, _MU, _MU_WEIGHTS))
-    return Synthesis(flux / continuum_flux, continuum_flux, opacity, source, path, kept, line_arrays)
+    return Synthesis(flux / continuum_flux, continuum_flux, opacity, source, path, kept, line_arrays, hydrogen, of_one)
+
+
+def _one_hydrogen_line(lines, gas, k):
+    return hydrogen_absorption(lines[[k]], gas, _GRID)

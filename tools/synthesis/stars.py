@@ -8,20 +8,13 @@ from astropy.io import fits
 
 from lab2 import apstar, continuum
 from lab2.grid import N_PIXELS, WAVELENGTH
-from tools.synthesis import inputs
 from tools.synthesis.chemistry import ALPHA, LIGHT
 from tools.synthesis.spectrum import RESOLUTION, microturbulence, synthesize
 
-__all__ = ["CALIBRATORS", "Parameters", "Star", "agreement", "fit", "model", "read_calibrators", "read_star"]
+__all__ = [
+    "Parameters", "Star", "agreement", "fit", "model", "read_star", "read_visit", "residual_weights",
+]  # fmt: skip
 
-# Teff [K], log g, [Fe/H] of the stars whose spectra calibrate the lines, held at these values: the radial-velocity
-# pipeline's, from the headers of the two apStar files; for the visit, whose header has only a template's, what
-# thedoppler 1.1.32 from PyPI (Nidever et al.) finds in it.
-CALIBRATORS = {
-    "2M17335483-2753043": (3676.9, 0.53, -0.29),
-    "2M19485057+5005279": (5226.2, 5.00, -0.22),
-    "2M00242666+5341178": (4648.2, 2.36, -0.15),
-}
 # What a model cannot reproduce, as an error added to that of every pixel; residuals beyond so many of these errors
 # weigh less.
 _FLOOR, _HUBER = 0.008, 4.0
@@ -34,8 +27,15 @@ class Star:
 
     name: str
     raw: xr.Dataset
+    pixels: xr.DataArray
     flux: np.ndarray
     ivar: np.ndarray
+
+    @classmethod
+    def normalizing(cls, name, raw, pixels):
+        """A star from its raw spectrum and the list of continuum pixels."""
+        spectra = continuum.normalize(raw, pixels)
+        return cls(name, raw, pixels, spectra.flux.values[0].astype(float), spectra.ivar.values[0].astype(float))
 
     @property
     def good(self):
@@ -48,7 +48,7 @@ class Star:
         """A model's flux, divided by the pseudo-continuum that this star's normalization would find in it."""
         relative = self.raw.error / self.raw.flux
         raw = self.raw.assign(flux=(self.raw.flux.dims, model_flux[None]), error=relative * model_flux)
-        return continuum.normalize(raw).flux.values[0].astype(float)
+        return continuum.normalize(raw, self.pixels).flux.values[0].astype(float)
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,14 @@ class Parameters:
         return replace(self, x_fe=self.x_fe | changed)
 
 
-def _star(name, raw):
-    spectra = continuum.normalize(raw)
-    return Star(name, raw, spectra.flux.values[0].astype(float), spectra.ivar.values[0].astype(float))
-
-
-def read_star(path):
+def read_star(path, pixels):
     """A star from an apStar file."""
     raw = apstar.mask_bad_pixels(apstar.read(path))
     raw["error"] = raw.error.where(raw.flux > 0, np.inf)
-    return _star(str(raw.star.item()), raw)
+    return Star.normalizing(str(raw.star.item()), raw, pixels)
 
 
-def _read_visit(path):
+def read_visit(path, pixels):
     """A star from an apVisit file: one exposure on the detectors' own pixels, at the observatory's velocity."""
     flux, error = np.ones(N_PIXELS), np.full(N_PIXELS, np.inf)
     with fits.open(path) as hdus:
@@ -106,15 +101,7 @@ def _read_visit(path):
         {"flux": (dims, flux[None]), "error": (dims, error[None])},
         coords={"star": [name], "wavelength": WAVELENGTH},
     )
-    return _star(name, raw)
-
-
-def read_calibrators():
-    """The three real stars that calibrate the lines, by name."""
-    return {
-        name: (_read_visit if path.name.startswith("apVisit") else read_star)(path)
-        for name, path in inputs.spectra().items()
-    }
+    return Star.normalizing(name, raw, pixels)
 
 
 def model(lines, parameters):
