@@ -216,6 +216,9 @@ def test_flag_words():
     assert words(np.int32(-(2**31)) + 1) == "TEFF_WARN NO_ASPCAP_RESULT"
     assert words(np.int64(2**31)) == "NO_ASPCAP_RESULT"
     assert words(1 << 15) == "-"
+    # a row of DR17's allStar, which has these words in its ASPCAPFLAGS
+    assert words(2199031644224) == "N_M_WARN STAR_BAD MULTIPLE_SUSPECT"
+    assert words(np.int64(2**41 + 2**40 + 2**36)) == "FERRE_FAIL PROBLEM_TARGET MULTIPLE_SUSPECT"
     assert catalog.StarFlag.words(np.int64(1028)) == "BRIGHT_NEIGHBOR PERSIST_MED"
 
 
@@ -230,9 +233,21 @@ def test_flag_words():
         ("AspcapFlag", "STAR_BAD", 23),
         ("AspcapFlag", "SN_BAD", 27),
         ("AspcapFlag", "NO_ASPCAP_RESULT", 31),
+        ("AspcapFlag", "MISSING_APSTAR", 32),
+        ("AspcapFlag", "NO_GRID", 33),
+        ("AspcapFlag", "BAD_FRAC_LOWSNR", 34),
+        ("AspcapFlag", "BAD_FRAC_BADPIX", 35),
+        ("AspcapFlag", "FERRE_FAIL", 36),
+        ("AspcapFlag", "PROBLEM_TARGET", 40),
+        ("AspcapFlag", "MULTIPLE_SUSPECT", 41),
         ("StarFlag", "LOW_SNR", 4),
         ("StarFlag", "PERSIST_HIGH", 9),
         ("StarFlag", "SUSPECT_BROAD_LINES", 17),
+        ("StarFlag", "MULTIPLE_SUSPECT", 21),
+        ("StarFlag", "RV_FAIL", 22),
+        ("StarFlag", "SUSPECT_ROTATION", 23),
+        ("StarFlag", "MTPFLUX_LT_75", 24),
+        ("StarFlag", "MTPFLUX_LT_50", 25),
     ],
 )
 def test_bits_are_those_of_dr17(flag, name, bit):
