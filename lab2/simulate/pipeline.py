@@ -1,8 +1,8 @@
 """The catalog of the survey: positions, magnitudes, S/N, ASPCAP-like labels and flags.
 
 The labels are the true ones plus noise that depends on S/N and small trends typical of pipelines. Their errors are
-those that DR17 gives a star of such labels and S/N. These are what repeated observations scatter by, and smaller than
-the differences from the truth: half of these for Teff and log g, two thirds or more for abundances.
+those that DR17 gives a star of such labels and S/N. They say how much repeated observations scatter, not how far from
+the truth the labels are: the labels scatter about the truth by 1.2 ([Si/Fe]) to 2 times (Teff, log g) their errors.
 """
 
 import numpy as np
@@ -76,8 +76,8 @@ _ERRORS = {
     "MN_FE": (0.01994, -0.473, 0.088, -0.680),
     "NI_FE": (0.01777, -0.564, 0.068, -0.633),
 }
-# Labels of the radial-velocity pipeline: column, true label, offset and scatter. For 94 giants of DR17 it differs from
-# ASPCAP by +165 +- 51 K, +0.63 +- 0.12 and -0.12 +- 0.04 dex (median and scatter); ASPCAP's own scatter is subtracted.
+# Labels of the radial-velocity pipeline: column, true label, offset and scatter. For 94 giants of DR17 they differ from
+# ASPCAP's by +165 +- 51 K, +0.63 +- 0.12 and -0.12 +- 0.04 dex (median and scatter); ASPCAP's scatter is subtracted.
 _RV = (("RV_TEFF", "teff", 165.0, 47.0), ("RV_LOGG", "logg", 0.63, 0.115), ("RV_FEH", "fe_h", -0.12, 0.042))
 RV_LOGG_RANGE = (0.0, 5.0)
 # The middle of the sample: wrong labels are shifted toward it, so that the star still passes the cuts.

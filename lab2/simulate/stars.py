@@ -23,7 +23,7 @@ EXAMPLE_HEADER = {
 }  # fmt: skip
 EXAMPLE_VISITS = {
     "visit_jd": (2456837.87876, 2456838.88916), "visit_snr": (149.1635, 151.0489),
-    "visit_v": (-143.2332, -143.2847), "visit_verr": (0.038203, 0.037785),
+    "visit_v": (-143.233192, -143.284683), "visit_verr": (0.038203, 0.037785),
 }  # fmt: skip
 # Its true labels: what DR17's giants have, by ASPCAP, whose labels in the radial-velocity pipeline are such
 # (`lab2.simulate.pipeline.rv_labels`); [Mg/Fe] and [Si/Fe] are typical of its [Fe/H] and velocity.
