@@ -18,20 +18,22 @@ NAMED = {"M15": "2M21235315+1244123", "K2_C4_168-21": "2M03533659+2512012"}
 # pipeline.
 EXAMPLE_HEADER = {
     "ra": 320.971464, "dec": 12.736775, "j": 10.969, "h": 10.379, "k": 10.258, "ak": 0.0404,
-    "n_visits": 2, "snr": 212.0425, "plate": 6951, "fiber": 225,
+    "n_visits": 2, "snr": 212.0425, "velocity": -143.2591, "plate": 6951, "fiber": 225,
     "RV_TEFF": 4822.87, "RV_LOGG": 2.8513, "RV_FEH": -0.7276,
 }  # fmt: skip
 EXAMPLE_VISITS = {
     "visit_jd": (2456837.87876, 2456838.88916), "visit_snr": (149.1635, 151.0489),
     "visit_v": (-143.233192, -143.284683), "visit_verr": (0.038203, 0.037785),
 }  # fmt: skip
-# Its true labels: what DR17's giants have, by ASPCAP, whose labels in the radial-velocity pipeline are such
-# (`lab2.simulate.pipeline.rv_labels`); [Mg/Fe] and [Si/Fe] are typical of its [Fe/H] and velocity.
+# Its true labels: those that ASPCAP finds for giants of DR17 with such labels of the radial-velocity pipeline
+# (`lab2.simulate.pipeline.rv_labels`); [Mg/Fe] and [Si/Fe] are typical of its [Fe/H].
 EXAMPLE_LABELS = (4660.0, 2.2, -0.60, 0.25, 0.20)
 NAMED_SNR = 170.0
 ORDINARY = (4650.0, 2.2, -0.25, 0.08, 0.06)
 # Labels of the mystery star.
 MYSTERY = (4550.0, 2.0, -0.65, 0.30, 0.20)
+# Far from the plates of the survey.
+MYSTERY_PLATE = visits.FIRST_PLATE + 900
 _SPREAD = (200.0, 0.5, 0.25, 0.1, 0.1)
 
 # Number of additional rows of each kind, per giant that the cuts keep.
@@ -101,7 +103,7 @@ def mystery_star(seed):
     star["apogee_id"], star["oddity"], star["n_visits"] = "MYSTERY", "", 1
     _set_snr(star, 0, 350.0)
     _complete(rng, star)
-    _add_visits(np.random.default_rng([seed, 9]), star)
+    _add_visits(np.random.default_rng([seed, 9]), star, MYSTERY_PLATE)
     return star
 
 
@@ -170,7 +172,7 @@ def _example_star(rng, field):
     star["radius"] = np.nan
     pipeline.observe(rng, field, star)
     star["apogee_id"] = NAMED[field.name]
-    for name in ("ra", "dec", "j", "h", "k", "ak", "snr", "n_visits"):
+    for name in ("ra", "dec", "j", "h", "k", "ak", "snr", "n_visits", "velocity"):
         star[name] = EXAMPLE_HEADER[name]
     place = SkyCoord(star["ra"] * u.deg, star["dec"] * u.deg).galactic
     star["glon"], star["glat"] = place.l.deg, place.b.deg
@@ -179,9 +181,9 @@ def _example_star(rng, field):
     return star
 
 
-def _add_visits(rng, stars):
+def _add_visits(rng, stars, first_plate=visits.FIRST_PLATE):
     """Add visits and labels of the radial-velocity pipeline; the example star's are the real ones."""
-    visits.add_visits(rng, stars)
+    visits.add_visits(rng, stars, first_plate)
     pipeline.rv_labels(rng, stars)
     for row in np.flatnonzero(stars["apogee_id"] == NAMED["M15"]):
         for name in ("plate", "fiber", "RV_TEFF", "RV_LOGG", "RV_FEH"):

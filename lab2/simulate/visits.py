@@ -8,7 +8,7 @@ import numpy as np
 from astropy.coordinates import get_body_barycentric_posvel
 from astropy.time import Time
 
-__all__ = ["DATE_TO_JD", "MJD_ZERO", "add_visits", "barycentric_correction", "summarize"]
+__all__ = ["DATE_TO_JD", "FIRST_PLATE", "MJD_ZERO", "add_visits", "barycentric_correction", "summarize"]
 
 MJD_ZERO, J2000 = 2400000.5, 2451545.0
 # From DATE-OBS to the JD of a visit [days]: 33.5 minutes in many headers of DR17. The barycentric correction there is
@@ -29,7 +29,7 @@ FROM_MIDNIGHT, HOUR_ANGLE = 3.0, 4.5
 SNR_SCATTER = 0.15
 
 
-def add_visits(rng, stars):
+def add_visits(rng, stars, first_plate=FIRST_PLATE):
     """Add the visits of each star, in place.
 
     Parameters
@@ -39,12 +39,14 @@ def add_visits(rng, stars):
         With field, ra, dec [deg], n_visits (at most 3), snr, velocity, v_sigma [km/s], TEFF and M_H. Added: plate and
         fiber; visit_jd, visit_snr, visit_v (barycentric velocity of the star) and visit_verr [km/s], (n, 3), NaN where
         there was no visit; and the columns of `summarize`.
+    first_plate : int
+        Number of the first plate; the others follow.
     """
     n = len(stars)
     missing = np.arange(MOST_VISITS) >= np.asarray(stars["n_visits"])[:, None]
     stars["plate"], stars["fiber"] = np.zeros(n, dtype=int), np.zeros(n, dtype=int)
     stars["visit_jd"] = np.full((n, MOST_VISITS), np.nan)
-    plate = FIRST_PLATE
+    plate = first_plate
     groups = sorted(set(zip(np.asarray(stars["field"], str), stars["n_visits"], strict=True)))
     for field, n_visits in groups:
         rows = np.flatnonzero((np.asarray(stars["field"], str) == field) & (stars["n_visits"] == n_visits))

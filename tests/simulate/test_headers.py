@@ -116,6 +116,10 @@ def test_the_star_of_checkpoint_1_is_that_of_dr17(survey):
     catalog = [row[c] for c in ("TEFF", "LOGG", "FE_H", "MG_FE")]
     np.testing.assert_array_less(np.abs(np.array(catalog) - [4660, 2.2, -0.60, 0.25]), [80, 0.2, 0.06, 0.07])
     assert row["ASPCAPFLAG"] == 0
+    truth = Table.read(survey / "truth.ecsv", format="ascii.ecsv")
+    truth = truth[truth["apogee_id"] == NAMED["M15"]][0]
+    assert [truth[c] for c in ("teff", "logg", "fe_h", "mg_fe", "si_fe")] == [4660, 2.2, -0.60, 0.25, 0.20]
+    assert truth["velocity"] == pytest.approx(-143.259, abs=0.001)
 
 
 def test_reader_reads_it_all(survey):
