@@ -12,6 +12,10 @@ class Bits(IntFlag):
     def words(cls, value) -> str:
         """Names of the bits that are set in `value`, in the order of the members; "-" when none is.
 
-        A signed integer may use its sign for the highest bit, as SDSS's catalogs do; bits without a name are left out.
+        Bits without a name are left out. A negative value down to -2^31 is a 32-bit integer whose sign is bit 31, as in
+        SDSS's older catalogs: it says nothing about higher bits.
         """
-        return " ".join(bit.name for bit in cls if int(value) & bit) or "-"
+        value = int(value)
+        if -(2**31) <= value < 0:
+            value += 2**32
+        return " ".join(bit.name for bit in cls if value & bit) or "-"

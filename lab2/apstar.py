@@ -36,6 +36,15 @@ __all__ = [
 
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 
+# Comments of the primary header, as in DR17.
+_GRID_COMMENTS = {
+    "CRVAL1": "Start log10(wavelength) in subsequent HDUs",
+    "CDELT1": "Dispersion in log10(wave) in subsequent HDUs",
+    "CRPIX1": "Pixel of starting wavelength in subsequent HDUs",
+    "CTYPE1": "Logarithmic wavelength scale in subsequent HDUs",
+    "DC-FLAG": "Logarithmic wavelength scale in subsequent HDUs",
+    "NWAVE": "Number of wavelengths in subsequent HDUs",
+}
 _CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN", "RMAX")}
 
 
@@ -190,8 +199,8 @@ def write(path, flux, error, bitmask, header) -> Path:
         [1e-17 erg/s/cm2/Angstrom]; rows 0 and 1 are the coadds, followed by one row per visit; stored as float32.
     bitmask : array_like of int, shape (n_rows, 8575)
         APOGEE_PIXMASK, stored as int16.
-    header : dict
-        Keywords of the primary header (OBJID, FIELD, SNR, NVISITS, BMIN, ...).
+    header : dict or astropy.io.fits.Header
+        Cards of the primary header (OBJID, FIELD, SNR, NVISITS, BMIN, ...), those of the wavelength grid excepted.
 
     Returns
     -------
@@ -209,7 +218,8 @@ def write(path, flux, error, bitmask, header) -> Path:
             raise ValueError(f"{name} has shape {array.shape}; an apStar file needs (n_rows, {N_PIXELS})")
     grid = {"CRVAL1": LOG_START, "CDELT1": LOG_STEP, "CRPIX1": 1, "CTYPE1": "LOG-LINEAR", "DC-FLAG": 1}
     primary = fits.PrimaryHDU()
-    primary.header.update({**header, **grid, "NWAVE": N_PIXELS})
+    primary.header.update({key: (value, _GRID_COMMENTS[key]) for key, value in (grid | {"NWAVE": N_PIXELS}).items()})
+    primary.header.extend(fits.Header(header), end=True)  # the comment of each visit stays at its place
     units = (f"Flux ({FLUX_UNIT})", f"Error ({FLUX_UNIT})", "Pixel bitmask")
     hdus = [primary]
     for array, unit in zip(arrays, units, strict=True):

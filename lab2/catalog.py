@@ -47,10 +47,17 @@ class StarFlag(Bits):
     RV_SUSPECT = 1 << 20
     MULTIPLE_SUSPECT = 1 << 21
     RV_FAIL = 1 << 22
+    SUSPECT_ROTATION = 1 << 23
+    MTPFLUX_LT_75 = 1 << 24
+    MTPFLUX_LT_50 = 1 << 25
 
 
 class AspcapFlag(Bits):
-    """ASPCAPFLAG of SDSS DR17: each problem as a warning (bits 0 and up) and as "bad" (bits 16 and up)."""
+    """ASPCAPFLAG of SDSS DR17 (sdss4.org, "bitmasks").
+
+    Each problem as a warning (bits 0 and up) and as "bad" (bits 16 and up). Bits 31 to 36 say why there is no result,
+    40 and 41 that the object is not one ordinary star. Older releases hold bits 0 to 31, in a 32-bit integer.
+    """
 
     TEFF_WARN = 1 << 0
     LOGG_WARN = 1 << 1
@@ -83,6 +90,13 @@ class AspcapFlag(Bits):
     ATMOS_HOLE_BAD = 1 << 29
     VSINI_BAD = 1 << 30
     NO_ASPCAP_RESULT = 1 << 31
+    MISSING_APSTAR = 1 << 32
+    NO_GRID = 1 << 33
+    BAD_FRAC_LOWSNR = 1 << 34
+    BAD_FRAC_BADPIX = 1 << 35
+    FERRE_FAIL = 1 << 36
+    PROBLEM_TARGET = 1 << 40
+    MULTIPLE_SUSPECT = 1 << 41
 
 
 def load(survey) -> QTable:

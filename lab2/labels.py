@@ -1,7 +1,7 @@
 """The five labels of the lab, and their representation.
 
-Labels are an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN. The catalog's NULL (-9999) is
-converted to NaN in this module only.
+Labels are an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN. A catalog has NULL (-9999) or
+NaN there, by its source; NULL is converted to NaN in this module only.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ import xarray as xr
 
 __all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "label_names"]
 
-# Value in SDSS catalogs where the pipeline derived none (the allStar data model of DR17).
+# Value in SDSS catalogs where the pipeline derived none (the allStar data model of DR17). Some files of DR17 have NaN
+# in its place.
 CATALOG_NULL = -9999.0
 
 

@@ -9,10 +9,11 @@ from lab2.catalog import AspcapFlag, StarFlag
 KINDS = [PixelBit, StarFlag, AspcapFlag, Flag]
 
 
-class Three(Bits):
+class Four(Bits):
     LOW = 1
     MIDDLE = 4
     HIGH = 1 << 31
+    BEYOND = 1 << 41  # of a 64-bit integer
 
 
 @pytest.mark.parametrize(
@@ -21,18 +22,20 @@ class Three(Bits):
         (0, "-"),
         (1, "LOW"),
         (5, "LOW MIDDLE"),
-        (Three.MIDDLE | Three.LOW, "LOW MIDDLE"),
+        (Four.MIDDLE | Four.LOW, "LOW MIDDLE"),
         (2, "-"),  # a bit that has no name
         (7, "LOW MIDDLE"),
         (np.int16(4), "MIDDLE"),
         (np.uint32(1 << 31), "HIGH"),
-        (np.int32(-(2**31)), "HIGH"),  # the highest bit as a sign
+        (np.int32(-(2**31)), "HIGH"),  # the highest of 32 bits as a sign
         (np.int64(-(2**31) + 1), "LOW HIGH"),
+        (np.int64((1 << 41) + 1), "LOW BEYOND"),
+        (np.int64(-(2**63) + (1 << 41)), "BEYOND"),  # the sign of 64 bits
         (4.0, "MIDDLE"),  # an integer that went through a table of floats
     ],
 )
 def test_words_name_the_bits_that_are_set(value, words):
-    assert Three.words(value) == words
+    assert Four.words(value) == words
 
 
 @pytest.mark.parametrize("kind", KINDS)

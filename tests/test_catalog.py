@@ -4,6 +4,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 
 from lab2 import LABELS, catalog, from_arrays
+from lab2.labels import from_catalog
 from lab2.survey import write_manifest
 
 NULL = -9999.0
@@ -81,6 +82,25 @@ def test_cuts_after_a_trip_through_fits(tmp_path, monkeypatch):
     giants, cutflow = catalog.select_giants(loaded)
     assert list(giants["APOGEE_ID"]) == [row[0] for row in ROWS if row[-1] == ""]
     assert [(row["removed"], row["remaining"]) for row in cutflow] == expected_flow(ROWS)
+
+
+def test_null_and_nan_are_missing_alike(home):
+    # a catalog has -9999 or NaN where there is no label, by its source
+    found = {}
+    for name, nothing in {"null": NULL, "nan": np.nan}.items():
+        made = table()
+        for column in ("TEFF", "LOGG", "SI_FE"):
+            made[column] = np.where((made[column] == NULL) | np.isnan(made[column]), nothing, made[column])
+        folder = home / "data" / name
+        folder.mkdir(parents=True)
+        made.write(folder / "allStar.fits")
+        loaded = catalog.load(name)
+        giants, cutflow = catalog.select_giants(loaded)
+        found[name] = from_catalog(loaded).values, list(giants["APOGEE_ID"]), cutflow["removed"].tolist()
+    np.testing.assert_array_equal(found["null"][0], found["nan"][0])
+    assert found["null"][1:] == found["nan"][1:]
+    # rows "no teff", "no silicon", "nan logg", "missing and faint", and no others
+    assert np.argwhere(np.isnan(found["nan"][0])).tolist() == [[1, 0], [2, 4], [3, 1], [4, 1]]
 
 
 def test_selection_of_nothing():
@@ -216,6 +236,9 @@ def test_flag_words():
     assert words(np.int32(-(2**31)) + 1) == "TEFF_WARN NO_ASPCAP_RESULT"
     assert words(np.int64(2**31)) == "NO_ASPCAP_RESULT"
     assert words(1 << 15) == "-"
+    # a row of DR17's allStar, which has these words in its ASPCAPFLAGS
+    assert words(2199031644224) == "N_M_WARN STAR_BAD MULTIPLE_SUSPECT"
+    assert words(np.int64(2**41 + 2**40 + 2**36)) == "FERRE_FAIL PROBLEM_TARGET MULTIPLE_SUSPECT"
     assert catalog.StarFlag.words(np.int64(1028)) == "BRIGHT_NEIGHBOR PERSIST_MED"
 
 
@@ -230,9 +253,21 @@ def test_flag_words():
         ("AspcapFlag", "STAR_BAD", 23),
         ("AspcapFlag", "SN_BAD", 27),
         ("AspcapFlag", "NO_ASPCAP_RESULT", 31),
+        ("AspcapFlag", "MISSING_APSTAR", 32),
+        ("AspcapFlag", "NO_GRID", 33),
+        ("AspcapFlag", "BAD_FRAC_LOWSNR", 34),
+        ("AspcapFlag", "BAD_FRAC_BADPIX", 35),
+        ("AspcapFlag", "FERRE_FAIL", 36),
+        ("AspcapFlag", "PROBLEM_TARGET", 40),
+        ("AspcapFlag", "MULTIPLE_SUSPECT", 41),
         ("StarFlag", "LOW_SNR", 4),
         ("StarFlag", "PERSIST_HIGH", 9),
         ("StarFlag", "SUSPECT_BROAD_LINES", 17),
+        ("StarFlag", "MULTIPLE_SUSPECT", 21),
+        ("StarFlag", "RV_FAIL", 22),
+        ("StarFlag", "SUSPECT_ROTATION", 23),
+        ("StarFlag", "MTPFLUX_LT_75", 24),
+        ("StarFlag", "MTPFLUX_LT_50", 25),
     ],
 )
 def test_bits_are_those_of_dr17(flag, name, bit):

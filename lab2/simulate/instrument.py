@@ -54,7 +54,7 @@ def continuum(rng, teff, ak, h_magnitude):
     return shape / np.median(shape) * ZERO_POINT * 10 ** (-0.4 * h_magnitude)
 
 
-def observe_star(rng, normalized, star, velocities):
+def observe_star(rng, normalized, star, velocities, visit_snr):
     """One star's apStar arrays and header.
 
     Parameters
@@ -63,9 +63,11 @@ def observe_star(rng, normalized, star, velocities):
     normalized : numpy.ndarray, shape (8575,)
         Its normalized spectrum at rest.
     star : astropy.table.Row
-        With teff, ak, h, snr, oddity.
+        With teff, ak, h, oddity.
     velocities : numpy.ndarray, shape (n_visits,)
         Velocity of the star relative to the observatory at each visit [km/s].
+    visit_snr : numpy.ndarray, shape (n_visits,)
+        S/N per pixel of each visit.
 
     Returns
     -------
@@ -74,20 +76,19 @@ def observe_star(rng, normalized, star, velocities):
     truth : numpy.ndarray, shape (8575,)
         The noiseless flux.
     chip_range : dict
-        Header keywords BMIN to RMAX.
+        Header keywords: first and last pixel of each chip in any visit (BMIN to RMAX), and in all (BOVERMIN to
+        ROVERMAX).
     """
     truth = normalized * continuum(rng, star["teff"], star["ak"], star["h"])
     persistence = _persistence(rng, truth) if star["oddity"] == "persistence" else None
-    snr = star["snr"] / np.sqrt(len(velocities))
-    visits = [_visit(rng, truth, snr, velocity, persistence) for velocity in velocities]
+    visits = [
+        _visit(rng, truth, snr, velocity, persistence) for velocity, snr in zip(velocities, visit_snr, strict=True)
+    ]
     flux, error, bitmask, edges = (np.stack(part) for part in zip(*visits, strict=True))
     seen = np.zeros((len(visits), N_PIXELS), dtype=bool)
     for row, chips in zip(seen, edges, strict=True):
         for first, last in chips:
             row[first : last + 1] = True
-    first, last = edges[..., 0].min(axis=0), edges[..., 1].max(axis=0)
-    ranges = {f"{chip[0].upper()}{end}": int(v) for end, values in (("MIN", first), ("MAX", last))
-              for chip, v in zip(CHIPS, values, strict=True)}  # fmt: skip
     everywhere = seen.all(axis=0)
     if len(visits) == 1:
         rows = [np.stack([array[0], np.zeros_like(array[0])]) for array in (flux, error, bitmask)]
@@ -95,7 +96,18 @@ def observe_star(rng, normalized, star, velocities):
             array[0, ~everywhere] = np.nan
     else:
         rows = _coadds(flux, error, bitmask, everywhere)
-    return *rows, truth, ranges
+    return *rows, truth, _chip_ranges(edges)
+
+
+def _chip_ranges(edges):
+    """Header keywords of the chips' edges, (n_visits, 3, 2)."""
+    first, last = edges[..., 0], edges[..., 1]
+    ranges = {}
+    for name, low, high in (("", first.min(axis=0), last.max(axis=0)), ("OVER", first.max(axis=0), last.min(axis=0))):
+        for k, chip in enumerate(CHIPS):
+            letter = chip[0].upper()
+            ranges |= {f"{letter}{name}MIN": int(low[k]), f"{letter}{name}MAX": int(high[k])}
+    return ranges
 
 
 def _visit(rng, truth, snr, velocity, persistence):

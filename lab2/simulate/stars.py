@@ -5,18 +5,35 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import vstack
 
+from lab2.catalog import StarFlag
 from lab2.labels import label_names
-from lab2.simulate import oddities, pipeline
+from lab2.simulate import oddities, pipeline, visits
 from lab2.simulate.population import FIELDS, M15_MEMBERS, METAL_POOR, draw_dwarfs, draw_giants, labels_of
 
 __all__ = ["NAMED", "draw_survey", "mystery_star"]
 
-# Stars that the lab handout names, by field: ordinary giants.
+# Stars that the lab handout names, by field: that of checkpoint 1, and an ordinary giant.
 NAMED = {"M15": "2M21235315+1244123", "K2_C4_168-21": "2M03533659+2512012"}
+# That of checkpoint 1 as its apStar file in SDSS DR17 has it, with its visits and its labels of the radial-velocity
+# pipeline.
+EXAMPLE_HEADER = {
+    "ra": 320.971464, "dec": 12.736775, "j": 10.969, "h": 10.379, "k": 10.258, "ak": 0.0404,
+    "n_visits": 2, "snr": 212.0425, "velocity": -143.2591, "plate": 6951, "fiber": 225,
+    "RV_TEFF": 4822.87, "RV_LOGG": 2.8513, "RV_FEH": -0.7276,
+}  # fmt: skip
+EXAMPLE_VISITS = {
+    "visit_jd": (2456837.87876, 2456838.88916), "visit_snr": (149.1635, 151.0489),
+    "visit_v": (-143.233192, -143.284683), "visit_verr": (0.038203, 0.037785),
+}  # fmt: skip
+# Its true labels: those that ASPCAP finds for giants of DR17 with such labels of the radial-velocity pipeline
+# (`lab2.simulate.pipeline.rv_labels`); [Mg/Fe] and [Si/Fe] are typical of its [Fe/H].
+EXAMPLE_LABELS = (4660.0, 2.2, -0.60, 0.25, 0.20)
 NAMED_SNR = 170.0
 ORDINARY = (4650.0, 2.2, -0.25, 0.08, 0.06)
 # Labels of the mystery star.
 MYSTERY = (4550.0, 2.0, -0.65, 0.30, 0.20)
+# Far from the plates of the survey.
+MYSTERY_PLATE = visits.FIRST_PLATE + 900
 _SPREAD = (200.0, 0.5, 0.25, 0.1, 0.1)
 
 # Number of additional rows of each kind, per giant that the cuts keep.
@@ -46,7 +63,9 @@ def draw_survey(seed, n_stars):
     for i, (field, n) in enumerate(zip(FIELDS, _shares(n_stars), strict=True)):
         rng = np.random.default_rng([seed, 0, i])
         giants = _collect(rng, field, n, draw_giants, _passes)
-        if field.name in NAMED:
+        if field.name == "M15":
+            giants = vstack([_example_star(np.random.default_rng([seed, 6]), field), giants[1:]])
+        elif field.name in NAMED:
             _name_one(giants, NAMED[field.name])
         selected.append(giants)
         others.extend(_others(rng, field, n))
@@ -58,11 +77,15 @@ def draw_survey(seed, n_stars):
     others["oddity"] = ""
     for stars in (selected, others):
         _complete(rng, stars)
+    first = vstack([selected, others])
+    _add_visits(np.random.default_rng([seed, 7]), first)
+    selected = first[:n_stars]
     repeatable = np.flatnonzero((selected["snr"] > 80) & ~named)
     n_second = min(max(2, round(SECOND * n_stars)), len(repeatable))
     repeated = selected[np.sort(rng.choice(repeatable, n_second, replace=False))]
     second = pipeline.second_rows(rng, repeated, {field.name: field.neighbor for field in FIELDS})
-    return selected, vstack([selected, others, second])
+    _add_visits(np.random.default_rng([seed, 8]), second)
+    return selected, vstack([first, second])
 
 
 def mystery_star(seed):
@@ -80,6 +103,7 @@ def mystery_star(seed):
     star["apogee_id"], star["oddity"], star["n_visits"] = "MYSTERY", "", 1
     _set_snr(star, 0, 350.0)
     _complete(rng, star)
+    _add_visits(np.random.default_rng([seed, 9]), star, MYSTERY_PLATE)
     return star
 
 
@@ -137,6 +161,38 @@ def _others(rng, field, n):
     return [dwarfs, faint, *poor, unlabeled]
 
 
+def _example_star(rng, field):
+    """The star of checkpoint 1, ready for `_complete`; abundances that are no label are those of a giant like it."""
+    stars = draw_giants(rng, field, 400)
+    distance = np.sum(((labels_of(stars) - EXAMPLE_LABELS) / _SPREAD) ** 2, axis=1)
+    row = int(np.argmin(distance))
+    star = stars[row : row + 1]
+    for name, value in zip(label_names(), EXAMPLE_LABELS, strict=True):
+        star[name] = value
+    star["radius"] = np.nan
+    pipeline.observe(rng, field, star)
+    star["apogee_id"] = NAMED[field.name]
+    for name in ("ra", "dec", "j", "h", "k", "ak", "snr", "n_visits", "velocity"):
+        star[name] = EXAMPLE_HEADER[name]
+    place = SkyCoord(star["ra"] * u.deg, star["dec"] * u.deg).galactic
+    star["glon"], star["glat"] = place.l.deg, place.b.deg
+    pipeline.aspcap(rng, star)
+    star["STARFLAG"] = star["ASPCAPFLAG"] = 0
+    return star
+
+
+def _add_visits(rng, stars, first_plate=visits.FIRST_PLATE):
+    """Add visits and labels of the radial-velocity pipeline; the example star's are the real ones."""
+    visits.add_visits(rng, stars, first_plate)
+    pipeline.rv_labels(rng, stars)
+    for row in np.flatnonzero(stars["apogee_id"] == NAMED["M15"]):
+        for name in ("plate", "fiber", "RV_TEFF", "RV_LOGG", "RV_FEH"):
+            stars[name][row] = EXAMPLE_HEADER[name]
+        for name, values in EXAMPLE_VISITS.items():
+            stars[name][row, : len(values)] = values
+    visits.summarize(stars)
+
+
 def _name_one(giants, name):
     """Give the most typical giant this name, the position that the name implies, and a high S/N."""
     distance = np.sum(((labels_of(giants) - ORDINARY) / _SPREAD) ** 2, axis=1)
@@ -149,6 +205,7 @@ def _name_one(giants, name):
     giants["apogee_id"][row], giants["ra"][row], giants["dec"][row] = name, ra, dec
     giants["glon"][row], giants["glat"][row] = place.l.deg, place.b.deg
     _set_snr(giants, row, max(giants["snr"][row], NAMED_SNR))
+    pipeline.formal_errors(giants)
 
 
 def _set_snr(stars, row, snr):
@@ -160,11 +217,11 @@ def _set_snr(stars, row, snr):
 
 
 def _complete(rng, stars):
-    """Add velocities and the remaining catalog columns."""
+    """Add the scatter of the velocity and the remaining catalog columns."""
     n = len(stars)
-    stars["v_helio"] = stars["velocity"]
-    several = np.asarray(stars["n_visits"]) > 1
-    stars["v_scatter"] = np.where(several, np.abs(rng.normal(0, 0.12, n)), 0.0)
-    binary = several & (np.asarray(stars["oddity"]) == "binary")
-    stars["v_scatter"][binary] = rng.uniform(2, 20, binary.sum())
+    # how much the velocity differs from visit to visit
+    stars["v_sigma"] = np.abs(rng.normal(0, 0.12, n))
+    binary = np.asarray(stars["oddity"]) == "binary"
+    stars["v_sigma"][binary] = rng.uniform(2, 20, binary.sum())
+    stars["n_components"] = np.where(np.asarray(stars["STARFLAG"]) & StarFlag.MULTIPLE_SUSPECT, 2, 1)
     stars["telescope"], stars["EXTRATARG"] = np.full(n, "apo25m"), np.zeros(n, dtype="i4")

@@ -13,6 +13,7 @@ from lab2 import apstar
 from lab2.labels import label_names
 from lab2.simulate import pipeline
 from lab2.simulate.chemistry import HIDDEN
+from lab2.simulate.headers import apstar_header
 from lab2.simulate.instrument import observe_star
 from lab2.simulate.oddities import disturb
 from lab2.simulate.population import FIELDS, labels_of
@@ -24,8 +25,6 @@ __all__ = ["make_survey"]
 
 BATCH = 64  # stars whose spectra are computed together
 SMALLEST = 20
-# The Earth's velocity toward a star stays within its orbital speed [km/s].
-EARTH_VELOCITY = 28.0
 
 
 def make_survey(folder, seed=128, n_stars=1886, progress=True):
@@ -123,32 +122,12 @@ def _truth(selected):
 
 def _write_star(path, star, flux, rng):
     """Observe one star and write its apStar file."""
-    n_visits = int(star["n_visits"])
-    barycentric = rng.uniform(-EARTH_VELOCITY, EARTH_VELOCITY, n_visits)
-    v_helio = star["v_helio"] + star["v_scatter"] * rng.normal(size=n_visits)
-    velocities = v_helio - barycentric
+    visits = slice(0, star["n_visits"])
+    velocities = (star["visit_v"] - star["visit_bc"])[visits]
     labels = np.array([star[name] for name in label_names()])
     flux = disturb(rng, star["oddity"], flux, labels)
-    *rows, _, chip_range = observe_star(rng, flux, star, velocities)
-    header = {
-        "FIELD": str(star["field"]),
-        "OBJID": str(star["apogee_id"]),
-        "SNR": round(float(star["snr"]), 4),
-        **{key.upper(): round(float(star[key]), 6) for key in ("ra", "dec", "glon", "glat", "j", "h", "k")},
-        "NVISITS": n_visits,
-        "STARFLAG": int(star["STARFLAG"]),
-        "ANDFLAG": int(star["STARFLAG"]),
-        "VHELIO": round(float(v_helio.mean()), 4),
-        "VSCATTER": round(float(star["v_scatter"]), 4),
-        "RV_TEFF": round(float(labels[0] + rng.normal(0, 120)), 1),
-        "RV_LOGG": round(float(labels[1] + rng.normal(0, 0.3)), 2),
-        "RV_FEH": round(float(labels[2] + rng.normal(0, 0.12)), 2),
-        **chip_range,
-    }
-    for i, (earth, star_velocity) in enumerate(zip(barycentric, v_helio, strict=True), 1):
-        header.update({f"BC{i}": round(float(earth), 4), f"VHELIO{i}": round(float(star_velocity), 4)})
-        header[f"VRAD{i}"] = round(float(star_velocity - earth), 4)
-    apstar.write(path, *rows, header)
+    *rows, _, chip_range = observe_star(rng, flux, star, velocities, star["visit_snr"][visits])
+    apstar.write(path, *rows, apstar_header(star, chip_range))
 
 
 def _replace(partial, folder):

@@ -8,14 +8,17 @@ from astropy.table import Table
 from lab2 import apstar
 from lab2.simulate import spectrum
 from lab2.simulate.instrument import CHIP_EDGES, observe_star
+from lab2.simulate.pipeline import SNREV_RATIO
 from lab2.simulate.sky import airglow
 
 
 def an_observed_star(n_visits, seed=0, oddity="", snr=150.0):
-    star = Table({"teff": [4550.0], "ak": [0.3], "h": [11.0], "snr": [snr], "oddity": [oddity]})[0]
+    star = Table({"teff": [4550.0], "ak": [0.3], "h": [11.0], "oddity": [oddity]})[0]
     rng = np.random.default_rng(seed)
     velocities = np.linspace(-60, 40, n_visits)
-    return observe_star(rng, spectrum(GIANT), star, velocities), velocities
+    # the last visit is twice as good as the others
+    share = np.r_[np.ones(n_visits - 1), 2.0]
+    return observe_star(rng, spectrum(GIANT), star, velocities, snr * share / np.linalg.norm(share)), velocities
 
 
 @pytest.mark.parametrize("n_visits", [1, 3])
@@ -43,6 +46,34 @@ def test_rows_and_gaps_are_those_of_dr17():
     assert flux.shape == (5, 8575)
     assert np.isnan(flux[:2, 0]).all()
     assert (flux[2:, 0] == 0).all()
+
+
+def median_snr(flux, error):
+    good = (flux != 0) & np.isfinite(flux) & (error < 1e9)
+    return np.median(flux[good] / error[good])
+
+
+def test_visits_and_middle_chip_have_the_snr_that_headers_say():
+    (flux, error, *_, edges), _ = an_observed_star(3, snr=200.0)
+    expected = 200.0 * np.array([1, 1, 2]) / np.sqrt(6)
+    np.testing.assert_allclose([median_snr(*row) for row in zip(flux[2:], error[2:], strict=True)], expected, rtol=0.03)
+    middle = slice(edges["GMIN"], edges["GMAX"] + 1)
+    ratio = median_snr(flux[0, middle], error[0, middle]) / median_snr(flux[0], error[0])
+    assert ratio == pytest.approx(SNREV_RATIO, abs=0.01)
+
+
+def test_ranges_of_any_and_of_all_visits():
+    (flux, *_, edges), velocities = an_observed_star(3)
+    shift = np.round(velocities / (6e-6 * np.log(10) * 299792.458)).astype(int)
+    for chip, (first, last) in zip("BGR", CHIP_EDGES, strict=True):
+        assert edges[f"{chip}MIN"] == first - shift.max() < edges[f"{chip}OVERMIN"] == first - shift.min()
+        assert edges[f"{chip}MAX"] == last - shift.min() > edges[f"{chip}OVERMAX"] == last - shift.max()
+        seen = (flux[2:] != 0).sum(axis=0)
+        assert (seen[edges[f"{chip}OVERMIN"] : edges[f"{chip}OVERMAX"] + 1] == 3).all()
+        assert seen[edges[f"{chip}MIN"]] == seen[edges[f"{chip}MAX"]] == 1
+        assert seen[edges[f"{chip}MIN"] - 1] == seen[edges[f"{chip}MAX"] + 1] == 0
+    (*_, edges), _ = an_observed_star(1)
+    assert all(edges[f"{chip}OVER{end}"] == edges[f"{chip}{end}"] for chip in "BGR" for end in ("MIN", "MAX"))
 
 
 def test_sky_lines_and_chip_edges_move_with_the_velocity():
