@@ -115,8 +115,10 @@ def report(chosen):
 
 def label(chosen):
     """Measure the labels of spectra with a trained model."""
+    import xarray as xr
+
     from lab2 import apstar, continuum, validation
-    from lab2.cannon import Cannon, fit_labels
+    from lab2.cannon import Cannon, fit_labels, misfit
     from lab2.files import replacing
     from lab2.survey import build_folder
 
@@ -130,18 +132,24 @@ def label(chosen):
     raw = apstar.read_many(chosen.files)
     model = Cannon.load(model_path)
     trusted = model.trusted  # the pixels on which the training spectra were normalized
-    fits = fit_labels(model, continuum.normalize(apstar.mask_bad_pixels(raw), trusted))
+    spectra = continuum.normalize(apstar.mask_bad_pixels(raw), trusted)
+    fits = fit_labels(model, spectra)
+    about = {"misfit": misfit(model, spectra, fits).values, "simulated": raw.simulated.values}
     if chosen.calibration:
-        fits = validation.Calibration.load(chosen.calibration).apply(fits)
-    table = _label_table(fits)
+        calibration = validation.Calibration.load(chosen.calibration)
+        beyond = calibration.misfits(fits)
+        fits = calibration.apply(fits)
+        fits["covariance"] = fits.covariance.where(~xr.DataArray(beyond, dims="star"))
+    table = _label_table(fits, about)
+    _warn_of_observed(table, model)
     with replacing(chosen.out) as part:
         table.write(part, format="ascii.ecsv")
     flagged = sum(words != "-" for words in table["flag"])
     print(f"{len(table)} stars, {flagged} flagged: {chosen.out}")
 
 
-def _label_table(fits):
-    """Fits as a table: star, each label and its standard error, chi2, n_pixels and the words of the flag."""
+def _label_table(fits, about):
+    """Fits as a table: star, each label and its standard error, chi2, n_pixels, `about`, and the words of the flag."""
     from astropy.table import QTable
 
     from lab2.cannon import Flag, errors
@@ -155,10 +163,27 @@ def _label_table(fits):
         table[f"sigma_{name}"] = sigma[:, i]
         for column in (str(name), f"sigma_{name}"):
             table[column].unit = units.get(str(name))
-    table["chi2"] = fits["chi2"].values
-    table["n_pixels"] = fits["n_pixels"].values
+    for name in ("chi2", "reduced_chi2", "n_pixels"):
+        table[name] = fits[name].values
+    for name, values in about.items():
+        table[name] = values
     table["flag"] = [Flag.words(flag) for flag in fits["flag"].values]
     return table
+
+
+def _warn_of_observed(table, model):
+    """Say it, on the screen and in the table, where a model of simulated spectra was applied to observed ones."""
+    observed = int((~table["simulated"]).sum())
+    if model.label_tree != "simulated" or not observed:
+        return
+    from lab2.simulate import real_offsets
+
+    text = (
+        f"{observed} of {len(table)} spectra are observed, but the model was trained on simulated ones; on spectra of "
+        f"real giants its labels were off by {real_offsets()}, which no error here includes"
+    )
+    table.meta["comments"] = [text]
+    print(f"lab2: warning: {text}", file=sys.stderr)
 
 
 def _parameter(text):

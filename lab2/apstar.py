@@ -34,6 +34,8 @@ __all__ = [
     "write",
 ]
 
+# Card of the files that `lab2.simulate` writes.
+SIMULATED = "SIMULATE"
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 
 # Comments of the primary header, as in DR17.
@@ -94,7 +96,8 @@ def read(path) -> xr.Dataset:
         ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as in the file (NaN or 0
         outside the detectors); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star, chip_name, edge)``, first and last
         pixel with data, from the header or, if not given there, from the data; ``snr``, ``n_visits``, ``starflag``,
-        ``field``, ``path``. Coordinates ``star`` (2MASS name), ``wavelength`` [Angstrom, vacuum], ``chip``.
+        ``field``, ``path``, and ``simulated``, True where lab2 made the file. Coordinates ``star`` (2MASS name),
+        ``wavelength`` [Angstrom, vacuum], ``chip``.
 
     Raises
     ------
@@ -321,6 +324,7 @@ def _row(path, header, flux, error, bitmask) -> dict:
         "n_visits": int(header.get("NVISITS", 0)),
         "starflag": int(header.get("STARFLAG", 0)),
         "field": str(header.get("FIELD", "")).strip(),
+        "simulated": header.get(SIMULATED, False) is True,
         "path": str(path),
     }
 

@@ -7,9 +7,9 @@ import pytest
 from astropy import constants, units
 from scipy.special import wofz
 
-from tools.synthesis import chemistry, fit_equilibrium, kernels, opacity, spectrum
+from tools.synthesis import calibrate, chemistry, fit_equilibrium, hydrogen, inputs, kernels, opacity, spectrum
 from tools.synthesis.atmosphere import Atmosphere
-from tools.synthesis.lines import Lines, absorption, air_to_vacuum
+from tools.synthesis.lines import Lines, absorption, air_to_vacuum, hydrogen_absorption
 
 # A model atmosphere of MARCS (Gustafsson et al. 2008, A&A 486, 951), spherical, Teff 4500 K, log g 2.0, solar: log10
 # tau_Rosseland, T [K], electron and gas pressure [dyn/cm2], density [g/cm3].
@@ -34,7 +34,7 @@ def gray_atmosphere(teff=4500.0, logg=2.0):
 
 
 def one_line(log_gf, species="Fe", excitation=5.0, wavelength=16000.0):
-    return Lines(*(np.array([v]) for v in (wavelength, species, 0, f"{species} I", 1.0, excitation, log_gf)))
+    return Lines(*(np.array([v]) for v in (wavelength, species, 0, f"{species} I", 1.0, excitation, log_gf, False)))
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_curve_of_growth():
 
 def line_in(gas, line):
     level = np.ones((1, gas.temperature.size)) * 1e-12
-    _, _, peak, damping, doppler = absorption(line, gas, level, 1.5, spectrum.STEP)
+    _, _, peak, damping, doppler = absorption(line, gas, level, 1.5, spectrum.STEP, np.array([True]))
     return peak[0], damping[0], doppler[0]
 
 
@@ -240,16 +240,109 @@ def test_strength_of_a_line_is_that_of_its_oscillators():
     np.testing.assert_allclose(integral, classical * 0.1 * states * stimulated, rtol=1e-3)
 
 
-def test_brackett_lines_are_broadened_by_the_field_of_the_ions():
-    # n = 11: K = 5.5e-5 (44)^4 / (121 - 16) Angstrom per unit of field, field 1.25e-9 ne^(2/3)
-    atmosphere = gray_atmosphere()
-    gas = chemistry.solve(atmosphere.temperature, atmosphere.gas_pressure, chemistry.abundances(0.0))
-    wavelength = 1e8 / (109677.58 * (1 / 16 - 1 / 121))
-    _, damping, doppler = line_in(gas, one_line(0.0, "H", 12.75, wavelength))
-    shift = 5.5e-5 * 44**4 / (121 - 16) * 1.25e-9 * gas.electrons ** (2 / 3)
-    # a Lorentzian's half width in Doppler widths
-    half_width = shift / 2 / wavelength / (doppler * spectrum.STEP)
-    np.testing.assert_allclose(damping, half_width, rtol=2e-3)
+WAVELENGTH_11 = 1e8 / (109677.58 * (1 / 16 - 1 / 121))
+
+
+@pytest.fixture
+def stark_tables(monkeypatch):
+    """A table in Lemke's form: a Gaussian core of the thermal width and a wing ne distance^-2.5, of area 1 together."""
+    density, temperature, alpha = 10 + 0.5 * np.arange(17), 3.39794 + 0.30103 * np.arange(7), np.arange(-3.0, 5.0, 0.2)
+    values = np.empty((17, 7, alpha.size))
+    for i, ne in enumerate(10**density):
+        for j, t in enumerate(10**temperature):
+            field = hydrogen.normal_field(ne)
+            values[i, j] = np.log10(stark_profile(10**alpha * field, ne, t) * field)
+    tables = {11: (density, temperature, alpha, values)}
+    hydrogen._tables.cache_clear()
+    monkeypatch.setattr(hydrogen, "brackett_tables", lambda: tables)
+    yield
+    hydrogen._tables.cache_clear()
+
+
+def doppler_width(temperature):
+    """[Angstrom], of hydrogen at 16811 Angstrom."""
+    speed = np.sqrt(2 * chemistry.BOLTZMANN * temperature / (1.008 * chemistry.MASS_UNIT))
+    return WAVELENGTH_11 * speed / chemistry.LIGHT
+
+
+def stark_profile(distance, ne, temperature):
+    width, share = doppler_width(temperature), 1e-3 * (ne / 1e12)
+    core = np.exp(-((distance / width) ** 2)) / np.sqrt(np.pi) / width
+    # 0.75 s^1.5 / (s + x)^2.5 has half of its area on either side
+    return (core + share * 0.75 / (1 + distance) ** 2.5) / (1 + share)
+
+
+def test_stark_profiles_scale_with_density_and_temperature(stark_tables):
+    x = np.geomspace(1e-4, 3e3, 40_000)
+    ne, t = np.array([3e11, 7e12, 7e12, 2e13]), np.array([4000.0, 4000.0, 6000.0, 7000.0])
+    found = hydrogen.profile(11, x, ne, t)
+    np.testing.assert_allclose(2 * np.trapezoid(found, x, axis=1), 1, rtol=0.01)
+    for row, density, temperature in zip(found, ne, t, strict=True):
+        core = x < doppler_width(temperature)
+        np.testing.assert_allclose(row[core], stark_profile(x, density, temperature)[core], rtol=0.03)
+    # the far wing: in proportion to the density, whatever the temperature, and falling as distance^-2.5
+    wing = (x > 300) & (x < 1000)
+    np.testing.assert_allclose(found[3, wing] / found[1, wing], 20 / 7, rtol=0.06)
+    np.testing.assert_allclose(found[2, wing] / found[1, wing], 1, rtol=0.03)
+    slope = np.gradient(np.log(found[1]), np.log(x))
+    np.testing.assert_allclose(slope[wing], -2.5, atol=0.02)
+
+
+def test_below_the_table_a_profile_is_that_of_the_lowest_density(stark_tables):
+    x = np.geomspace(1e-3, 50, 300)
+    thin, thinner = (hydrogen.profile(11, x, np.array([ne]), np.array([4000.0])) for ne in (1e10, 1e7))
+    np.testing.assert_array_equal(thin, thinner)
+
+
+def test_a_hydrogen_line_absorbs_its_oscillator_strength(stark_tables):
+    gas = chemistry.solve(MARCS[3:6, 1], MARCS[3:6, 3], chemistry.abundances(0.0))
+    line = one_line(-0.58, "H", 12.75, WAVELENGTH_11)
+    wavelength = WAVELENGTH_11 + np.arange(-99.0, 99.0, 0.02)
+    found = hydrogen_absorption(line, gas, wavelength).sum(axis=1) * 0.02
+    frequency = chemistry.LIGHT / (WAVELENGTH_11 * 1e-8)
+    kt = chemistry.BOLTZMANN * gas.temperature
+    states = gas.neutral["H"] / 2 * np.exp(-12.75 * chemistry.EV / kt)
+    stimulated = 1 - np.exp(-chemistry.PLANCK * frequency / kt)
+    in_angstrom = WAVELENGTH_11 / frequency
+    np.testing.assert_allclose(found, 0.026540 * 10**-0.58 * states * stimulated * in_angstrom, rtol=0.03)
+    assert hydrogen.upper_level(WAVELENGTH_11) == 11
+
+
+def test_hydrogen_jacobian_against_finite_differences(stark_tables):
+    line, atmosphere = one_line(-0.58, "H", 12.75, WAVELENGTH_11), gray_atmosphere(5200.0, 2.5)
+    which, values = spectrum.synthesize(line, 5200.0, 2.5, 0.0, atmosphere=atmosphere).hydrogen_jacobian()
+    assert which.tolist() == [0]
+    up, down = (
+        spectrum.synthesize(line.corrected(step), 5200.0, 2.5, 0.0, atmosphere=atmosphere).pixels()
+        for step in (0.01, -0.01)
+    )
+    slope = (up - down) / 0.02
+    assert np.abs(slope).max() > 1e-4
+    np.testing.assert_allclose(values[0], slope, atol=0.01 * np.abs(slope).max())
+
+
+def test_isotopes_of_another_star():
+    lines = Lines(*(np.array(column) for column in zip(
+        (16000.0, "CN", 0, "12CN", 15 / 16, 1.0, -1.0, False), (16001.0, "CN", 0, "13CN", 1 / 16, 1.0, -1.0, False),
+        (16002.0, "Fe", 0, "Fe I", 1.0, 5.0, -1.0, False), strict=True)))  # fmt: skip
+    change = lines.isotopes(7.0).log_gf + 1
+    # of eight carbon nuclei one is 13C there, of sixteen here
+    np.testing.assert_allclose(change, [np.log10(7 / 8 * 16 / 15), np.log10(1 / 8 * 16), 0.0], atol=1e-12)
+
+
+def test_lines_of_an_atlas_may_move_most_and_those_of_the_labels_least():
+    lines = one_line(-1.0).joined(one_line(-1.0, "Mg")).joined(one_line(-1.0, "H"))
+    width = dict(zip(lines.species, calibrate.prior_width(lines), strict=True))
+    assert width["Mg"] < width["Fe"] < width["H"]
+
+
+def test_a_public_file_is_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB2_SYNTHESIS_INPUTS", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"data/lines/atlas_line_ids_apogee.txt .*sdss/apogee.*INPUTS"):
+        inputs.public_file("atlas_line_ids_apogee.txt")
+    (tmp_path / "atlas_line_ids_apogee.txt").write_text("15000.870   ;another file\n")
+    with pytest.raises(ValueError, match="sha256"):
+        inputs.public_file("atlas_line_ids_apogee.txt")
 
 
 def test_no_line_no_absorption():

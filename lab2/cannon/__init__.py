@@ -12,6 +12,7 @@ from lab2.cannon.fitting import (
     errors,
     fit_labels,
     fit_quartics,
+    misfit,
     training_distance,
 )
 from lab2.cannon.model import Cannon
@@ -29,6 +30,7 @@ __all__ = [
     "errors",
     "fit_labels",
     "fit_quartics",
+    "misfit",
     "quartics",
     "train",
     "training_distance",

@@ -26,6 +26,7 @@ __all__ = [
     "errors",
     "fit_labels",
     "fit_quartics",
+    "misfit",
     "training_distance",
 ]
 
@@ -162,6 +163,46 @@ def best_spectra(model: Cannon, fits: xr.Dataset) -> xr.DataArray:
     """
     labels = fits.labels.fillna(model.label_mean).transpose("star", "label")
     return model.predict(labels, fits.factors.fillna(0.0).values if "factors" in fits else None)
+
+
+def misfit(model: Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> xr.DataArray:
+    """Scatter of each star about its best fit beyond the noise and the model's own scatter.
+
+    d^2 = max(0, sum w r^2 - n) / sum w with w = 1 / (sigma^2 + s^2) over the n pixels that were fitted: the variance
+    that, added to every pixel, would bring chi^2 to about n. Unlike the reduced chi^2 it does not grow with the S/N,
+    so that it tells a good spectrum from a bad one where no model is perfect: simulated spectra against real stars,
+    say.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+    spectra : xarray.Dataset
+        The spectra that were fitted.
+    fits : xarray.Dataset
+        As from `fit_labels`, not calibrated.
+
+    Returns
+    -------
+    xarray.DataArray
+        (star), in units of the continuum; NaN for a star without a fit.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> labels = np.linspace(4000.0, 5000.0, 50)[:, None]
+    >>> flux = 1.0 + 1e-4 * (labels - 4500.0) * np.tile([1.0, -2.0], 50)
+    >>> wavelength = np.linspace(15200, 16900, 100)
+    >>> spectra = lab2.from_arrays(flux, np.full((50, 100), 1e6), wavelength, labels, label=["teff"])
+    >>> model = lab2.train(spectra)
+    >>> odd = spectra.assign(flux=spectra.flux + np.tile([0.02, 0.02, -0.02, -0.02], 25))
+    >>> misfit(model, odd, lab2.fit_labels(model, odd)).values[:2].round(3)
+    array([0.02, 0.02])
+    """
+    ivar = spectra.ivar.where((spectra.ivar > 0) & model.trained).astype(float)
+    weight = (1 / (1 / ivar + model.s2)).fillna(0.0)
+    residual = (spectra.flux.astype(float) - best_spectra(model, fits)).where(weight > 0, 0.0)
+    excess = (weight * residual**2 - (weight > 0)).sum("wavelength").clip(min=0.0)
+    return np.sqrt(excess / weight.sum("wavelength")).where(np.isfinite(fits.chi2))
 
 
 def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:

@@ -18,9 +18,10 @@ HIDDEN = (
 # The largest [C/Fe] - [O/Fe], C/O = 0.68: with more carbon a giant is close to a carbon star.
 CARBON_EXCESS = 0.10
 
-# Ratio of [X/Fe] to [Mg/Fe] for the elements that follow magnesium; slope of manganese and sodium with [Fe/H]. The ratios
-# are the medians of 88 alpha-rich giants of DR17 ([Fe/H] -0.7, [Mg/Fe] 0.34), rounded; the slopes those of disk stars in
-# Weinberg et al. 2022 (ApJS 260, 32, figs. 2-4). tools/abundance_trends.py prints the giants beside the simulated ones.
+# Ratio of [X/Fe] to [Mg/Fe] for the elements that follow magnesium; slope of manganese and sodium with [Fe/H]. The
+# ratios are the medians of 75 alpha-rich giants of DR17 ([Fe/H] -0.7, [Mg/Fe] 0.34), rounded; the slopes those of disk
+# stars in Weinberg et al. 2022 (ApJS 260, 32, figs. 2-4). tools/abundance_trends.py prints the giants beside the
+# simulated ones.
 _WITH_MG = {
     "o_fe": 1.15, "s_fe": 0.85, "ca_fe": 0.60, "ti_fe": 0.40, "al_fe": 0.75, "k_fe": 0.90, "co_fe": 0.15, "ni_fe": 0.15,
 }  # fmt: skip
@@ -45,9 +46,9 @@ def typical(labels):
 
     Carbon is born with the alpha elements, nitrogen in proportion to metallicity. The first dredge-up (near log g 3.4)
     lowers C and raises N; above the bump (log g 2.4) extra mixing continues this, more strongly in metal-poor stars
-    (Shetrone et al. 2019, ApJ 872, 137). The sizes are those that DR17 finds: [C/Fe] +0.07 and [N/Fe] -0.01 in 88
-    alpha-rich giants of [Fe/H] -0.7, [C/Fe] -0.03 and [N/Fe] +0.03 in those above the bump. The velocities are those
-    of Holtzman et al. 2018 (AJ 156, 125), for giants.
+    (Shetrone et al. 2019, ApJ 872, 137). The sizes are those that DR17 finds in 75 alpha-rich giants of [Fe/H] -0.7:
+    [C/Fe] +0.08 and [N/Fe] -0.01 below the bump, +0.05 and +0.07 above. The velocities are those of Holtzman et al.
+    2018 (AJ 156, 125), for giants.
 
     Parameters
     ----------
@@ -65,8 +66,8 @@ def typical(labels):
     hidden |= {name: slope * fe_h for name, slope in _WITH_FE.items()}
     mixed = 1 / (1 + np.exp((logg - 3.40) / 0.10))
     extra = np.clip(2.4 - logg, 0, 1.2) * np.clip(-fe_h, 0, 1)
-    hidden["c_fe"] = 0.55 * mg_fe - 0.12 * mixed - 0.25 * extra
-    hidden["n_fe"] = 0.30 * fe_h + 0.20 * mixed + 0.30 * extra
+    hidden["c_fe"] = 0.55 * mg_fe - 0.12 * mixed - 0.12 * extra
+    hidden["n_fe"] = 0.30 * fe_h + 0.20 * mixed + 0.22 * extra
     hidden["vmicro"] = 10 ** (0.226 - 0.0228 * logg + 0.0297 * logg**2 - 0.0113 * logg**3)
     hidden["vmacro"] = 10 ** (0.471 - 0.254 * fe_h)
     return hidden

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from astropy.io import fits
 
+from lab2.apstar import SIMULATED
 from lab2.simulate.visits import DATE_TO_JD, MJD_ZERO
 
 __all__ = ["apstar_header"]
@@ -64,6 +65,7 @@ def apstar_header(star, chip_range):
     astropy.io.fits.Header
     """
     header = fits.Header([(key, _plain(star[column]), comment) for key, column, comment in _STAR])
+    header[SIMULATED] = (True, "made by lab2, not observed")
     header["NRES"] = (" 5.00 4.25 3.50", "number of pixels/resolution used for sinc")
     for key, comment in _RANGE.items():
         header[key] = (chip_range[key], comment)

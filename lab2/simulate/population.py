@@ -14,15 +14,19 @@ from lab2.labels import label_names
 from lab2.simulate import chemistry
 from lab2.simulate.synthesis import RANGE
 
-__all__ = ["FIELDS", "Component", "Field", "draw_dwarfs", "draw_giants", "labels_of"]
+__all__ = ["FIELDS", "Component", "Field", "branch_teff", "clump_teff", "draw_dwarfs", "draw_giants", "labels_of"]
 
 MIST_AGE = 6  # Gyr
-# The giant branch and clump of a single age are narrower than those of the disk; this scatter represents ages from 2 to
-# 10 Gyr.
-TEFF_SCATTER, LOGG_SCATTER, LOGG_SCATTER_CLUMP = 40.0, 0.05, 0.12  # K, dex
-# Fraction of clump stars in a magnitude-limited sample, in addition to the isochrone's own weight. With it and the
-# luminosity weight, the distribution of log g is that of DR17's giants (189,182 stars, percentiles in data/README.md).
-CLUMP_SHARE = 0.3
+# Scatter of the giants' true Teff about their sequences [K], and of log g on the branch. With the catalog's errors the
+# 6077 classified giants of DR16 show 36 and 28 K.
+TEFF_SCATTER, TEFF_SCATTER_CLUMP, LOGG_SCATTER = 24.0, 12.0, 0.05
+# Surface gravity of clump stars: a narrow peak, lower in metal-poor and in alpha-rich stars, and above it the
+# secondary clump of young, massive stars (their share, among stars of the low-alpha sequence, and their range).
+CLUMP_LOGG, CLUMP_SLOPE, CLUMP_OLD, CLUMP_WIDTH = 2.455, 0.13, -0.035, 0.03
+SECONDARY_SHARE, SECONDARY_RANGE = 0.22, (0.05, 0.28)
+# Factor of the isochrone's own weight of clump stars in a magnitude-limited sample, which makes them 40 % of the
+# giants of log g 1 to 3.4, as among the classified giants of DR16.
+CLUMP_SHARE = 1.25
 LOGG_GIANTS = (0.3, 3.65)
 # In cooler stars water, which these spectra do not include, dominates the H band.
 COOLEST_GIANT = 3700.0
@@ -110,6 +114,21 @@ def draw_giants(rng, field, n, components=None):
     return _draw(rng, components or field.components, n, wanted)
 
 
+def branch_teff(logg, fe_h, mg_fe):
+    """Teff [K] of a star on the giant branch.
+
+    Fitted to 3592 giants of DR16 with log g 1 to 3.4 that asteroseismology places there (astroNN's catalog, Mackereth
+    et al. 2019, MNRAS 489, 176; tools/giant_sequences.py); continued beyond, and held below [Fe/H] = -1.2.
+    """
+    x, z = logg - 2.4, np.maximum(fe_h, -1.2)
+    return 4635 + 506 * x - 69 * x**2 - 31 * x**3 - (401 + 59 * x) * z - 21 * z**2 - (705 + 338 * x) * mg_fe
+
+
+def clump_teff(logg, fe_h, mg_fe):
+    """Teff [K] of a clump star, fitted to 2347 of DR16 as `branch_teff`."""
+    return 4809 + 985 * (logg - 2.45) - 561 * fe_h - 512 * mg_fe
+
+
 def draw_dwarfs(rng, field, n):
     """Stars that the cuts on log g and Teff remove: the main sequence and the hot turn-off.
 
@@ -154,6 +173,7 @@ def _candidates(rng, components, n):
     mean_alpha = (mg_fe + si_fe) / 2
     m_h = fe_h + np.log10(_SALARIS * 10**mean_alpha + 1 - _SALARIS)
     stars = Table(_along_isochrone(rng, m_h))
+    _place_giants(rng, stars, fe_h, mg_fe, high)
     stars["fe_h"], stars["mg_fe"], stars["si_fe"] = fe_h, mg_fe, si_fe
     for name, column in chemistry.draw(rng, labels_of(stars)).items():
         stars[name] = column
@@ -215,8 +235,22 @@ def _along_isochrone(rng, m_h):
         luminosity[here] = (1 - f) * light[segment] + f * light[segment + 1]
         phase[here] = phases[segment]
     # Correct Teff for the difference from the metallicity of the nearest isochrone, about -250 K/dex. Below the most
-    # metal-poor isochrone, -1, giants become hotter more slowly.
+    # metal-poor isochrone, -1, stars become hotter more slowly.
     slope = np.where(m_h < -1, -150.0, -250.0)
     teff += slope * (m_h - nearest) + rng.normal(0, TEFF_SCATTER, n)
-    logg += rng.normal(0, np.where(phase == _PHASES.index("CHeB"), LOGG_SCATTER_CLUMP, LOGG_SCATTER))
+    logg += rng.normal(0, LOGG_SCATTER, n)
     return {"teff": teff, "logg": logg, "log_luminosity": luminosity, "phase": phase}
+
+
+def _place_giants(rng, stars, fe_h, mg_fe, high):
+    """Move giants to where asteroseismology finds them, in place: an isochrone has one age, the disk has many."""
+    n = len(stars)
+    spread, own, young, above = rng.normal(size=n), rng.normal(size=n), rng.random(n), rng.uniform(*SECONDARY_RANGE, n)
+    secondary = (young < SECONDARY_SHARE) & ~high
+    peak = CLUMP_LOGG + CLUMP_SLOPE * np.minimum(fe_h, 0) + CLUMP_OLD * high + CLUMP_WIDTH * own
+    peak += np.where(secondary, above, 0)
+    branch, clump = (stars["phase"] == _PHASES.index(name) for name in ("RGB", "CHeB"))
+    stars["logg"][clump] = peak[clump]
+    logg = np.asarray(stars["logg"])
+    stars["teff"][branch] = (branch_teff(logg, fe_h, mg_fe) + TEFF_SCATTER * spread)[branch]
+    stars["teff"][clump] = (clump_teff(logg, fe_h, mg_fe) + TEFF_SCATTER_CLUMP * spread)[clump]

@@ -39,6 +39,8 @@ _STARS_PER_PARAMETER = 2
 # Prior standard deviation of a slope: the typical change of the logarithm of the floor for a change of a label by one
 # standard deviation. Scaled labels are clipped at 3, because an exponential must not be extrapolated.
 _SLOPE, _FARTHEST = 0.3, 3.0
+# Percentage of the stars whose reduced chi^2 counts as that of the calibration's sample; its worst stars are odd ones.
+_COVERED, _LEAST_CHI2 = 99.0, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +54,12 @@ class Calibration(Kept):
         (label, label_2), the covariance then added for a star of mean labels, in the labels' units; ``slope`` (label,
         term), the change of the logarithm of a label's floor error with each scaled label, its square and the star's
         noise; ``log_error`` (label), the mean logarithm of the formal errors, the zero point of the noise; ``largest``
-        (label), the largest formal error among the stars of the calibration; ``label_mean`` and ``label_scale``
-        (label), which scale the labels; ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and
-        versions.
+        (label), the largest formal error among the stars of the calibration; ``largest_chi2``, the reduced chi^2 that
+        99 % of them stay below, at least 2; ``label_mean`` and ``label_scale`` (label), which scale the labels;
+        ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and versions.
     """
 
-    kind, version = "lab2 calibration", 2
+    kind, version = "lab2 calibration", 3
 
     @property
     def floor_errors(self) -> xr.DataArray:
@@ -100,7 +102,8 @@ class Calibration(Kept):
         xarray.Dataset
             The same with calibrated ``covariance``, the formal one as ``formal_covariance``, the offset subtracted from
             ``labels``, and the attribute ``calibrated``, which gives the number of stars in the calibration. A star
-            with a larger formal error than any of these is flagged `lab2.cannon.Flag.UNCALIBRATED`.
+            with a larger formal error than any of these, or one that the model fits worse than it fits 99 % of them, is
+            flagged `lab2.cannon.Flag.UNCALIBRATED`: nothing is known about its errors.
 
         Raises
         ------
@@ -111,13 +114,23 @@ class Calibration(Kept):
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
         self._check_labels(fits)
         formal = np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
-        beyond = (formal > self.dataset.largest.values).any(axis=1)
+        beyond = (formal > self.dataset.largest.values).any(axis=1) | self.misfits(fits)
         return fits.assign(
             flag=fits.flag | int(Flag.UNCALIBRATED) * beyond,
             labels=fits.labels - self.dataset.offset.values,
             covariance=fits.covariance.copy(data=self.covariance(fits.covariance.values, fits.labels.values)),
             formal_covariance=fits.covariance,
         ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
+
+    def misfits(self, fits) -> np.ndarray:
+        """Stars that the model fits worse than 99 % of the calibration's, (n_stars,) bool.
+
+        Parameters
+        ----------
+        fits : xarray.Dataset
+            As from `lab2.fit_labels`.
+        """
+        return fits.reduced_chi2.values > float(self.dataset.largest_chi2)
 
     def widen(self, draws, seed=128) -> np.ndarray:
         """Draws from a posterior, less the offset, broadened to the calibrated covariance.
@@ -226,6 +239,7 @@ def calibrate(fits, truth) -> Calibration:
             "floor": (both, factor @ factor.T * np.outer(unit, unit)),
             "slope": (("label", "term"), slope),
             "largest": ("label", np.sqrt(np.diagonal(fits.covariance.values[good], axis1=1, axis2=2).max(axis=0))),
+            "largest_chi2": max(_LEAST_CHI2, np.percentile(fits.reduced_chi2.values[good], _COVERED)),
             **scaling,
             "outliers": q,
             "outlier_width": outlier_width,

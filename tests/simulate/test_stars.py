@@ -33,12 +33,42 @@ def test_giants_lie_on_a_branch_and_a_clump():
     beside = ((stars["logg"] > 1.8) & (stars["logg"] < 2.0)) | ((stars["logg"] > 2.8) & (stars["logg"] < 3.0))
     assert clump.sum() > 2 * beside.sum()
     branch = np.abs(stars["logg"] - 1.5) < 0.2
-    assert np.corrcoef(stars["teff"][branch], stars["fe_h"][branch])[0, 1] < -0.6
+    assert np.corrcoef(stars["teff"][branch], stars["fe_h"][branch])[0, 1] < -0.5
     mg_si = np.corrcoef(stars["mg_fe"], stars["si_fe"])[0, 1]
     assert 0.75 < mg_si < 0.97
     # the first dredge-up
     c_n = np.asarray(stars["c_fe"] - stars["n_fe"])
     assert c_n[stars["logg"] > 3.58].mean() - c_n[stars["logg"] < 3.0].mean() > 0.2
+
+
+def test_giants_lie_where_those_of_dr16_do():
+    # 6077 giants of DR16 that asteroseismology classifies: median Teff of the branch at log g 2.4 and of clump stars
+    stars, _ = draw_survey(128, 1886)
+    teff, logg, fe_h = (np.asarray(stars[name], float) for name in ("TEFF", "LOGG", "FE_H"))
+    clump = np.asarray(stars["phase"]) == 3
+    ordinary = np.asarray(stars["oddity"]) == ""
+    giants = ordinary & (logg > 1) & (logg < 3.4)
+    assert 0.35 < clump[giants].mean() < 0.45
+    for metallicity, median_teff, median_logg in ((-0.4, 4882, 2.408), (-0.2, 4857, 2.437), (0.0, 4813, 2.468)):
+        here = giants & clump & (np.abs(fe_h - metallicity) < 0.1)
+        assert abs(np.median(teff[here]) - median_teff) < 30
+        assert abs(np.median(logg[here]) - median_logg) < 0.03
+    for metallicity, median_teff in ((-0.4, 4649), (-0.2, 4641), (0.0, 4624)):
+        here = giants & ~clump & (np.abs(fe_h - metallicity) < 0.1) & (np.abs(logg - 2.425) < 0.075)
+        assert abs(np.median(teff[here]) - median_teff) < 60  # a few dozen stars, of unequal [Mg/Fe]
+    design = np.column_stack([np.ones(len(stars)), logg, logg**2, fe_h, np.asarray(stars["MG_FE"], float)])
+    for which in (giants & clump, giants & ~clump):
+        residual = teff[which] - design[which] @ np.linalg.lstsq(design[which], teff[which], rcond=None)[0]
+        assert 20 < 1.4826 * np.median(np.abs(residual)) < 55
+
+
+def test_old_giants_are_dredged_up_as_in_dr17():
+    # 59 and 16 alpha-rich giants of DR17: [C/Fe], [N/Fe], [O/Fe] below and above the bump
+    labels = np.array([[4800.0, 2.7, -0.69, 0.34, 0.24], [4600.0, 2.1, -0.72, 0.35, 0.25]])
+    found = chemistry.typical(labels)
+    real = {"c_fe": (0.08, 0.05), "n_fe": (-0.01, 0.07), "o_fe": (0.40, 0.35)}
+    for name, values in real.items():
+        np.testing.assert_allclose(found[name], values, atol=0.06)
 
 
 def test_names_follow_from_coordinates():

@@ -22,7 +22,7 @@ from tools.synthesis.lines import air_to_vacuum
 from tools.synthesis.spectrum import RESOLUTION, broaden, fine_grid, microturbulence
 from tools.synthesis.stars import Parameters, Star, read_star, read_visit
 
-__all__ = ["FITTED", "HELD_OUT", "Anchor", "anchors", "real_cannon", "real_pixels"]
+__all__ = ["FITTED", "HELD_OUT", "Anchor", "anchors", "raw_spectra", "real_cannon", "real_labels", "real_pixels"]
 
 # Teff [K], log g, [Fe/H], [alpha/Fe]: medians of the real Cannon's training stars in bins of log g and [Fe/H].
 FITTED = (
@@ -32,7 +32,8 @@ FITTED = (
     (4690.0, 2.60, -0.35, 0.16), (4670.0, 2.60, 0.05, 0.05),
     (4930.0, 3.12, -0.35, 0.10), (4935.0, 3.14, -0.14, 0.08), (4890.0, 3.13, 0.06, 0.04),
 )  # fmt: skip
-# The upper branch at log g 1.4 to 2.0 above [Fe/H] -0.4, and the branch between clump and subgiants, are left for the test.
+# The upper branch at log g 1.4 to 2.0 above [Fe/H] -0.4, and the branch between clump and subgiants, are left for the
+# test.
 HELD_OUT = (
     (4390.0, 1.78, -0.38, 0.16), (4295.0, 1.77, -0.14, 0.08), (4290.0, 1.81, 0.05, 0.04),
     (4890.0, 2.90, -0.35, 0.12), (4890.0, 2.90, -0.15, 0.07), (4850.0, 2.89, 0.06, 0.04),
@@ -41,8 +42,8 @@ HELD_OUT = (
 _ERROR = 0.005
 _CONTINUUM_ROUNDS = 6
 _EDGE = 25  # pixels
-# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Dwarfs count half: their
-# wings, which the gravity of giants does not make, should not decide.
+# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Dwarfs count half:
+# their wings, which the gravity of giants does not make, should not decide.
 _WEIGHT, _DWARF_WEIGHT = 0.35, 0.5
 _CALIBRATORS = {  # Teff [K], log g, [Fe/H] of the radial-velocity pipeline less its bias (README), to start from
     "2M17335483-2753043": (3677.0, 0.3, -0.15),
@@ -93,19 +94,19 @@ def real_cannon(labels):
     return flux
 
 
-def _real_labels():
+def real_labels():
     """Labels of the stars that the real Cannon was trained on, (1801, 4)."""
     text = inputs.public_file("training_apokasc_gc_ind_feh_fix.txt").read_text()
     return np.array([line.split()[1:] for line in text.splitlines()], dtype=float)
 
 
-def _raw(flux):
-    """Spectra as `lab2.continuum.normalize` takes them; NaN is no data."""
+def raw_spectra(flux, error=_ERROR):
+    """Spectra (n, 8575) of a relative error as `lab2.continuum.normalize` takes them; NaN is no data."""
     flux = np.atleast_2d(flux)
     seen = np.isfinite(flux)
     dims = ("star", "wavelength")
     return xr.Dataset(
-        {"flux": (dims, np.where(seen, flux, 1.0)), "error": (dims, np.where(seen, _ERROR * np.abs(flux), np.inf))},
+        {"flux": (dims, np.where(seen, flux, 1.0)), "error": (dims, np.where(seen, error * np.abs(flux), np.inf))},
         coords={"star": np.arange(len(flux)).astype(str), "wavelength": WAVELENGTH},
     )
 
@@ -118,9 +119,9 @@ def real_pixels():
     xarray.DataArray of bool
         As from `lab2.continuum.find_pixels`.
     """
-    labels = _real_labels()
+    labels = real_labels()
     labels = labels[(labels[:, 2] > -1) & (labels[:, 0] > 3800)]
-    raw = _raw(real_cannon(labels))
+    raw = raw_spectra(real_cannon(labels))
     pixels = None
     for _ in range(_CONTINUUM_ROUNDS):
         spectra = raw.assign(ivar=1 / raw.error**2) if pixels is None else normalize(raw, pixels)
@@ -136,7 +137,9 @@ def _giant(labels, pixels):
     x_fe |= {"Mg": alpha, "Si": 0.01 + 0.72 * alpha}
     start = Parameters(teff, logg, fe_h, x_fe, microturbulence(logg), RESOLUTION + 0.5)
     name = f"{teff:.0f} K, {logg}, {fe_h:+.2f}"
-    return Anchor(Star.normalizing(name, _raw(real_cannon(labels)), pixels), start, ("fwhm", "velocity"), 15.0, _WEIGHT)
+    return Anchor(
+        Star.normalizing(name, raw_spectra(real_cannon(labels)), pixels), start, ("fwhm", "velocity"), 15.0, _WEIGHT
+    )
 
 
 def _atlas(name, velocity):
@@ -165,7 +168,7 @@ def anchors(points=FITTED):
         ("arct.20190830.txt.gz", -14.0, arcturus, (*moving, "C", "N", "O"), 7.0),
         ("solar.20190819.txt.gz", 0.0, sun, (*moving, "vmicro"), 89.0),
     ):
-        star = Star.normalizing(name.split(".")[0], _raw(_atlas(name, velocity)), pixels)
+        star = Star.normalizing(name.split(".")[0], raw_spectra(_atlas(name, velocity)), pixels)
         result.append(Anchor(star, start, free, ratio, _DWARF_WEIGHT if start.logg > 4 else 1.0))
     for name, path in inputs.spectra().items():
         read = read_visit if path.name.startswith("apVisit") else read_star

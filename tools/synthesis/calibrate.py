@@ -2,8 +2,8 @@
 
 Each line's log gf gets a correction with a Gaussian prior about zero, and each molecule one more that all its lines
 share; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
-round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free parameters of
-each anchor (`tools.synthesis.anchors`) are fitted anew.
+round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free parameters
+of each anchor (`tools.synthesis.anchors`) are fitted anew.
 """
 
 import numpy as np
@@ -31,8 +31,8 @@ def prior_width(lines):
 
     Elements that laboratories have measured well, or that the lab reads as labels, and molecules, whose strengths come
     from good theory, may move less than the iron group's thousands of predicted lines; the lines whose strength nothing
-    but the atlas tells (`lines.identified`) may move freely. The corrections of hydrogen's lines, whose log gf are exact,
-    stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike.
+    but the atlas tells (`lines.identified`) may move freely. The corrections of hydrogen's lines, whose log gf are
+    exact, stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike.
     """
     width = np.full(len(lines), 0.25)
     width[np.isin(lines.species, [*MOLECULES, "Mg", "Si", "Al", "Ca", "Na", "K", "C", "S"])] = 0.10

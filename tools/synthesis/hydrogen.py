@@ -1,9 +1,9 @@
 """Stark broadening of the Brackett lines: the unified theory of Vidal, Cooper & Smith in the tables of Lemke 1997.
 
-Lemke (1997, A&AS 122, 285) tabulates log10 S(alpha), alpha = (distance from the line's center [Angstrom]) / F0, with the
-thermal Doppler profile folded in, over electron density and temperature. F0 = 1.25e-9 ne^(2/3) is the normal field of
-Holtsmark. The far wing falls as distance^-2.5 and grows in proportion to the electron density, where a Lorentzian of
-the same width falls as distance^-2: it makes the lines of warm giants too strong.
+Lemke (1997, A&AS 122, 285) tabulates log10 S(alpha), alpha = (distance from the line's center [Angstrom]) / F0, with
+the thermal Doppler profile folded in, over electron density and temperature. F0 = 1.25e-9 ne^(2/3) is the normal field
+of Holtsmark. The far wing falls as distance^-2.5 and grows in proportion to the electron density, where a Lorentzian
+of the same width falls as distance^-2: it makes the lines of warm giants too strong.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class Profile:
 
 def upper_level(wavelength):
     """Principal quantum number of the upper level of a Brackett line [vacuum Angstrom]."""
-    return int(round(1 / np.sqrt(1 / LOWER**2 - 1e8 / _RYDBERG / wavelength)))
+    return round(1 / np.sqrt(1 / LOWER**2 - 1e8 / _RYDBERG / wavelength))
 
 
 def normal_field(electrons):

@@ -41,8 +41,8 @@ _ISOTOPOLOGUES = {
     "608.01217": ("CO", "C17O", _C12 / OXYGEN_17), "608.01218": ("CO", "C18O", _C12 / OXYGEN_18),
     "108.0": ("OH", "OH", 1.0), "606.01212": ("C2", "C2", _C12**2),
 }  # fmt: skip
-# Lines that the atlas of Arcturus identifies and linemake lacks get the excitation typical of their species in this band
-# [eV], this log gf to start from, and the real spectra find the rest.
+# Lines that the atlas of Arcturus identifies and linemake lacks get the excitation typical of their species in this
+# band [eV], this log gf to start from, and the real spectra find the rest.
 _TYPICAL_EXCITATION = {
     "Fe I": 5.9, "Ni I": 5.5, "Mn I": 4.9, "Si I": 6.7, "V I": 4.6, "Cr I": 5.9, "Ca II": 9.2,
 }  # fmt: skip
@@ -70,8 +70,8 @@ class Lines:
     """A line list, by vacuum wavelength [Angstrom]; every field (n,).
 
     `species`: element or molecule; `ion`: 0 or 1; `name`: as people write it ("Fe I", "12CO"); `share`: the
-    isotopologue's of the molecule; `excitation`: of the lower level [eV]; `log_gf`; `unmeasured`: True where nothing but
-    an atlas tells of the line, so that excitation and log gf are guesses.
+    isotopologue's of the molecule; `excitation`: of the lower level [eV]; `log_gf`; `unmeasured`: True where nothing
+    but an atlas tells of the line, so that excitation and log gf are guesses.
     """
 
     wavelength: np.ndarray

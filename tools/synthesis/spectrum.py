@@ -15,8 +15,9 @@ from tools.synthesis.opacity import continuum
 
 __all__ = ["RESOLUTION", "Synthesis", "broaden", "fine_grid", "microturbulence", "synthesize"]
 
-# Full width of the instrument's profile [km/s]. Majewski et al. 2017 (AJ 154, 94) give R = 22,500; lines of real giants,
-# fitted with the macroturbulence of Holtzman et al. 2018, are as wide as R = 21,500 makes them (tools/synthesis/README.md).
+# Full width of the instrument's profile [km/s]. Majewski et al. 2017 (AJ 154, 94) give R = 22,500; lines of real
+# giants, fitted with the macroturbulence of Holtzman et al. 2018, are as wide as R = 21,500 makes them
+# (tools/synthesis/README.md).
 RESOLUTION = LIGHT * 1e-5 / 21500
 
 _SUB = 5  # steps a pixel: 0.8 km/s, a quarter of the narrowest line
