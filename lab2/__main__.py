@@ -174,7 +174,7 @@ def _label_table(fits, about):
 def _warn_of_observed(table, model):
     """Say it, on the screen and in the table, where a model of simulated spectra was applied to observed ones."""
     observed = int((~table["simulated"]).sum())
-    if model.label_tree != "simulated" or not observed:
+    if not model.simulated or not observed:
         return
     from lab2.simulate import real_offsets
 

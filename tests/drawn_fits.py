@@ -24,6 +24,7 @@ def drawn(n_stars, seed, outliers=0.0, scale=SCALE, floor=FLOOR):
         {
             "labels": (("star", "label"), truth + residual),
             "covariance": (("star", "label", "label_2"), formal),
+            "reduced_chi2": ("star", rng.chisquare(500, n_stars) / 500),
             "flag": ("star", np.zeros(n_stars, dtype=int)),
         },
         coords={"star": star, "label": LABELS, "label_2": LABELS},

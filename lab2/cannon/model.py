@@ -99,6 +99,11 @@ class Cannon(Kept):
         return self.dataset.attrs.get("label_tree", "unknown")
 
     @property
+    def simulated(self) -> bool:
+        """Whether spectra that `lab2.simulate` made are among those it was trained on, as their files say."""
+        return bool(self.dataset.attrs.get("simulated", False))
+
+    @property
     def pairs(self) -> np.ndarray:
         """The polynomial's terms, (term, 2), as `lab2.cannon.polynomial.terms` gives them."""
         return polynomial.terms(len(self.labels), self.degree)

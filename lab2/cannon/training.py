@@ -152,6 +152,7 @@ def _about(spectra, degree):
         },
         attrs={
             **{key: spectra.attrs[key] for key in ("survey", "label_tree", "normalization") if key in spectra.attrs},
+            **({"simulated": int(spectra.simulated.any())} if "simulated" in spectra else {}),
             "degree": degree,
             "training_ids_sha256": _hash(spectra.star.values),
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",

@@ -1,7 +1,7 @@
 """Normalized model spectra of red giants, as a function of their labels.
 
 They come from a spectral synthesis in local thermodynamic equilibrium, with MARCS model atmospheres, lines from
-linemake with strengths calibrated on three real stars, and a separate abundance of every element.
+linemake with strengths calibrated on real spectra, and a separate abundance of every element.
 tools/synthesis/README.md describes the synthesis and its limitations. `lab2.simulate.emulator` evaluates a network
 that was trained on it.
 """

@@ -383,6 +383,33 @@ def test_star_whose_pixels_do_not_know_the_label_stops_nobody():
     assert np.isnan(fits.labels[1, 0])
 
 
+def test_misfit_is_the_scatter_beyond_the_noise(model):
+    stars = drawn_from(model, np.random.default_rng(41), 30, noise=0.004)
+    plain = cannon.misfit(model, stars, fit_labels(model, stars))
+    assert plain.max() < 0.004
+    rng = np.random.default_rng(42)
+    for added in (0.02, 0.05):
+        odd = stars.assign(flux=stars.flux + added * rng.normal(size=stars.flux.shape))
+        found = cannon.misfit(model, odd, fit_labels(model, odd))
+        # five labels of ninety pixels take up a part
+        assert float(found.median()) == pytest.approx(added * np.sqrt(1 - 5 / 90), rel=0.08)
+    dark = stars.assign(ivar=stars.ivar * 0)
+    assert np.isnan(cannon.misfit(model, dark, fit_labels(model, dark))).all()
+
+
+def test_misfit_does_not_grow_with_the_signal(model):
+    odd = [
+        (stars := drawn_from(model, np.random.default_rng(43), 40, noise)).assign(
+            flux=stars.flux + 0.03 * np.random.default_rng(44).normal(size=stars.flux.shape)
+        )
+        for noise in (0.002, 0.01)
+    ]
+    fits = [fit_labels(model, spectra) for spectra in odd]
+    bright, faint = (float(cannon.misfit(model, s, f).median()) for s, f in zip(odd, fits, strict=True))
+    assert bright == pytest.approx(faint, rel=0.05)
+    assert fits[0].reduced_chi2.median() > 5 * fits[1].reduced_chi2.median()
+
+
 def test_flags_have_names_and_keep_the_values_that_files_hold(fits):
     assert Flag.words(0) == "-"
     assert Flag.words(Flag.POOR_FIT + Flag.BAD_CONTINUUM) == "POOR_FIT BAD_CONTINUUM"

@@ -103,6 +103,22 @@ def test_a_star_noisier_than_any_calibrated_is_flagged():
     assert found.apply(noisy).flag.values.tolist() == [0, 0]
 
 
+def test_a_star_fitted_worse_than_those_of_the_calibration_is_flagged():
+    fits, truth, _ = drawn(400, 16)
+    # one star in a hundred and fifty is odd, the others' reduced chi^2 reaches to 3
+    fits["reduced_chi2"] = fits.reduced_chi2 * np.where(np.arange(400) % 150 == 0, 50.0, 2.5)
+    found = calibrate(fits, truth)
+    limit = np.percentile(fits.reduced_chi2, 99)
+    assert 2.5 < limit < 3.5
+    assert float(found.dataset.largest_chi2) == pytest.approx(limit)
+    two = fits.isel(star=[1, 2]).copy(deep=True)
+    two["reduced_chi2"] = ("star", [limit * 0.99, limit * 1.01])
+    assert found.misfits(two).tolist() == [False, True]
+    assert found.apply(two).flag.values.tolist() == [0, Flag.UNCALIBRATED]
+    # where all fits are good, an ordinary star is not refused
+    assert float(calibrate(*drawn(400, 16)[:2]).dataset.largest_chi2) == 2.0
+
+
 def test_outliers_would_spoil_a_plain_estimate():
     fits, truth, _ = drawn(3000, 2, 0.03)
     floor = calibrate(fits, truth).floor_errors.values

