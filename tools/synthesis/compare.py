@@ -11,9 +11,9 @@ import sys
 import numpy as np
 
 from lab2.grid import CHIPS, WAVELENGTH, chip_of
-from tools.synthesis.__main__ import N_LINES, calibrated_lines
+from tools.synthesis.__main__ import calibrated_lines, published_lines
+from tools.synthesis.anchors import real_pixels
 from tools.synthesis.chemistry import ALPHA
-from tools.synthesis.lines import read, strongest
 from tools.synthesis.spectrum import RESOLUTION
 from tools.synthesis.stars import Parameters, agreement, fit, model, read_star
 
@@ -52,9 +52,9 @@ def compare(star, lines):
 
 def main():
     """Print the comparison."""
-    star = read_star(sys.argv[1])
+    star = read_star(sys.argv[1], real_pixels())
     print(f"{star.name}: {star.good.sum()} good pixels")
-    for name, lines in (("as published", strongest(read(), N_LINES)), ("calibrated", calibrated_lines())):
+    for name, lines in (("as published", published_lines()), ("calibrated", calibrated_lines())):
         parameters, _, table = compare(star, lines)
         print(f"log gf {name}: {parameters}")
         for region, (r, rms) in table.items():
