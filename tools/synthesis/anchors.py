@@ -41,11 +41,10 @@ HELD_OUT = (
 # The model's relative error a pixel: its own scatter is that of its stars.
 _ERROR = 0.005
 _CONTINUUM_ROUNDS = 6
-_EDGE = 60  # pixels
-# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Arcturus, whose labels
-# are known best, is the only one among the alpha-rich giants of low gravity. Dwarfs count half: their wings, which the
-# gravity of giants does not make, should not decide.
-_WEIGHT, _ARCTURUS_WEIGHT, _DWARF_WEIGHT = 0.35, 2.5, 0.5
+_EDGE = 25  # pixels
+# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Dwarfs count half:
+# their wings, which the gravity of giants does not make, should not decide.
+_WEIGHT, _DWARF_WEIGHT = 0.35, 0.5
 _CALIBRATORS = {  # Teff [K], log g, [Fe/H] of the radial-velocity pipeline less its bias (README), to start from
     "2M17335483-2753043": (3677.0, 0.3, -0.15),
     "2M00242666+5341178": (4483.0, 1.8, -0.05),
@@ -170,7 +169,7 @@ def anchors(points=FITTED):
         ("solar.20190819.txt.gz", 0.0, sun, (*moving, "vmicro"), 89.0),
     ):
         star = Star.normalizing(name.split(".")[0], raw_spectra(_atlas(name, velocity)), pixels)
-        result.append(Anchor(star, start, free, ratio, _DWARF_WEIGHT if start.logg > 4 else _ARCTURUS_WEIGHT))
+        result.append(Anchor(star, start, free, ratio, _DWARF_WEIGHT if start.logg > 4 else 1.0))
     for name, path in inputs.spectra().items():
         read = read_visit if path.name.startswith("apVisit") else read_star
         teff, logg, m_h = _CALIBRATORS[name]

@@ -1,9 +1,9 @@
 """Line strengths corrected on real stars: those in the lists are off by tenths of a dex and more.
 
-Each line's log gf gets a correction with a Gaussian prior about zero, and each molecule, and hydrogen, one more that
-all its lines share; all are solved for together. The model spectrum is linearized in them
-(`Synthesis.log_gf_jacobian`), so that each round is one linear least-squares problem, sparse because a line reaches
-few pixels. Between rounds the free parameters of each anchor (`tools.synthesis.anchors`) are fitted anew.
+Each line's log gf gets a correction with a Gaussian prior about zero, and each molecule one more that all its lines
+share; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
+round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free parameters
+of each anchor (`tools.synthesis.anchors`) are fitted anew.
 """
 
 import numpy as np
@@ -17,9 +17,8 @@ from tools.synthesis.stars import agreement, fit, model, residual_weights
 
 __all__ = ["calibrate", "fit_anchors", "prior_width", "report"]
 
-# Species whose lines share a correction, and its prior [dex].
-SHARED, _SHARED_WIDTH = ("CO", "CN", "OH", "H"), 0.3
-_HELD = 1e-4  # prior of a line that moves with its species alone [dex]
+# Molecules whose lines share a correction, and its prior [dex].
+SHARED, _SHARED_WIDTH = ("CO", "CN", "OH"), 0.3
 _ROUNDS = 4
 _LIMIT, _FARTHEST = 1.5, 0.5  # dex, in all and in one round
 _WINDOW = 80  # pixels
@@ -32,15 +31,13 @@ def prior_width(lines):
 
     Elements that laboratories have measured well, or that the lab reads as labels, and molecules, whose strengths come
     from good theory, may move less than the iron group's thousands of predicted lines; the lines whose strength nothing
-    but the atlas tells (`lines.identified`) may move freely. Hydrogen's lines, whose log gf are
-    exact, share one correction: it stands for departures from LTE, which make their cores too deep in clump stars and
-    in the Sun alike. Corrected one by one, those at the ends of a chip would take up what is wrong with the continuum
-    there.
+    but the atlas tells (`lines.identified`) may move freely. The corrections of hydrogen's lines, whose log gf are
+    exact, stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike.
     """
     width = np.full(len(lines), 0.25)
     width[np.isin(lines.species, [*MOLECULES, "Mg", "Si", "Al", "Ca", "Na", "K", "C", "S"])] = 0.10
     width[lines.unmeasured] = 0.7
-    width[lines.species == "H"] = _HELD
+    width[lines.species == "H"] = 0.3
     return width
 
 
@@ -82,7 +79,7 @@ def calibrate(lines, anchors, width, progress=True):
     correction : numpy.ndarray, shape (n_lines,)
         [dex].
     shared : dict of str to float
-        The part of it that the lines of a species share.
+        The part of it that a molecule's lines share.
     parameters : list of Parameters
         The anchors', under the lines so corrected.
     """
@@ -100,8 +97,8 @@ def calibrate(lines, anchors, width, progress=True):
 def _spread(lines, shared):
     """The shared corrections, by line."""
     values = np.zeros(len(lines))
-    for species, value in zip(SHARED, shared, strict=True):
-        values[lines.species == species] = value
+    for molecule, value in zip(SHARED, shared, strict=True):
+        values[lines.species == molecule] = value
     return values
 
 
@@ -112,7 +109,7 @@ def _step(lines, anchors, parameters, width, own, shared):
     right = -np.concatenate([own, shared]) / widths**2
     for anchor, p in zip(anchors, parameters, strict=True):
         matrix, residual, weight = _linearized(lines.isotopes(anchor.carbon_ratio), anchor, p)
-        members = sparse.csr_matrix(np.array([lines.species == species for species in SHARED], dtype=float))
+        members = sparse.csr_matrix(np.array([lines.species == molecule for molecule in SHARED], dtype=float))
         matrix = sparse.vstack([matrix, members @ matrix]).tocsr()
         weighted = matrix @ sparse.diags(anchor.weight * weight)
         normal = normal + weighted @ matrix.T
