@@ -1,4 +1,4 @@
-"""Stellar populations of the four fields: metallicities, alpha sequences, stars along isochrones, chemistry.
+"""Stellar populations of the four fields: metallicities, alpha sequences, chemistry, phases along isochrones, Teff.
 
 These are the true properties of each star; `lab2.simulate.pipeline` derives the catalog from them.
 """
@@ -17,8 +17,8 @@ from lab2.simulate.synthesis import RANGE
 __all__ = ["FIELDS", "Component", "Field", "branch_teff", "clump_teff", "draw_dwarfs", "draw_giants", "labels_of"]
 
 MIST_AGE = 6  # Gyr
-# Scatter of the giants' true Teff about their sequences [K], and of log g on the branch. With the catalog's errors the
-# 6077 classified giants of DR16 show 36 and 28 K.
+# Scatter of the giants' true Teff about their sequences [K], and of log g on the branch. The catalog labels of 6077
+# classified giants of DR16 scatter by 35 and 29 K, their errors included.
 TEFF_SCATTER, TEFF_SCATTER_CLUMP, LOGG_SCATTER = 24.0, 12.0, 0.05
 # Surface gravity of clump stars: a narrow peak, lower in metal-poor and in alpha-rich stars, and above it the
 # secondary clump of young, massive stars (their share, among stars of the low-alpha sequence, and their range).
@@ -88,7 +88,7 @@ M15_MEMBERS = Component(1.0, -2.33, 0.06, 1.0, (-107.0, 10.0), (0.1, 15.1))
 
 
 def draw_giants(rng, field, n, components=None):
-    """Giants of a field, drawn along isochrones.
+    """Giants of a field: phase and gravity along isochrones, Teff of `branch_teff` and `clump_teff`.
 
     Parameters
     ----------
