@@ -50,6 +50,7 @@ _CALIBRATORS = {  # Teff [K], log g, [Fe/H] of the radial-velocity pipeline less
     "2M00242666+5341178": (4483.0, 1.8, -0.05),
     "2M19485057+5005279": (5226.0, 4.60, -0.22),
 }
+_DISK_ALPHA = 0.08  # [alpha/Fe] of these three, typical of the thin disk at their [Fe/H]
 # [X/Fe] of Arcturus (Ramirez & Allende Prieto 2011, table 2). C, N, O are fitted: the bands of molecules and the atomic
 # lines of that paper do not agree (Smith et al. 2013, ApJ 765, 16, find [C/Fe] lower by 0.3 in this band).
 _ARCTURUS = {
@@ -129,13 +130,19 @@ def real_pixels():
     return pixels
 
 
+def _typical_star(teff, logg, fe_h, alpha):
+    """Parameters of a star whose other abundances and turbulence are typical of its labels."""
+    silicon = 0.01 + 0.72 * alpha  # as on the sequences of `lab2.simulate.population`
+    hidden = typical(np.array([[teff, logg, fe_h, alpha, silicon]]))
+    x_fe = {name[:-3].capitalize(): float(value[0]) for name, value in hidden.items() if name.endswith("_fe")}
+    x_fe |= {"Mg": alpha, "Si": silicon}
+    return Parameters(teff, logg, fe_h, x_fe, microturbulence(logg), RESOLUTION + 0.5)
+
+
 def _giant(labels, pixels):
     """An anchor of the real Cannon at its four labels."""
-    teff, logg, fe_h, alpha = labels
-    hidden = typical(np.array([[teff, logg, fe_h, alpha, 0.01 + 0.72 * alpha]]))
-    x_fe = {name[:-3].capitalize(): float(value[0]) for name, value in hidden.items() if name.endswith("_fe")}
-    x_fe |= {"Mg": alpha, "Si": 0.01 + 0.72 * alpha}
-    start = Parameters(teff, logg, fe_h, x_fe, microturbulence(logg), RESOLUTION + 0.5)
+    start = _typical_star(*labels)
+    teff, logg, fe_h, _ = labels
     name = f"{teff:.0f} K, {logg}, {fe_h:+.2f}"
     return Anchor(
         Star.normalizing(name, raw_spectra(real_cannon(labels)), pixels), start, ("fwhm", "velocity"), 15.0, _WEIGHT
@@ -172,10 +179,8 @@ def anchors(points=FITTED):
         result.append(Anchor(star, start, free, ratio, _DWARF_WEIGHT if start.logg > 4 else 1.0))
     for name, path in inputs.spectra().items():
         read = read_visit if path.name.startswith("apVisit") else read_star
-        teff, logg, m_h = _CALIBRATORS[name]
-        hidden = typical(np.array([[teff, logg, m_h, 0.08, 0.07]]))
-        x_fe = {n[:-3].capitalize(): float(v[0]) for n, v in hidden.items() if n.endswith("_fe")}
-        start = Parameters(teff, logg, m_h, x_fe | {"Mg": 0.08, "Si": 0.07}, microturbulence(logg), RESOLUTION + 0.5)
-        free = (*moving, "teff", "logg", "m_h") if logg < 4 else (*moving, "vmicro")
-        result.append(Anchor(read(path, pixels), start, free, 15.0, _DWARF_WEIGHT if logg > 4 else 1.0))
+        start = _typical_star(*_CALIBRATORS[name], _DISK_ALPHA)
+        dwarf = start.logg > 4
+        free = (*moving, "vmicro") if dwarf else (*moving, "teff", "logg", "m_h")
+        result.append(Anchor(read(path, pixels), start, free, 15.0, _DWARF_WEIGHT if dwarf else 1.0))
     return result

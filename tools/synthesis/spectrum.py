@@ -1,16 +1,15 @@
 """A normalized spectrum from labels and abundances, and its derivative by the log gf of every line."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
 from lab2.grid import LOG_START, LOG_STEP, N_PIXELS
 from tools.synthesis import kernels
 from tools.synthesis.atmosphere import interpolate
-from tools.synthesis.chemistry import BOLTZMANN, LIGHT, PLANCK, abundances, solve
-from tools.synthesis.lines import COARSE, absorption, hydrogen_absorption
+from tools.synthesis.chemistry import BOLTZMANN, LIGHT, PLANCK, Gas, abundances, solve
+from tools.synthesis.lines import COARSE, Lines, absorption, hydrogen_absorption
 from tools.synthesis.opacity import continuum
 
 __all__ = ["RESOLUTION", "Synthesis", "broaden", "fine_grid", "microturbulence", "synthesize"]
@@ -69,7 +68,8 @@ class Synthesis:
     kept: np.ndarray
     line_arrays: tuple
     hydrogen: np.ndarray
-    hydrogen_opacity: Callable
+    hydrogen_lines: Lines
+    gas: Gas
 
     def pixels(self, fwhm=RESOLUTION):
         """Normalized flux of the 8575 pixels at a resolution [km/s]."""
@@ -96,7 +96,10 @@ class Synthesis:
 
     def hydrogen_jacobian(self, fwhm=RESOLUTION):
         """d flux / d log10(gf) of the Brackett lines: their indices in the list, and (n, 8575)."""
-        changes = [(self._sensitivity * self.hydrogen_opacity(k)).sum(axis=0) for k in range(len(self.hydrogen))]
+        changes = [
+            (self._sensitivity * hydrogen_absorption(self.hydrogen_lines[[k]], self.gas, _GRID)).sum(axis=0)
+            for k in range(len(self.hydrogen))
+        ]
         return self.hydrogen, np.log(10) * np.array([broaden(change, fwhm) for change in changes])
 
 
@@ -126,13 +129,11 @@ def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
     coarse = np.array([continuum(w, gas) for w in COARSE]).T
     level = np.array([np.interp(lines.wavelength, COARSE, row) for row in coarse]).T
     hydrogen = np.flatnonzero(lines.species == "H")
-    metals = lines.species != "H"
-    kept, half_width, peak, damping, doppler = absorption(lines, gas, level, vmicro, STEP, metals)
+    kept, half_width, peak, damping, doppler = absorption(lines, gas, level, vmicro, STEP, lines.species != "H")
     position = np.log(lines.wavelength[kept] / _GRID[0]) / STEP
     line_arrays = position, half_width, peak, damping, doppler
 
     opacity = _fine(coarse) + hydrogen_absorption(lines[hydrogen], gas, _GRID)
-    of_one = partial(_one_hydrogen_line, lines[hydrogen], gas)
     kernels.add_lines(opacity, *line_arrays)
     mass = atmosphere.column_mass
     path = np.diff(mass, prepend=0.0) / np.sqrt(gas.density * np.concatenate([gas.density[:1], gas.density[:-1]]))
@@ -141,8 +142,6 @@ def synthesize(lines, teff, logg, m_h, x_fe=None, vmicro=None, atmosphere=None):
     source = _fine(planck)
     flux = kernels.transfer(opacity, source, path, _MU, _MU_WEIGHTS)
     continuum_flux = np.interp(_GRID, COARSE, kernels.transfer(coarse, planck, path, _MU, _MU_WEIGHTS))
-    return Synthesis(flux / continuum_flux, continuum_flux, opacity, source, path, kept, line_arrays, hydrogen, of_one)
-
-
-def _one_hydrogen_line(lines, gas, k):
-    return hydrogen_absorption(lines[[k]], gas, _GRID)
+    return Synthesis(
+        flux / continuum_flux, continuum_flux, opacity, source, path, kept, line_arrays, hydrogen, lines[hydrogen], gas
+    )
