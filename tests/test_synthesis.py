@@ -288,6 +288,11 @@ def test_stark_profiles_scale_with_density_and_temperature(stark_tables):
     np.testing.assert_allclose(slope[wing], -2.5, atol=0.02)
 
 
+def test_normal_field_of_holtsmark():
+    # 1.25e-9 ne^(2/3): at 1e12 cm-3 an eighth of an electrostatic unit
+    np.testing.assert_allclose(hydrogen.normal_field(np.array([1e12, 1e15])), [0.125, 12.5], rtol=1e-12)
+
+
 def test_below_the_table_a_profile_is_that_of_the_lowest_density(stark_tables):
     x = np.geomspace(1e-3, 50, 300)
     thin, thinner = (hydrogen.profile(11, x, np.array([ne]), np.array([4000.0])) for ne in (1e10, 1e7))
