@@ -246,7 +246,7 @@ WAVELENGTH_11 = 1e8 / (109677.58 * (1 / 16 - 1 / 121))
 @pytest.fixture
 def stark_tables(monkeypatch):
     """A table in Lemke's form: a Gaussian core of the thermal width and a wing ne distance^-2.5, of area 1 together."""
-    density, temperature, alpha = 10 + 0.5 * np.arange(17), 3.39794 + 0.30103 * np.arange(7), np.arange(-3.0, 5.0, 0.2)
+    density, temperature, alpha = 10 + 0.5 * np.arange(17), 3.39794 + 0.30103 * np.arange(7), np.arange(-3.0, 3.0, 0.2)
     values = np.empty((17, 7, alpha.size))
     for i, ne in enumerate(10**density):
         for j, t in enumerate(10**temperature):
@@ -284,6 +284,8 @@ def test_stark_profiles_scale_with_density_and_temperature(stark_tables):
     wing = (x > 300) & (x < 1000)
     np.testing.assert_allclose(found[3, wing] / found[1, wing], 20 / 7, rtol=0.06)
     np.testing.assert_allclose(found[2, wing] / found[1, wing], 1, rtol=0.03)
+    between = hydrogen.profile(11, x, np.array([1.8e12]), np.array([4000.0]))[0]
+    np.testing.assert_allclose(between[wing], stark_profile(x, 1.8e12, 4000.0)[wing], rtol=0.04)
     slope = np.gradient(np.log(found[1]), np.log(x))
     np.testing.assert_allclose(slope[wing], -2.5, atol=0.02)
 
