@@ -6,23 +6,23 @@ Each kind affects the spectrum, the catalog or both. Some stars are flagged as i
 import numpy as np
 from scipy.ndimage import shift
 
+from lab2.catalog import AspcapFlag, StarFlag
 from lab2.grid import BRACKETT, KM_S_PER_PIXEL, WAVELENGTH, rotation_kernel
 from lab2.simulate.pipeline import TYPICAL
 from lab2.simulate.synthesis import RANGE, spectrum
 
 __all__ = ["ODDITIES", "assign", "disturb"]
 
+_WARN, _BAD = AspcapFlag.CHI2_WARN | AspcapFlag.STAR_WARN, AspcapFlag.CHI2_BAD | AspcapFlag.STAR_BAD
 # Fraction of the selected stars, bits set in STARFLAG and ASPCAPFLAG, and the fraction of these stars that are flagged.
-# STARFLAG: 9-11 PERSIST_HIGH to LOW, 17 SUSPECT_BROAD_LINES, 20 RV_SUSPECT, 21 MULTIPLE_SUSPECT.
-# ASPCAPFLAG: 7 STAR_WARN, 8 CHI2_WARN, 10 ROTATION_WARN, 16 TEFF_BAD, 23 STAR_BAD, 24 CHI2_BAD.
 ODDITIES = {
-    "binary": (0.007, 1 << 21, 1 << 8 | 1 << 7, 0.5),
-    "persistence": (0.010, 1 << 9, 0, 1.0),
-    "wrong_rv": (0.003, 1 << 20, 1 << 24 | 1 << 23, 0.5),
-    "emission": (0.003, 0, 1 << 8 | 1 << 7, 0.5),
-    "rotation": (0.005, 1 << 17, 1 << 10 | 1 << 7, 0.7),
+    "binary": (0.007, StarFlag.MULTIPLE_SUSPECT, _WARN, 0.5),
+    "persistence": (0.010, StarFlag.PERSIST_HIGH, 0, 1.0),
+    "wrong_rv": (0.003, StarFlag.RV_SUSPECT, _BAD, 0.5),
+    "emission": (0.003, 0, _WARN, 0.5),
+    "rotation": (0.005, StarFlag.SUSPECT_BROAD_LINES, AspcapFlag.ROTATION_WARN | AspcapFlag.STAR_WARN, 0.7),
     "bad_labels": (0.004, 0, 0, 0.0),
-    "bad_labels_flagged": (0.004, 0, 1 << 24 | 1 << 23 | 1 << 16, 1.0),
+    "bad_labels_flagged": (0.004, 0, _BAD | AspcapFlag.TEFF_BAD, 1.0),
 }
 # Surveys with at least this many stars contain every kind.
 ALL_KINDS_FROM = 100

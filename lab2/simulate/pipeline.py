@@ -10,6 +10,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
 
+from lab2.catalog import AspcapFlag, StarFlag
 from lab2.labels import CATALOG_NULL
 
 __all__ = [
@@ -167,12 +168,19 @@ def aspcap(rng, stars):
     stars["ALPHA_M"] = 0.35 * stars["MG_FE"] + 0.30 * stars["SI_FE"] + 0.35 * stars["O_FE"]
     stars["M_H"] = stars["FE_H"] + rng.normal(0, 0.008, n)
     formal_errors(stars)
+    _ordinary_flags(rng, stars)
+
+
+def _ordinary_flags(rng, stars):
+    """Flags that mean little, and those of the S/N at DR17's limits (`lab2.catalog`), in place."""
+    n, snr = len(stars), np.asarray(stars["snr"])
     stars["ASPCAPFLAG"] = np.zeros(n, dtype=np.int64)
     stars["STARFLAG"] = np.zeros(n, dtype=np.int64)
-    # Warnings that mean little: COLORTE_WARN with STAR_WARN, BRIGHT_NEIGHBOR.
-    stars["ASPCAPFLAG"][rng.random(n) < 0.04] |= 1 << 9 | 1 << 7
-    stars["STARFLAG"][rng.random(n) < 0.03] |= 1 << 2
-    stars["STARFLAG"][np.asarray(stars["snr"]) < 30] |= 1 << 4
+    stars["ASPCAPFLAG"][rng.random(n) < 0.04] |= AspcapFlag.COLORTE_WARN | AspcapFlag.STAR_WARN
+    stars["ASPCAPFLAG"][snr < 70] |= AspcapFlag.SN_WARN | AspcapFlag.STAR_WARN
+    stars["ASPCAPFLAG"][snr < 50] |= AspcapFlag.SN_BAD | AspcapFlag.STAR_BAD
+    stars["STARFLAG"][rng.random(n) < 0.03] |= StarFlag.BRIGHT_NEIGHBOR
+    stars["STARFLAG"][snr < 5] |= StarFlag.LOW_SNR
 
 
 def formal_errors(stars):

@@ -21,9 +21,10 @@ MIST_AGE = 6  # Gyr
 # classified giants of DR16 scatter by 35 and 29 K, their errors included.
 TEFF_SCATTER, TEFF_SCATTER_CLUMP, LOGG_SCATTER = 24.0, 12.0, 0.05
 # Surface gravity of clump stars: a narrow peak, lower in metal-poor and in alpha-rich stars, and above it the
-# secondary clump of young, massive stars (their share, among stars of the low-alpha sequence, and their range).
+# secondary clump of young, massive stars: their share among stars of the low-alpha sequence above an [Fe/H], below
+# which stars are too old for it, and their range (tools/giant_sequences.py, as for Teff below).
 CLUMP_LOGG, CLUMP_SLOPE, CLUMP_OLD, CLUMP_WIDTH = 2.455, 0.13, -0.035, 0.03
-SECONDARY_SHARE, SECONDARY_RANGE = 0.22, (0.05, 0.28)
+SECONDARY_SHARE, SECONDARY_FE_H, SECONDARY_RANGE = 0.24, -0.2, (0.05, 0.28)
 # Factor of the isochrone's own weight of clump stars in a magnitude-limited sample, which makes them 40 % of the
 # giants of log g 1 to 3.4, as among the classified giants of DR16.
 CLUMP_SHARE = 1.25
@@ -246,7 +247,7 @@ def _place_giants(rng, stars, fe_h, mg_fe, high):
     """Move giants to where asteroseismology finds them, in place: an isochrone has one age, the disk has many."""
     n = len(stars)
     spread, own, young, above = rng.normal(size=n), rng.normal(size=n), rng.random(n), rng.uniform(*SECONDARY_RANGE, n)
-    secondary = (young < SECONDARY_SHARE) & ~high
+    secondary = (young < SECONDARY_SHARE) & ~high & (fe_h > SECONDARY_FE_H)
     peak = CLUMP_LOGG + CLUMP_SLOPE * np.minimum(fe_h, 0) + CLUMP_OLD * high + CLUMP_WIDTH * own
     peak += np.where(secondary, above, 0)
     branch, clump = (stars["phase"] == _PHASES.index(name) for name in ("RGB", "CHeB"))

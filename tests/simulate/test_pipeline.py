@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 from scipy.stats import median_abs_deviation
 
+from lab2.catalog import AspcapFlag, StarFlag
 from lab2.labels import LABELS
 from lab2.simulate.pipeline import SNREV_RATIO, formal_errors
 from lab2.simulate.stars import draw_survey
@@ -50,6 +51,16 @@ def test_errors_of_stars_like_those_of_dr17_are_as_large(ordinary):
 def test_errors_are_smaller_than_the_distance_from_the_truth(ordinary):
     pulls = [scatter((ordinary[x.column] - ordinary[x.name]) / ordinary[f"{x.column}_ERR"]) for x in LABELS]
     np.testing.assert_allclose(pulls, [2.1, 1.45, 1.6, 1.45, 1.2], atol=0.25)
+
+
+def test_the_catalog_warns_of_low_signal_to_noise_at_the_limits_of_dr17(ordinary):
+    snr = np.asarray(ordinary["snr"])
+    assert ((snr < 70).sum(), (snr < 50).sum()) > (20, 0)
+    for limit, bits in ((70, AspcapFlag.SN_WARN | AspcapFlag.STAR_WARN), (50, AspcapFlag.SN_BAD | AspcapFlag.STAR_BAD)):
+        set_ = (np.asarray(ordinary["ASPCAPFLAG"]) & bits) == bits
+        np.testing.assert_array_equal(set_[snr < limit], True)
+    assert not (np.asarray(ordinary["ASPCAPFLAG"])[snr >= 70] & AspcapFlag.SN_WARN).any()
+    assert not (np.asarray(ordinary["STARFLAG"])[snr >= 5] & StarFlag.LOW_SNR).any()
 
 
 def test_a_star_without_labels_has_no_errors():

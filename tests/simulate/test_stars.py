@@ -63,6 +63,16 @@ def test_giants_lie_where_those_of_dr16_do():
         assert 20 < 1.4826 * np.median(np.abs(residual)) < 55
 
 
+def test_only_metal_rich_giants_have_a_secondary_clump():
+    # DR16: of 348 clump stars with [Fe/H] -1 to -0.25 six have log g above 2.6, of 1680 above -0.1 11 % above 2.65
+    stars, _ = draw_survey(128, 6000)
+    clump, logg, fe_h = np.asarray(stars["phase"]) == 3, np.asarray(stars["logg"]), np.asarray(stars["fe_h"])
+    assert logg[clump & (fe_h < -0.25)].max() < 2.6
+    assert 0.05 < (logg[clump & (fe_h > -0.1)] > 2.65).mean() < 0.15
+    # and the hottest clump stars are hardly hotter than those of DR16 (5050 K: 2.4 %)
+    assert 0.01 < (np.asarray(stars["TEFF"])[clump] > 5050).mean() < 0.04
+
+
 def test_old_giants_are_dredged_up_as_in_dr17():
     # 59 and 16 alpha-rich giants of DR17: [C/Fe], [N/Fe], [O/Fe] below and above the bump
     labels = np.array([[4800.0, 2.7, -0.69, 0.34, 0.24], [4600.0, 2.1, -0.72, 0.35, 0.25]])
