@@ -44,7 +44,7 @@ def limits() -> dict[str, tuple[float, float]]:
 
 
 def spectra(labels) -> np.ndarray:
-    """Normalized spectra at R = 22,500.
+    """Normalized spectra at the resolution of the grid, R = 21,500.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def spectrum(labels, abundances=None):
     """Normalized model spectrum for each label vector, on the 8575-pixel grid.
 
     The flux is divided by the true continuum, broadened by macroturbulence, and at the resolution of the spectrograph,
-    R = 22,500.
+    R = 21,500.
 
     Parameters
     ----------

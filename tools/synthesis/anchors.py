@@ -41,10 +41,11 @@ HELD_OUT = (
 # The model's relative error a pixel: its own scatter is that of its stars.
 _ERROR = 0.005
 _CONTINUUM_ROUNDS = 6
-_EDGE = 25  # pixels
-# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Dwarfs count half:
-# their wings, which the gravity of giants does not make, should not decide.
-_WEIGHT, _DWARF_WEIGHT = 0.35, 0.5
+_EDGE = 60  # pixels
+# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Arcturus, whose labels
+# no pipeline has made, counts twice, and dwarfs half: their wings, which the gravity of giants does not make, should
+# not decide.
+_WEIGHT, _ARCTURUS_WEIGHT, _DWARF_WEIGHT = 0.35, 2.0, 0.5
 _CALIBRATORS = {  # Teff [K], log g, [Fe/H] of the radial-velocity pipeline less its bias (README), to start from
     "2M17335483-2753043": (3677.0, 0.3, -0.15),
     "2M00242666+5341178": (4483.0, 1.8, -0.05),
@@ -171,12 +172,12 @@ def anchors(points=FITTED):
     arcturus = Parameters(4286.0, 1.66, -0.52, _ARCTURUS, 1.74, RESOLUTION + 0.5)
     sun = Parameters(5777.0, 4.44, 0.0, {}, 1.0, RESOLUTION + 0.5)
     moving = ("fwhm", "velocity")
-    for name, velocity, start, free, ratio in (
-        ("arct.20190830.txt.gz", -14.0, arcturus, (*moving, "C", "N", "O"), 7.0),
-        ("solar.20190819.txt.gz", 0.0, sun, (*moving, "vmicro"), 89.0),
+    for name, velocity, start, free, ratio, weight in (
+        ("arct.20190830.txt.gz", -14.0, arcturus, (*moving, "C", "N", "O"), 7.0, _ARCTURUS_WEIGHT),
+        ("solar.20190819.txt.gz", 0.0, sun, (*moving, "vmicro"), 89.0, _DWARF_WEIGHT),
     ):
         star = Star.normalizing(name.split(".")[0], raw_spectra(_atlas(name, velocity)), pixels)
-        result.append(Anchor(star, start, free, ratio, _DWARF_WEIGHT if start.logg > 4 else 1.0))
+        result.append(Anchor(star, start, free, ratio, weight))
     for name, path in inputs.spectra().items():
         read = read_visit if path.name.startswith("apVisit") else read_star
         start = _typical_star(*_CALIBRATORS[name], _DISK_ALPHA)

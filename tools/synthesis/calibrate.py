@@ -1,7 +1,7 @@
 """Line strengths corrected on real stars: those in the lists are off by tenths of a dex and more.
 
-Each line's log gf gets a correction with a Gaussian prior about zero, and each molecule one more that all its lines
-share; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
+Each line's log gf gets a correction with a Gaussian prior about zero; the lines of each molecule, and of hydrogen,
+share one more; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
 round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free parameters
 of each anchor (`tools.synthesis.anchors`) are fitted anew.
 """
@@ -13,12 +13,16 @@ from tqdm.auto import tqdm
 
 from lab2.grid import N_PIXELS
 from tools.synthesis.chemistry import MOLECULES
+from tools.synthesis.hydrogen import upper_level
 from tools.synthesis.stars import agreement, fit, model, residual_weights
 
 __all__ = ["calibrate", "fit_anchors", "prior_width", "report"]
 
-# Molecules whose lines share a correction, and its prior [dex].
-SHARED, _SHARED_WIDTH = ("CO", "CN", "OH"), 0.3
+# Species whose lines share a correction, and its prior [dex].
+SHARED, _SHARED_WIDTH = ("CO", "CN", "OH", "H"), 0.3
+# Upper levels of the strong Brackett lines with both wings well inside a chip: these have a correction of their own.
+# Brackett 12 and 14 lie at a chip's end, where the wing is mostly the continuum's doing.
+_INNER_BRACKETT = (11, 13)
 _ROUNDS = 4
 _LIMIT, _FARTHEST = 1.5, 0.5  # dex, in all and in one round
 _WINDOW = 80  # pixels
@@ -32,12 +36,14 @@ def prior_width(lines):
     Elements that laboratories have measured well, or that the lab reads as labels, and molecules, whose strengths come
     from good theory, may move less than the iron group's thousands of predicted lines; the lines whose strength nothing
     but the atlas tells (`lines.identified`) may move freely. The corrections of hydrogen's lines, whose log gf are
-    exact, stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike.
+    exact, stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike. All but two of
+    these lines are tied to the shared correction.
     """
     width = np.full(len(lines), 0.25)
     width[np.isin(lines.species, [*MOLECULES, "Mg", "Si", "Al", "Ca", "Na", "K", "C", "S"])] = 0.10
     width[lines.unmeasured] = 0.7
-    width[lines.species == "H"] = 0.3
+    for line in np.flatnonzero(lines.species == "H"):
+        width[line] = 0.3 if upper_level(lines.wavelength[line]) in _INNER_BRACKETT else 1e-3
     return width
 
 
@@ -79,7 +85,7 @@ def calibrate(lines, anchors, width, progress=True):
     correction : numpy.ndarray, shape (n_lines,)
         [dex].
     shared : dict of str to float
-        The part of it that a molecule's lines share.
+        The part of it that the lines of a species share.
     parameters : list of Parameters
         The anchors', under the lines so corrected.
     """
