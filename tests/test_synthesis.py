@@ -7,6 +7,7 @@ import pytest
 from astropy import constants, units
 from scipy.special import wofz
 
+from lab2.grid import BRACKETT
 from tools.synthesis import calibrate, chemistry, fit_equilibrium, hydrogen, inputs, kernels, opacity, spectrum
 from tools.synthesis.atmosphere import Atmosphere
 from tools.synthesis.lines import Lines, absorption, air_to_vacuum, hydrogen_absorption
@@ -343,6 +344,17 @@ def test_lines_of_an_atlas_may_move_most_and_those_of_the_labels_least():
     assert width["Mg"] < width["Fe"] < width["H"]
     lines.unmeasured[lines.species == "Fe"] = True
     assert calibrate.prior_width(lines).max() > 2 * width["Fe"]
+
+
+def test_lines_share_corrections():
+    wavelengths = [float(w) for w in BRACKETT[:4]]  # upper levels 11 to 14
+    lines = one_line(-1.0, "CO", wavelength=15000.0).joined(one_line(-1.0, wavelength=15100.0))
+    for wavelength in wavelengths:
+        lines = lines.joined(one_line(-1.0, "H", wavelength=wavelength))
+    free = np.array([0.1, 0.2, 9.0, 0.3, 9.0, 0.5, 0.05, 7.0, 8.0, 0.01])  # of CO, Fe, H 14, 13, 12, 11; CO, CN, OH, H
+    found = calibrate._combinations(lines) @ free
+    # the own correction of Brackett 14 is not used; Brackett 12 has the mean of its neighbours'
+    np.testing.assert_allclose(found, [0.15, 0.2, 0.01, 0.31, 0.41, 0.51], atol=1e-12)
 
 
 def test_a_public_file_is_checked(tmp_path, monkeypatch):

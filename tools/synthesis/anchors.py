@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from lab2.continuum import ASPCAP_SLICES, find_pixels, normalize
-from lab2.grid import LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH
+from lab2.grid import BRACKETT, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH
 from lab2.simulate.chemistry import typical
 from tools.synthesis import inputs
 from tools.synthesis.lines import air_to_vacuum
@@ -42,10 +42,12 @@ HELD_OUT = (
 _ERROR = 0.005
 _CONTINUUM_ROUNDS = 6
 _EDGE = 60  # pixels
-# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Arcturus, whose labels
-# no pipeline has made, counts twice, and dwarfs half: their wings, which the gravity of giants does not make, should
-# not decide.
-_WEIGHT, _ARCTURUS_WEIGHT, _DWARF_WEIGHT = 0.35, 2.0, 0.5
+# Fifteen coefficients a pixel stand behind the real Cannon's spectra: they count as five stars. Dwarfs count half:
+# their wings, which the gravity of giants does not make, should not decide.
+_WEIGHT, _DWARF_WEIGHT = 0.35, 0.5
+# Distance from the Brackett lines in which Arcturus's atlas is not used [Angstrom]: there it is deeper by 0.02 to 0.05
+# than every giant of APOGEE at such labels (README).
+_BRACKETT_WIDTH = 10.0
 _CALIBRATORS = {  # Teff [K], log g, [Fe/H] of the radial-velocity pipeline less its bias (README), to start from
     "2M17335483-2753043": (3677.0, 0.3, -0.15),
     "2M00242666+5341178": (4483.0, 1.8, -0.05),
@@ -172,12 +174,12 @@ def anchors(points=FITTED):
     arcturus = Parameters(4286.0, 1.66, -0.52, _ARCTURUS, 1.74, RESOLUTION + 0.5)
     sun = Parameters(5777.0, 4.44, 0.0, {}, 1.0, RESOLUTION + 0.5)
     moving = ("fwhm", "velocity")
-    for name, velocity, start, free, ratio, weight in (
-        ("arct.20190830.txt.gz", -14.0, arcturus, (*moving, "C", "N", "O"), 7.0, _ARCTURUS_WEIGHT),
-        ("solar.20190819.txt.gz", 0.0, sun, (*moving, "vmicro"), 89.0, _DWARF_WEIGHT),
-    ):
-        star = Star.normalizing(name.split(".")[0], raw_spectra(_atlas(name, velocity)), pixels)
-        result.append(Anchor(star, start, free, ratio, weight))
+    atlas = _atlas("arct.20190830.txt.gz", -14.0)
+    atlas[(np.abs(WAVELENGTH - np.array(BRACKETT)[:, None]) < _BRACKETT_WIDTH).any(axis=0)] = np.nan
+    star = Star.normalizing("Arcturus", raw_spectra(atlas), pixels)
+    result.append(Anchor(star, arcturus, (*moving, "C", "N", "O"), 7.0))
+    star = Star.normalizing("Sun", raw_spectra(_atlas("solar.20190819.txt.gz", 0.0)), pixels)
+    result.append(Anchor(star, sun, (*moving, "vmicro"), 89.0, _DWARF_WEIGHT))
     for name, path in inputs.spectra().items():
         read = read_visit if path.name.startswith("apVisit") else read_star
         start = _typical_star(*_CALIBRATORS[name], _DISK_ALPHA)

@@ -1,9 +1,9 @@
 """Line strengths corrected on real stars: those in the lists are off by tenths of a dex and more.
 
 Each line's log gf gets a correction with a Gaussian prior about zero; the lines of each molecule, and of hydrogen,
-share one more; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so that each
-round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free parameters
-of each anchor (`tools.synthesis.anchors`) are fitted anew.
+share one more; all are solved for together. The model spectrum is linearized in them (`Synthesis.log_gf_jacobian`), so
+that each round is one linear least-squares problem, sparse because a line reaches few pixels. Between rounds the free
+parameters of each anchor (`tools.synthesis.anchors`) are fitted anew.
 """
 
 import numpy as np
@@ -21,8 +21,8 @@ __all__ = ["calibrate", "fit_anchors", "prior_width", "report"]
 # Species whose lines share a correction, and its prior [dex].
 SHARED, _SHARED_WIDTH = ("CO", "CN", "OH", "H"), 0.3
 # Upper levels of the strong Brackett lines with both wings well inside a chip: these have a correction of their own.
-# Brackett 12 and 14 lie at a chip's end, where the wing is mostly the continuum's doing.
-_INNER_BRACKETT = (11, 13)
+# Brackett 12 lies at a chip's end, where the wing is mostly the continuum's doing: it has the mean of the two.
+_INNER_BRACKETT, _BETWEEN = (11, 13), 12
 _ROUNDS = 4
 _LIMIT, _FARTHEST = 1.5, 0.5  # dex, in all and in one round
 _WINDOW = 80  # pixels
@@ -37,13 +37,12 @@ def prior_width(lines):
     from good theory, may move less than the iron group's thousands of predicted lines; the lines whose strength nothing
     but the atlas tells (`lines.identified`) may move freely. The corrections of hydrogen's lines, whose log gf are
     exact, stand for departures from LTE: their cores are too deep in clump stars and in the Sun alike. All but two of
-    these lines are tied to the shared correction.
+    these lines are tied to each other (`_combinations`).
     """
     width = np.full(len(lines), 0.25)
     width[np.isin(lines.species, [*MOLECULES, "Mg", "Si", "Al", "Ca", "Na", "K", "C", "S"])] = 0.10
     width[lines.unmeasured] = 0.7
-    for line in np.flatnonzero(lines.species == "H"):
-        width[line] = 0.3 if upper_level(lines.wavelength[line]) in _INNER_BRACKETT else 1e-3
+    width[lines.species == "H"] = 0.3
     return width
 
 
@@ -89,39 +88,45 @@ def calibrate(lines, anchors, width, progress=True):
     parameters : list of Parameters
         The anchors', under the lines so corrected.
     """
-    own, shared, parameters = np.zeros(len(lines)), np.zeros(len(SHARED)), None
+    combinations, parameters = _combinations(lines), None
+    free, width = np.zeros(combinations.shape[1]), np.concatenate([width, np.full(len(SHARED), _SHARED_WIDTH)])
     for _ in tqdm(range(_ROUNDS), desc="calibrating", disable=not progress):
-        current = lines.corrected(own + _spread(lines, shared))
+        current = lines.corrected(combinations @ free)
         parameters = fit_anchors(current, anchors, parameters, 2)
-        step, shared_step = _step(current, anchors, parameters, width, own, shared)
-        own, shared = np.clip(own + step, -_LIMIT, _LIMIT), shared + shared_step
-    correction = own + _spread(lines, shared)
+        free = np.clip(free + _step(current, anchors, parameters, combinations, width, free), -_LIMIT, _LIMIT)
+    correction = combinations @ free
     parameters = fit_anchors(lines.corrected(correction), anchors, parameters)
-    return correction, dict(zip(SHARED, shared.tolist(), strict=True)), parameters
+    return correction, dict(zip(SHARED, free[len(lines) :].tolist(), strict=True)), parameters
 
 
-def _spread(lines, shared):
-    """The shared corrections, by line."""
-    values = np.zeros(len(lines))
-    for molecule, value in zip(SHARED, shared, strict=True):
-        values[lines.species == molecule] = value
-    return values
+def _combinations(lines):
+    """Each line's correction as a sum of the free ones, one a line and one a species of SHARED: a sparse matrix.
+
+    A line has its own and its species'; of hydrogen's, all but two have no own one.
+    """
+    own = sparse.identity(len(lines), format="lil")
+    hydrogen = np.flatnonzero(lines.species == "H")
+    level = {upper_level(lines.wavelength[line]): line for line in hydrogen}
+    inner = [level[upper] for upper in _INNER_BRACKETT if upper in level]
+    for line in set(hydrogen) - set(inner):
+        own[line, line] = 0
+    if _BETWEEN in level:
+        own[level[_BETWEEN], inner] = 1 / len(_INNER_BRACKETT)
+    members = np.array([lines.species == species for species in SHARED], dtype=float).T
+    return sparse.hstack([own, members]).tocsr()
 
 
-def _step(lines, anchors, parameters, width, own, shared):
-    """One linear step: minimize the weighted squares of the residuals plus (correction / width)^2."""
-    widths = np.concatenate([width, np.full(len(SHARED), _SHARED_WIDTH)])
-    normal = sparse.diags(widths**-2.0).tocsc()
-    right = -np.concatenate([own, shared]) / widths**2
+def _step(lines, anchors, parameters, combinations, width, free):
+    """One linear step of the free corrections: minimize the weighted squares of the residuals plus (free / width)^2."""
+    normal = sparse.diags(width**-2.0).tocsc()
+    right = -free / width**2
     for anchor, p in zip(anchors, parameters, strict=True):
         matrix, residual, weight = _linearized(lines.isotopes(anchor.carbon_ratio), anchor, p)
-        members = sparse.csr_matrix(np.array([lines.species == molecule for molecule in SHARED], dtype=float))
-        matrix = sparse.vstack([matrix, members @ matrix]).tocsr()
+        matrix = (combinations.T @ matrix).tocsr()
         weighted = matrix @ sparse.diags(anchor.weight * weight)
         normal = normal + weighted @ matrix.T
         right = right + weighted @ residual
-    solution = np.clip(spsolve(normal.tocsc(), right, permc_spec="MMD_AT_PLUS_A"), -_FARTHEST, _FARTHEST)
-    return solution[: len(lines)], solution[len(lines) :]
+    return np.clip(spsolve(normal.tocsc(), right, permc_spec="MMD_AT_PLUS_A"), -_FARTHEST, _FARTHEST)
 
 
 def _linearized(lines, anchor, parameters):
