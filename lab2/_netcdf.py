@@ -10,6 +10,7 @@ process later.
 
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from lab2._seal import check_seal, seal
@@ -64,7 +65,7 @@ def read(path) -> dict[str, xr.Dataset]:
     """
     check_seal(path)
     try:
-        return {name: _text(xr.load_dataset(path, engine="h5netcdf", group=name)) for name in _inspect(path)}
+        return {name: _plain(xr.load_dataset(path, engine="h5netcdf", group=name)) for name in _inspect(path)}
     except Exception as problem:
         raise ValueError(f"{path} cannot be read as netCDF: {problem}") from problem
 
@@ -100,6 +101,12 @@ def _size(name, item):
     if item.dtype.kind not in _KINDS:
         raise ValueError(f"{name} has values of type {item.dtype}")
     return item.nbytes
+
+
+def _plain(dataset):
+    """What was read, with strings as in `_text` and Python's numbers in the attributes."""
+    attrs = {name: value.item() if isinstance(value, np.generic) else value for name, value in dataset.attrs.items()}
+    return _text(dataset).drop_attrs(deep=False).assign_attrs(attrs)
 
 
 def _text(dataset):
