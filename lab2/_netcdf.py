@@ -20,7 +20,8 @@ __all__ = ["read", "write"]
 _LEVEL = 4
 # zlib makes nothing smaller than by a factor of 1032 (RFC 1951: 258 bytes in 2 bits).
 _MOST_COMPRESSED = 1100
-_KINDS = "fiubS"  # numpy's letters for the types of values that such a file holds
+# The types of values of such a file: those of netCDF except text of variable length.
+_TYPES = {"f4", "f8", "S1", *(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8))}
 
 
 def write(path, groups) -> None:
@@ -65,7 +66,9 @@ def read(path) -> dict[str, xr.Dataset]:
     """
     check_seal(path)
     try:
-        return {name: _plain(xr.load_dataset(path, engine="h5netcdf", group=name)) for name in _inspect(path)}
+        # phony dims are those of HDF5 files that are no netCDF: a schema has better words for these than h5netcdf
+        how = {"engine": "h5netcdf", "phony_dims": "access"}
+        return {name: _plain(xr.load_dataset(path, group=name, **how)) for name in _inspect(path)}
     except Exception as problem:
         raise ValueError(f"{path} cannot be read as netCDF: {problem}") from problem
 
@@ -98,7 +101,7 @@ def _size(name, item):
     """Size of a variable's values [bytes], if they are in the file and of a type that is read safely."""
     if item.external or item.is_virtual:
         raise ValueError(f"the values of {name} are in another file")
-    if item.dtype.kind not in _KINDS:
+    if item.dtype.str[1:] not in _TYPES:
         raise ValueError(f"{name} has values of type {item.dtype}")
     return item.nbytes
 

@@ -9,6 +9,7 @@ import xarray as xr
 __all__ = [
     "ANY",
     "ASCENDING",
+    "COUNT",
     "FINITE",
     "NOT_NEGATIVE",
     "POSITIVE",
@@ -22,9 +23,15 @@ __all__ = [
     "check_covariance",
 ]
 
-_NUMBER, _TEXT, _TRUTH = "fiu", "U", "b"
 # numpy's letters for types, and their names for people
-_TYPES = {_NUMBER: "numbers", _TEXT: "text", _TRUTH: "True or False"}
+_NUMBER, _FLOAT, _COUNT, _TEXT, _TRUTH = "fiu", "f", "iu", "U", "b"
+_TYPES = {
+    _NUMBER: "numbers",
+    _FLOAT: "floating-point numbers",
+    _COUNT: "integers",
+    _TEXT: "text",
+    _TRUTH: "True or False",
+}
 
 
 class Values(NamedTuple):
@@ -36,10 +43,11 @@ class Values(NamedTuple):
 
 
 ANY = Values(_NUMBER, "numbers", lambda x: np.ones(x.shape, dtype=bool))
-FINITE = Values(_NUMBER, "finite", np.isfinite)
-POSITIVE = Values(_NUMBER, "finite and more than 0", lambda x: np.isfinite(x) & (x > 0))
-NOT_NEGATIVE = Values(_NUMBER, "0 or more", lambda x: x >= 0)
-WEIGHT = Values(_NUMBER, "finite and 0 or more", lambda x: np.isfinite(x) & (x >= 0))
+FINITE = Values(_FLOAT, "finite", np.isfinite)
+POSITIVE = Values(_FLOAT, "finite and more than 0", lambda x: np.isfinite(x) & (x > 0))
+NOT_NEGATIVE = Values(_FLOAT, "0 or more", lambda x: x >= 0)
+WEIGHT = Values(_FLOAT, "finite and 0 or more", lambda x: np.isfinite(x) & (x >= 0))
+COUNT = Values(_COUNT, "0 or more", lambda x: x >= 0)
 ASCENDING = Values(_NUMBER, "finite and ascending", lambda x: np.isfinite(x) & np.append(True, np.diff(x) > 0))
 TRUTH = Values(_TRUTH, "True or False", lambda x: np.ones(x.shape, dtype=bool))
 TEXT = Values(_TEXT, "text", lambda x: np.ones(x.shape, dtype=bool))

@@ -25,7 +25,7 @@ _FITS = {
     "labels": Rule(("star", "label"), _schema.ANY),
     "covariance": Rule(("star", "label", "label_2"), _schema.ANY),
     "reduced_chi2": Rule(("star",), _schema.ANY),
-    "flag": Rule(("star",), _schema.NOT_NEGATIVE),
+    "flag": Rule(("star",), _schema.COUNT),
 }
 # By kind, its rules. What a dataset is follows from the variables that only this kind has.
 _RULES = {"lab2 spectra": _SPECTRA, "lab2 fits": _FITS, "lab2 dataset": {}}

@@ -146,7 +146,7 @@ def rich(small):
 DAMAGE = {
     "theta must be finite": lambda d: with_value(d, "theta", np.nan),
     r"theta must have the dims \(wavelength, term\), not": lambda d: d.assign(theta=d.theta.T),
-    "theta must be numbers, not of type": lambda d: d.assign(theta=d.theta.astype(str)),
+    "theta must be floating-point numbers, not of type": lambda d: d.assign(theta=d.theta.astype(str)),
     "3 labels and degree 2 make 10 terms, not the 9": lambda d: d.isel(term=slice(9)),
     "3 labels and degree 1 make 4 terms, not the 10": lambda d: d.assign_attrs(degree=1),
     "'degree' must be 1 or 2, not 3": lambda d: d.assign_attrs(degree=3),
