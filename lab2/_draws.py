@@ -21,8 +21,8 @@ _GROUPS = {
         "prior_sd": Rule(("label",), _schema.POSITIVE),
         "prior_lower": Rule(("label",)),
         "prior_upper": Rule(("label",)),
-        "best": Rule(("label",), _schema.ANY),
-        "best_sd": Rule(("label",), _schema.ANY),
+        "best": Rule(("label",), _schema.NOT_INFINITE),
+        "best_sd": Rule(("label",), _schema.NOT_INFINITE),
     },
 }
 

@@ -18,6 +18,7 @@ from lab2._seal import check_seal, seal
 __all__ = ["read", "write"]
 
 _LEVEL = 4
+_DIMS = "DIMENSION_LIST"  # the attribute of HDF5 that names a variable's dims; reading one too long corrupts memory
 # zlib makes nothing smaller than by a factor of 1032 (RFC 1951: 258 bytes in 2 bits).
 _MOST_COMPRESSED = 1100
 # The types of values of such a file: those of netCDF except text of variable length.
@@ -103,6 +104,8 @@ def _size(name, item):
         raise ValueError(f"the values of {name} are in another file")
     if item.dtype.str[1:] not in _TYPES:
         raise ValueError(f"{name} has values of type {item.dtype}")
+    if _DIMS in item.attrs and item.attrs.get_id(_DIMS).shape != (item.ndim,):
+        raise ValueError(f"the dims of {name} are not as many as its axes")
     return item.nbytes
 
 

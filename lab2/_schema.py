@@ -11,6 +11,7 @@ __all__ = [
     "ASCENDING",
     "COUNT",
     "FINITE",
+    "NOT_INFINITE",
     "NOT_NEGATIVE",
     "POSITIVE",
     "TEXT",
@@ -43,6 +44,7 @@ class Values(NamedTuple):
 
 
 ANY = Values(_NUMBER, "numbers", lambda x: np.ones(x.shape, dtype=bool))
+NOT_INFINITE = Values(_FLOAT, "finite or NaN", lambda x: ~np.isinf(x))
 FINITE = Values(_FLOAT, "finite", np.isfinite)
 POSITIVE = Values(_FLOAT, "finite and more than 0", lambda x: np.isfinite(x) & (x > 0))
 NOT_NEGATIVE = Values(_FLOAT, "0 or more", lambda x: x >= 0)

@@ -107,6 +107,20 @@ def test_what_such_a_file_never_holds_is_refused_unread(tmp_path, kind):
         _netcdf.read(path)
 
 
+def test_a_variable_with_more_dims_than_axes_is_refused_unread(path):
+    """HDF5 corrupts memory when it is asked for the dims of such a variable."""
+    content = path.read_bytes()
+    path.write_bytes(content[: -len(seal(b""))])
+    with h5py.File(path, "r+") as file:
+        dims, flux = file["flux"].attrs["DIMENSION_LIST"], file["flux"][...].ravel()
+        del file["flux"]
+        file["flux"] = flux
+        file["flux"].attrs.create("DIMENSION_LIST", dims, dtype=h5py.vlen_dtype(h5py.ref_dtype))
+    path.write_bytes(resealed(path.read_bytes()))
+    with pytest.raises(ValueError, match="the dims of flux are not as many as its axes"):
+        _netcdf.read(path)
+
+
 def test_bytes_that_are_no_netcdf_are_refused_with_file_and_reason(tmp_path):
     (tmp_path / "a.nc").write_bytes(resealed(b"theta: 1 2 3\n" * 100))
     with pytest.raises(ValueError, match=r"a\.nc cannot be read as netCDF"):

@@ -98,6 +98,8 @@ class Cannon(Kept):
             raise ValueError(f"its terms are not those of the labels {', '.join(self.labels)}, in this order")
         if not self.dataset.sizes["training_star"]:
             raise ValueError("it has no training_labels")
+        if "trained_on" in self.dataset and "loadings" not in self.dataset:
+            raise ValueError("it has trained_on, as only models with hidden factors have, but no loadings")
 
     @property
     def theta(self) -> xr.DataArray:

@@ -1,5 +1,6 @@
 """Datasets that one notebook leaves for others, and what they must hold."""
 
+import numpy as np
 import xarray as xr
 
 from lab2 import _schema
@@ -14,7 +15,7 @@ _SPECTRA = {
     "wavelength": Rule(("wavelength",), _schema.ASCENDING),
     "flux": Rule(("star", "wavelength")),
     "ivar": Rule(("star", "wavelength"), _schema.WEIGHT),
-    "labels": Rule(("star", "label"), _schema.ANY, optional=True),
+    "labels": Rule(("star", "label"), _schema.NOT_INFINITE, optional=True),
     "label": Rule(("label",), _schema.UNIQUE, optional=True),
     "trusted": Rule(("wavelength",), _schema.TRUTH, optional=True),
     "bad_continuum": Rule(("star", "chip_name"), _schema.TRUTH, optional=True),
@@ -22,9 +23,9 @@ _SPECTRA = {
 _FITS = {
     "star": Rule(("star",), _schema.TEXT),
     "label": Rule(("label",), _schema.UNIQUE),
-    "labels": Rule(("star", "label"), _schema.ANY),
-    "covariance": Rule(("star", "label", "label_2"), _schema.ANY),
-    "reduced_chi2": Rule(("star",), _schema.ANY),
+    "labels": Rule(("star", "label"), _schema.NOT_INFINITE),
+    "covariance": Rule(("star", "label", "label_2"), _schema.NOT_INFINITE),
+    "reduced_chi2": Rule(("star",), _schema.NOT_INFINITE),
     "flag": Rule(("star",), _schema.COUNT),
 }
 # By kind, its rules. What a dataset is follows from the variables that only this kind has.
@@ -67,7 +68,14 @@ def _check(dataset, kind):
     try:
         _schema.check(dataset, _RULES[kind])
         if kind == "lab2 fits":
-            fitted = dataset.covariance.values[~dataset.covariance.isnull().any(("label", "label_2")).values]
-            _schema.check_covariance(fitted, "covariance")
+            _check_fits(dataset)
     except ValueError as problem:
         raise ValueError(f"this is no {kind}: {problem}") from problem
+
+
+def _check_fits(fits):
+    """Raise a ValueError if a star without labels or errors has no flag, or a covariance is none."""
+    lost = np.isnan(fits.labels.values).any(axis=1) | np.isnan(fits.covariance.values).any(axis=(1, 2))
+    if (lost & (fits.flag.values == 0)).any():
+        raise ValueError("a star without labels or covariance has no flag")
+    _schema.check_covariance(fits.covariance.values[~lost], "covariance")

@@ -165,6 +165,7 @@ DAMAGE = {
     "training_labels must be finite": lambda d: with_value(d, "training_labels", np.nan),
     "it has no training_labels": lambda d: d.isel(training_star=slice(0)),
     "loadings must be finite": lambda d: with_value(d, "loadings", np.nan),
+    "it has trained_on, .* but no loadings": lambda d: d.drop_vars("loadings"),
     "trained_on must be True or False": lambda d: d.assign(trained_on=d.trained_on.astype(float)),
     "trusted must be True or False": lambda d: d.assign_coords(trusted=d.trusted.astype(int)),
     "wavelength must be finite and ascending": lambda d: d.isel(wavelength=slice(None, None, -1)),
