@@ -1,21 +1,50 @@
-"""Atomic writing of files, checksums, and results that are stored as one netCDF file each.
+"""Atomic writing of files, checksums, and the files that hold results: datasets as netCDF, tables as ECSV.
 
 A file is written under a temporary name in the same folder and then renamed, so an incomplete file never has the final
 name. A stored result (a model, a calibration, a network) is one xarray Dataset; its file states its kind and the
-version of its layout.
+version of its layout. Every file of results ends with a seal, its size and checksum, which is compared with its bytes
+before anything is made of them (`lab2._seal`); then its contents are compared with what such a result consists of.
 """
 
 import contextlib
 import datetime
+import errno
 import hashlib
+import io
 import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 import xarray as xr
 
-__all__ = ["Kept", "now", "replacing", "sha256"]
+from lab2 import _netcdf, _schema
+from lab2._seal import check_seal, seal
+
+__all__ = ["Kept", "now", "read_dataset", "read_table", "replacing", "sha256", "write_dataset", "write_table"]
+
+_PART = re.compile(r"\.part-(?P<host>[0-9a-f]{8})-(?P<process>\d{1,9})-.*")
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+_LEFT = 86400.0  # age of a temporary file that nobody writes to any more [s]
+# What the system says of a file that cannot be written, in plain words.
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "it would be larger than a file may be here",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "there is no permission to write to this folder",
+    errno.EPERM: "there is no permission to write to this folder",
+    errno.EIO: "the disk reports an error",
+    errno.EEXIST: "a file stands where its folder should be",
+    errno.ENOTDIR: "a file stands where its folder should be",
+    errno.EISDIR: "a folder has this name",
+    errno.ENAMETOOLONG: "the name is too long",
+}
 
 
 def now() -> str:
@@ -31,7 +60,9 @@ def sha256(path) -> str:
 
 @contextlib.contextmanager
 def replacing(path):
-    """Write a file atomically: under a temporary name in the same folder, renamed at the end.
+    """Write a file atomically: under a temporary name in the same folder, renamed when it is on the disk.
+
+    Temporary files that a process left behind in this folder, because it was killed, are removed.
 
     Parameters
     ----------
@@ -43,15 +74,126 @@ def replacing(path):
     pathlib.Path
         The temporary file to write to, with the suffix of `path`. It replaces `path` when the block ends normally, and
         is deleted when the block raises.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written: the message names it and says why (a full disk, a read-only folder).
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    part = path.with_name(f".part-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path.parent)
         yield part
+        _sync(part)
         os.replace(part, path)
+        with contextlib.suppress(OSError):  # not every file system can; the file's content is safe by now
+            _sync(path.parent)
+    except OSError as problem:
+        # whatever else the block may read has errors of its own
+        ours = problem.filename is None or Path(problem.filename) in (part, path, *path.parents)
+        if problem.errno not in _REASONS or not ours:
+            raise
+        raise OSError(f"cannot write {path}: {_REASONS[problem.errno]}") from problem
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there any more, or never was
+            part.unlink()
+
+
+def write_dataset(path, dataset, kind, version) -> None:
+    """Write a Dataset to a sealed netCDF file, atomically.
+
+    Parameters
+    ----------
+    path : path-like
+    dataset : xarray.Dataset
+        Of numbers and strings.
+    kind : str
+        What it is, such as "lab2 Cannon"; the file's attribute ``format``.
+    version : int
+        Of the layout, ``format_version``; to be increased when code no longer reads files of the old layout.
+    """
+    with replacing(path) as part:
+        _netcdf.write(part, {"/": dataset.assign_attrs(format=kind, format_version=version)})
+
+
+def read_dataset(path, versions) -> tuple[xr.Dataset, str]:
+    """Read a file that `write_dataset` wrote, into memory.
+
+    Parameters
+    ----------
+    path : path-like
+    versions : dict of str to int
+        The kinds that are wanted, and the version of each that can be read.
+
+    Returns
+    -------
+    dataset : xarray.Dataset
+    kind : str
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, of another kind or version, or was not written by this software.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no such file of a {' or '.join(versions)}: {path}")
+    dataset = _netcdf.read(path)["/"]
+    kind, version = (dataset.attrs.pop(name, None) for name in ("format", "format_version"))
+    if kind not in versions:
+        raise ValueError(f"{path} is not a {' or '.join(versions)}: its attribute 'format' is {kind!r}")
+    if version != versions[kind]:
+        raise ValueError(f"{path} has format version {version}, this code reads {versions[kind]}")
+    return dataset, kind
+
+
+def write_table(path, table) -> None:
+    """Write a table to a sealed ECSV file, atomically.
+
+    Parameters
+    ----------
+    path : path-like
+    table : astropy.table.Table
+    """
+    counted = table.copy(copy_data=False)
+    counted.meta["rows"] = len(table)
+    text = io.StringIO()
+    counted.write(text, format="ascii.ecsv")
+    content = text.getvalue().encode()
+    with replacing(path) as part:
+        part.write_bytes(content + seal(content))
+
+
+def read_table(path):
+    """Read a file that `write_table` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    astropy.table.QTable
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, was not written by this software, or has rows that are lost in reading.
+    """
+    from astropy.table import QTable
+
+    check_seal(path)
+    try:
+        table = QTable.read(path, format="ascii.ecsv")
+    except Exception as problem:
+        raise ValueError(f"{path} cannot be read as ECSV: {problem}") from problem
+    rows = table.meta.pop("rows", None)
+    if rows != len(table):
+        raise ValueError(f"{path} was written with {rows} rows and has {len(table)}")
+    return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,19 +204,38 @@ class Kept:
     ----------
     dataset : xarray.Dataset
         The complete content of the result.
+
+    Raises
+    ------
+    ValueError
+        If the dataset is not such a result.
     """
 
     dataset: xr.Dataset
-    # The kind that is written to the file, such as "lab2 Cannon", and the version of its layout, which is increased
-    # when files of the old layout can no longer be read.
+    # The kind that is written to the file, such as "lab2 Cannon", the version of its layout, which is increased when
+    # files of the old layout can no longer be read, and what its variables must be.
     kind: ClassVar[str]
     version: ClassVar[int]
+    rules: ClassVar[Mapping[str, _schema.Rule]] = {}
+
+    def __post_init__(self):
+        self.check()
+
+    def check(self) -> None:
+        """Raise a ValueError if the dataset is not such a result; subclasses check what the rules cannot say."""
+        try:
+            _schema.check(self.dataset, self.rules)
+            self.check_whole()
+        except ValueError as problem:
+            raise ValueError(f"this is no {self.kind}: {problem}") from problem
+
+    def check_whole(self) -> None:
+        """Raise a ValueError if variables that obey their rules do not agree with each other."""
 
     def save(self, path) -> None:
         """Write the file, atomically."""
-        marked = self.dataset.assign_attrs(format=self.kind, format_version=self.version)
-        with replacing(path) as part:
-            marked.to_netcdf(part, engine="h5netcdf")
+        self.check()
+        write_dataset(path, self.dataset, self.kind, self.version)
 
     @classmethod
     def load(cls, path) -> Self:
@@ -85,18 +246,42 @@ class Kept:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is truncated, of another kind or made by other software, or of another version.
+            If the file is damaged, of another kind or version, or was made by other software.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no such file of a {cls.kind}: {path}")
         try:
-            with xr.open_dataset(path, engine="h5netcdf") as file:
-                dataset = file.load()
-        except (OSError, KeyError, ValueError) as problem:
-            raise ValueError(f"{path} is not a whole netCDF file ({problem}); train and save it again") from problem
-        found = dataset.attrs.pop("format", None), dataset.attrs.pop("format_version", None)
-        if found[0] != cls.kind:
-            raise ValueError(f"{path} is not a {cls.kind}: its attribute 'format' is {found[0]!r}")
-        if found[1] != cls.version:
-            raise ValueError(f"{path} has format version {found[1]}, this code reads {cls.version}; train it again")
-        return cls(dataset)
+            dataset, _ = read_dataset(path, {cls.kind: cls.version})
+        except ValueError as problem:
+            raise ValueError(f"{problem}; train and save it again") from problem
+        try:
+            return cls(dataset)
+        except ValueError as problem:
+            raise ValueError(f"{path} is damaged: {problem}; train and save it again") from problem
+
+
+def _sync(path):
+    """Have the system write a file, or a folder's list of files, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _remove_leftovers(folder):
+    for part in folder.glob(".part-*"):
+        with contextlib.suppress(OSError):  # another process was faster, or it is another user's
+            if _is_left(part):
+                part.unlink()
+
+
+def _is_left(part):
+    """Whether the process that wrote a temporary file is gone, or nobody has written to it for a day."""
+    writer = _PART.fullmatch(part.name)
+    if writer and writer["host"] == _HOST:
+        try:
+            os.kill(int(writer["process"]), 0)  # signal 0 asks only whether there is such a process
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # there is, another user's
+            return False
+    return time.time() - part.stat().st_mtime > _LEFT

@@ -11,12 +11,15 @@ PyTorch trains it. What comes out is a few matrices, so that prediction and the 
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
 from scipy.special import ndtr
 from tqdm.auto import trange
 
+from lab2 import _schema
+from lab2._schema import Rule
 from lab2.cannon import Flag
 from lab2.files import Kept
 from lab2.spectra import check, check_wavelengths, seen
@@ -41,7 +44,30 @@ class Network(Kept):
         and ``bias_k``, the layers; ``label_mean``, ``label_scale`` (label); ``history`` (epoch, part).
     """
 
-    kind, version = "lab2 network", 1
+    kind, version = "lab2 network", 2
+    rules: ClassVar = {
+        "wavelength": Rule(("wavelength",), _schema.ASCENDING),
+        "label": Rule(("label",), _schema.UNIQUE),
+        "used": Rule(("wavelength",), _schema.TRUTH),
+        "input_mean": Rule(("input",)),
+        "input_scale": Rule((), _schema.POSITIVE),
+        "label_mean": Rule(("label",)),
+        "label_scale": Rule(("label",), _schema.POSITIVE),
+        "history": Rule(("epoch", "part"), _schema.ANY),
+    }
+
+    def check_whole(self) -> None:
+        """Raise a ValueError if the layers do not lead from the used pixels to the labels."""
+        n_layers = self.dataset.attrs.get("n_layers")
+        if not isinstance(n_layers, int | np.integer) or not 1 <= n_layers <= len(self.dataset.data_vars):
+            raise ValueError(f"its attribute 'n_layers' must be a number of layers, not {n_layers!r}")
+        names = ["input", *(f"hidden_{k}" for k in range(1, n_layers)), "label"]
+        layers = {}
+        for k, (before, after) in enumerate(pairwise(names)):
+            layers |= {f"weight_{k}": Rule((after, before)), f"bias_{k}": Rule((after,))}
+        _schema.check(self.dataset, layers)
+        if self.dataset.used.values.sum() != self.dataset.sizes["input"]:
+            raise ValueError(f"{self.dataset.sizes['input']} inputs are not the number of pixels used")
 
     @property
     def labels(self) -> list[str]:

@@ -24,6 +24,7 @@ from astropy.table import QTable
 from numpy.polynomial import chebyshev
 
 from lab2 import cannon
+from lab2._draws import load, save
 from lab2.cannon import Flag, polynomial
 from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import chip_of
@@ -37,7 +38,7 @@ with warnings.catch_warnings():
 # PyTensor reads this when imported; otherwise it warns if there is no C compiler, although numba needs none.
 os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA,cxx=")
 
-__all__ = ["continuum_slop", "default_priors", "predictive", "problems", "sample", "summary"]
+__all__ = ["continuum_slop", "default_priors", "load", "predictive", "problems", "sample", "save", "summary"]
 
 _WIDTH = 3.0  # standard deviation of a default prior, in standard deviations of the training labels
 _MARGIN = 0.1  # how far its bounds lie outside the training labels, in units of their range
@@ -107,7 +108,7 @@ def sample(
         ``posterior.labels`` (chain, draw, label), in each label's unit; ``sample_stats``; ``constant_data``
         with the priors (prior_mean, prior_sd, prior_lower, prior_upper) and the best fit (best, best_sd),
         each (label); attributes star, seed, chi2 (of the best fit), n_pixels, fit_flag
-        (`lab2.cannon.Flag`), nuisance (0 or 1) and versions.
+        (`lab2.cannon.Flag`), nuisance (0 or 1), model (its fingerprint) and versions.
 
     Raises
     ------
@@ -150,6 +151,7 @@ def sample(
         "n_pixels": int(fit.n_pixels),
         "fit_flag": int(fit.flag),
         "label_tree": model.label_tree,
+        "model": model.fingerprint,
         "nuisance": int(nuisance),
         "versions": ", ".join(f"{name} {metadata.version(name)}" for name in ("lab2", "pymc", "nutpie")),
     }

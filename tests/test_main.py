@@ -137,6 +137,10 @@ def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsy
     assert np.isnan(calibrated["sigma_teff"][1])
     assert "UNCALIBRATED" in calibrated["flag"][1]
     assert main(["label", *chosen, "labels.txt"]) == 2
+    cannon.train(spectra, degree=1).save(tmp_path / "model.nc")
+    capsys.readouterr()
+    assert main(["label", *chosen, str(out), "--calibration", str(tmp_path / "calibration.nc")]) == 2
+    assert "the calibration belongs to another model" in capsys.readouterr().err
 
 
 def test_the_command_is_installed():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lab2 import cannon, network
+from lab2.files import write_dataset
 from lab2.spectra import from_arrays
 
 torch = pytest.importorskip("torch")
@@ -130,11 +131,33 @@ def test_files_that_hold_no_network_are_refused(trained, tmp_path):
         network.Network.load(tmp_path / "none.nc")
     trained.save(tmp_path / "whole.nc")
     (tmp_path / "cut.nc").write_bytes((tmp_path / "whole.nc").read_bytes()[:3000])
-    with pytest.raises(ValueError, match="not a whole netCDF file"):
+    with pytest.raises(ValueError, match="not a whole file"):
         network.Network.load(tmp_path / "cut.nc")
-    cannon.Cannon(trained.dataset).save(tmp_path / "other.nc")
+    write_dataset(tmp_path / "other.nc", trained.dataset, cannon.Cannon.kind, cannon.Cannon.version)
     with pytest.raises(ValueError, match="is not a lab2 network: its attribute 'format' is 'lab2 Cannon'"):
         network.Network.load(tmp_path / "other.nc")
+
+
+DAMAGE = {
+    "weight_1 must be finite": lambda d: d.assign(weight_1=d.weight_1 * np.nan),
+    "it has no bias_0": lambda d: d.drop_vars("bias_0"),
+    r"weight_0 must have the dims \(hidden_1, input\)": lambda d: d.assign(weight_0=d.weight_0.T),
+    r"weight_1 must have the dims \(hidden_2, hidden_1\)": lambda d: d.assign_attrs(n_layers=3),
+    "'n_layers' must be a number of layers, not 0": lambda d: d.assign_attrs(n_layers=0),
+    "'n_layers' must be a number of layers, not 10000000000": lambda d: d.assign_attrs(n_layers=10**10),
+    "'n_layers' must be a number of layers, not 'two'": lambda d: d.assign_attrs(n_layers="two"),
+    "110 inputs are not the number of pixels used": lambda d: d.assign(used=~d.used),
+    "input_scale must be finite and more than 0": lambda d: d.assign(input_scale=0.0),
+    "label_scale must be finite and more than 0": lambda d: d.assign(label_scale=-d.label_scale),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGE)
+def test_what_is_no_network_is_refused_with_the_reason(trained, tmp_path, words):
+    path = tmp_path / "network.nc"
+    write_dataset(path, DAMAGE[words](trained.dataset), network.Network.kind, network.Network.version)
+    with pytest.raises(ValueError, match=rf"network\.nc is damaged: this is no lab2 network: .*{words}"):
+        network.Network.load(path)
 
 
 def test_bad_training_sets_are_refused():

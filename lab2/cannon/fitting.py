@@ -308,5 +308,9 @@ def _results(model, stars, minima, n_pixels, bad_continuum):
             "flag": ("star", flag),
         },
         coords={"star": stars, "label": model.labels, "label_2": model.labels},
-        attrs={"flags": [f"{int(bit)}: {bit.name}" for bit in Flag], "label_tree": model.label_tree},
+        attrs={
+            "flags": [f"{int(bit)}: {bit.name}" for bit in Flag],
+            "label_tree": model.label_tree,
+            "model": model.fingerprint,
+        },
     )

@@ -3,16 +3,55 @@
 This module holds the trained model, its predictions and its file.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from lab2 import _schema
+from lab2._schema import Rule
 from lab2.cannon import polynomial
 from lab2.files import Kept
 
-__all__ = ["Cannon"]
+__all__ = ["Cannon", "fingerprint"]
+
+
+def fingerprint(spectra: xr.Dataset, degree: int, factors: int) -> str:
+    """Which model training on these spectra gives, in words and as a checksum.
+
+    Errors are calibrated on the fits of a cross-validation, whose models are trained on parts of the training set, and
+    applied to fits of the model that is trained on all of it. What these have in common is how they are made: the stars
+    with their labels, the pixels, the degree and the number of factors. So this, and not the coefficients, says to
+    which model a calibration belongs.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        The training spectra; for a cross-validation, those of all stars that one of its models was trained on.
+    degree, factors : int
+
+    Returns
+    -------
+    str
+        It does not depend on the order of the stars.
+    """
+    labels = spectra.labels.transpose("star", "label").values.astype("<f8")
+    stars = sorted(zip(spectra.star.values.astype(str).tolist(), map(bytes, labels), strict=True))
+    names = spectra.label.values.astype(str).tolist()
+    digest = hashlib.sha256(json.dumps([names, int(degree), int(factors), [star for star, _ in stars]]).encode())
+    for _, row in stars:
+        digest.update(row)
+    digest.update(spectra.wavelength.values.astype("<f8").tobytes())
+    if "trusted" in spectra.coords:
+        digest.update(spectra.trusted.values.astype(bool).tobytes())
+    return (
+        f"degree {degree}, {len(names)} labels, {factors} factors, {len(stars)} training stars, "
+        f"sha256 {digest.hexdigest()}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +70,36 @@ class Cannon(Kept):
         continuum pixels; other spectra must be normalized with the same pixels.
     """
 
-    kind, version = "lab2 Cannon", 1
+    kind, version = "lab2 Cannon", 2
+    rules: ClassVar = {
+        "wavelength": Rule(("wavelength",), _schema.ASCENDING),
+        "label": Rule(("label",), _schema.UNIQUE),
+        "theta": Rule(("wavelength", "term")),
+        "s2": Rule(("wavelength",), _schema.NOT_NEGATIVE),
+        "label_mean": Rule(("label",)),
+        "label_scale": Rule(("label",), _schema.POSITIVE),
+        "training_labels": Rule(("training_star", "label")),
+        "trusted": Rule(("wavelength",), _schema.TRUTH, optional=True),
+        "loadings": Rule(("wavelength", "factor"), optional=True),
+        "trained_on": Rule(("training_star",), _schema.TRUTH, optional=True),
+    }
+
+    def check_whole(self) -> None:
+        """Raise a ValueError if the terms are not those of a polynomial of this degree in these labels."""
+        if self.dataset.attrs.get("degree") not in (1, 2):
+            raise ValueError(f"its attribute 'degree' must be 1 or 2, not {self.dataset.attrs.get('degree')!r}")
+        expected = polynomial.term_names(self.labels, self.pairs)
+        if self.theta.sizes["term"] != len(expected):
+            raise ValueError(
+                f"{len(self.labels)} labels and degree {self.degree} make {len(expected)} terms, "
+                f"not the {self.theta.sizes['term']} of theta"
+            )
+        if "term" in self.dataset.coords and self.dataset.term.values.tolist() != expected:
+            raise ValueError(f"its terms are not those of the labels {', '.join(self.labels)}, in this order")
+        if not self.dataset.sizes["training_star"]:
+            raise ValueError("it has no training_labels")
+        if "trained_on" in self.dataset and "loadings" not in self.dataset:
+            raise ValueError("it has trained_on, as only models with hidden factors have, but no loadings")
 
     @property
     def theta(self) -> xr.DataArray:
@@ -97,6 +165,11 @@ class Cannon(Kept):
     def label_tree(self) -> str:
         """The pipeline run that the training labels come from; "unknown" if the spectra do not record it."""
         return self.dataset.attrs.get("label_tree", "unknown")
+
+    @property
+    def fingerprint(self) -> str:
+        """Which model this is, as `lab2.cannon.model.fingerprint` gives it; "unknown" if it was not trained here."""
+        return str(self.dataset.attrs.get("fingerprint", "unknown"))
 
     @property
     def simulated(self) -> bool:

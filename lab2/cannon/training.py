@@ -10,7 +10,7 @@ from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.factors import Design, learn_factors
 from lab2.cannon.likelihood import PixelLikelihood
-from lab2.cannon.model import Cannon
+from lab2.cannon.model import Cannon, fingerprint
 from lab2.spectra import check, check_dims, per_full_weight
 
 __all__ = ["train"]
@@ -95,7 +95,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
         theta, s2 = learned.theta, learned.s2
         hidden = _hidden(learned)
     theta[:, 0] += 1.0
-    about = _about(spectra, degree).assign(
+    about = _about(spectra, degree, factors).assign(
         theta=(("wavelength", "term"), theta),
         s2=("wavelength", s2),
         **hidden.data_vars,
@@ -139,7 +139,7 @@ def _hidden(learned):
     )
 
 
-def _about(spectra, degree):
+def _about(spectra, degree, factors):
     """Coordinates and attributes of a model, from the spectra that it is trained on."""
     names = [str(name) for name in spectra.label.values]
     coords = {name: spectra.coords[name] for name in ("wavelength", "chip", "trusted") if name in spectra.coords}
@@ -155,6 +155,7 @@ def _about(spectra, degree):
             **({"simulated": int(spectra.simulated.any())} if "simulated" in spectra else {}),
             "degree": degree,
             "training_ids_sha256": _hash(spectra.star.values),
+            "fingerprint": fingerprint(spectra, degree, factors),
             "versions": f"lab2 {metadata.version('lab2')}, numpy {np.__version__}",
         },
     )

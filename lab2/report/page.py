@@ -9,12 +9,12 @@ import re
 from pathlib import Path
 
 import xarray
-from astropy.table import QTable, Table
+from astropy.table import Table
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 
-from lab2.files import replacing, sha256
-from lab2.report import provenance
+from lab2.files import read_table, replacing, sha256, write_table
+from lab2.report import products, provenance
 from lab2.report.html import html_table
 from lab2.survey import build_folder, figure_folder, home, manifest, survey_folder
 
@@ -100,7 +100,7 @@ class Page:
         return path
 
     def open(self, name):
-        """Open a Dataset that a notebook saved.
+        """Read a Dataset that a notebook saved.
 
         Parameters
         ----------
@@ -110,14 +110,15 @@ class Page:
         Returns
         -------
         xarray.Dataset
-            Read from the file as it is used.
 
         Raises
         ------
         FileNotFoundError
             If it is not there; the message names the notebook that makes it.
+        ValueError
+            If the file is damaged; likewise.
         """
-        return xarray.open_dataset(self._made(name), engine="h5netcdf")
+        return self._read(name, products.load)
 
     def table(self, name):
         """Read a table that a notebook saved.
@@ -135,8 +136,10 @@ class Page:
         ------
         FileNotFoundError
             If it is not there; the message names the notebook that makes it.
+        ValueError
+            If the file is damaged; likewise.
         """
-        return QTable.read(self._made(name), format="ascii.ecsv")
+        return self._read(name, read_table)
 
     def path(self, name):
         """The path of a file in build/<survey>/ that a notebook saved, recorded as an input like `open`'s."""
@@ -148,7 +151,8 @@ class Page:
         Parameters
         ----------
         result : xarray.Dataset, arviz.InferenceData, astropy.table.Table or an object with .save(path)
-            A Dataset goes to compressed netCDF, a Table to ECSV.
+            A Dataset and an InferenceData go to netCDF, a Table to ECSV; each of these files ends with a seal
+            (`lab2.files`).
         name : str
             The file's name in build/<survey>/; it begins with this notebook's number.
 
@@ -169,15 +173,15 @@ class Page:
         path = build_folder(self.survey) / name
         with replacing(path) as part:
             if isinstance(result, xarray.Dataset):
-                floats = (v for v in result.variables if result[v].dtype.kind == "f")
-                packed = {variable: {"zlib": True, "complevel": 4} for variable in floats}
-                result.drop_encoding().to_netcdf(part, engine="h5netcdf", encoding=packed)
+                products.save(result, part)
             elif isinstance(result, Table):
-                result.write(part, format="ascii.ecsv")
+                write_table(part, result)
             elif hasattr(result, "save"):
                 result.save(part)
-            elif hasattr(result, "to_netcdf"):
-                result.to_netcdf(str(part))
+            elif hasattr(result, "posterior"):
+                from lab2 import posterior  # PyMC was loaded to make it
+
+                posterior.save(result, part)
             else:
                 raise TypeError(f"cannot save a {type(result).__name__}: give a Dataset, a Table or a model")
         return path
@@ -277,12 +281,21 @@ class Page:
     def _made(self, name):
         path = build_folder(self.survey) / name
         if not path.is_file():
-            maker = re.match(r"(\d\d)_", name)
-            advice = "no notebook makes it"
-            if maker:
-                advice = f"notebook {maker[1]} makes it; run: python -m lab2 run {maker[1]} --survey {self.survey}"
-            raise FileNotFoundError(f"there is no {name} in {path.parent}: {advice}")
+            raise FileNotFoundError(f"there is no {name} in {path.parent}: {self._advice(name)}")
         return self.input(path)
+
+    def _read(self, name, reader):
+        path = self._made(name)
+        try:
+            return reader(path)
+        except ValueError as problem:
+            raise ValueError(f"{problem}; {self._advice(name)}") from problem
+
+    def _advice(self, name):
+        maker = re.match(r"(\d\d)_", name)
+        if not maker:
+            return "no notebook makes it"
+        return f"notebook {maker[1]} makes it; run: python -m lab2 run {maker[1]} --survey {self.survey}"
 
     def _record(self, name, caption):
         shell = get_ipython()

@@ -19,12 +19,15 @@ of the interval that contains 68 % of the ordinary stars, which is the meaning o
 
 from dataclasses import dataclass
 from importlib import metadata
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from lab2 import _schema
+from lab2._schema import Rule
 from lab2.cannon.fitting import Flag
 from lab2.files import Kept
 from lab2.validation.residuals import paired_residuals, robust_scatter
@@ -56,10 +59,42 @@ class Calibration(Kept):
         noise; ``log_error`` (label), the mean logarithm of the formal errors, the zero point of the noise; ``largest``
         (label), the largest formal error among the stars of the calibration; ``largest_chi2``, the reduced chi^2 that
         99 % of them stay below, at least 2; ``label_mean`` and ``label_scale`` (label), which scale the labels;
-        ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars and versions.
+        ``outliers``, the fraction q, and ``outlier_width``, w; attributes n_stars, model (the fits' own attribute: the
+        model that the calibration belongs to) and versions.
     """
 
-    kind, version = "lab2 calibration", 3
+    kind, version = "lab2 calibration", 4
+    rules: ClassVar = {
+        "label": Rule(("label",), _schema.UNIQUE),
+        "label_2": Rule(("label_2",), _schema.UNIQUE),
+        "term": Rule(("term",), _schema.UNIQUE),
+        "offset": Rule(("label",)),
+        "scale": Rule(("label",), _schema.POSITIVE),
+        "floor": Rule(("label", "label_2")),
+        "slope": Rule(("label", "term")),
+        "log_error": Rule(("label",)),
+        "largest": Rule(("label",), _schema.POSITIVE),
+        "largest_chi2": Rule((), _schema.POSITIVE),
+        "label_mean": Rule(("label",)),
+        "label_scale": Rule(("label",), _schema.POSITIVE),
+        "outliers": Rule((), _schema.NOT_NEGATIVE),
+        "outlier_width": Rule((), _schema.POSITIVE),
+    }
+
+    def check_whole(self) -> None:
+        """Raise a ValueError if the floor is no covariance, or something is below its least value."""
+        names = self.dataset.label.values.tolist()
+        if self.dataset.label_2.values.tolist() != names:
+            raise ValueError("label_2 must be the labels in the same order")
+        if self.dataset.term.values.tolist() != _term_names(names):
+            raise ValueError(f"term must be {', '.join(_term_names(names))}")
+        _schema.check_covariance(self.dataset.floor.values, "floor")
+        if not (self.dataset.scale >= 1).all():
+            raise ValueError("scale must be 1 or more: no error is smaller than the formal one")
+        if not (self.dataset.outliers < 1 and self.dataset.outlier_width >= 1):
+            raise ValueError("outliers must be a fraction below 1, and outlier_width 1 or more")
+        if not self.dataset.attrs.get("n_stars", 0) > 0:
+            raise ValueError("its attribute 'n_stars' must be a number of stars")
 
     @property
     def floor_errors(self) -> xr.DataArray:
@@ -108,11 +143,11 @@ class Calibration(Kept):
         Raises
         ------
         ValueError
-            If the fits are calibrated already, or their labels are not those of the calibration.
+            If the fits are calibrated already, or their labels or their model are not those of the calibration.
         """
         if "calibrated" in fits.attrs:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
-        self._check_labels(fits)
+        self._check_fits(fits)
         formal = np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2))
         beyond = (formal > self.dataset.largest.values).any(axis=1) | self.misfits(fits)
         return fits.assign(
@@ -130,6 +165,7 @@ class Calibration(Kept):
         fits : xarray.Dataset
             As from `lab2.fit_labels`.
         """
+        self._check_fits(fits)
         return fits.reduced_chi2.values > float(self.dataset.largest_chi2)
 
     def widen(self, draws, seed=128) -> np.ndarray:
@@ -164,7 +200,7 @@ class Calibration(Kept):
         truth : xarray.DataArray
             (star, label), of the same stars in the same order.
         """
-        self._check_labels(fits)
+        self._check_fits(fits)
         residual = paired_residuals(fits, truth) - self.dataset.offset.values
         good = np.isfinite(residual).all(axis=1)
         probability = np.ones(len(residual))
@@ -175,10 +211,16 @@ class Calibration(Kept):
         probability[good] = np.exp(broad - both)
         return probability
 
-    def _check_labels(self, fits):
+    def _check_fits(self, fits):
         ours, theirs = list(self.dataset.label.values), list(fits.label.values)
         if ours != theirs:
             raise ValueError(f"the calibration is of the labels {ours}, the fits are of {theirs}")
+        ours, theirs = (attrs.get("model", "unknown") for attrs in (self.dataset.attrs, fits.attrs))
+        if ours != theirs:
+            raise ValueError(
+                f"the calibration belongs to another model ({ours}) than these fits ({theirs}): give the model that it "
+                "was made with, or calibrate the fits of a cross-validation with this model's stars and factors"
+            )
 
 
 def calibrate(fits, truth) -> Calibration:
@@ -244,8 +286,12 @@ def calibrate(fits, truth) -> Calibration:
             "outliers": q,
             "outlier_width": outlier_width,
         },
-        coords={"label": names, "label_2": names, "term": [*names, *(f"{name}^2" for name in names), "noise"]},
-        attrs={"n_stars": int(good.sum()), "versions": f"lab2 {metadata.version('lab2')}"},
+        coords={"label": names, "label_2": names, "term": _term_names(names)},
+        attrs={
+            "n_stars": int(good.sum()),
+            "model": fits.attrs.get("model", "unknown"),
+            "versions": f"lab2 {metadata.version('lab2')}",
+        },
     )
     return Calibration(dataset)
 
@@ -316,6 +362,11 @@ def _unpack(parameters, lower):
 def _log_errors(covariance):
     """Logarithms of the standard errors, (..., n_labels)."""
     return 0.5 * np.log(np.diagonal(covariance, axis1=-2, axis2=-1))
+
+
+def _term_names(labels):
+    """Names of what `_terms` gives."""
+    return [*labels, *(f"{name}^2" for name in labels), "noise"]
 
 
 def _terms(labels, log_errors, scaling):

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from lab2 import cannon
+from lab2.cannon.model import fingerprint
 from lab2.validation._leave_one_out import fit_each_without_itself
 
 __all__ = ["cross_validate", "split"]
@@ -94,7 +95,9 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
     Returns
     -------
     xarray.Dataset
-        As from `lab2.cannon.fitting.fit_labels`, with ``fold`` (star).
+        As from `lab2.cannon.fitting.fit_labels`, with ``fold`` (star). The attribute ``model`` is the fingerprint
+        (`lab2.cannon.model.fingerprint`) of the model that is trained on all stars which are trained on here: what is
+        learned about the errors of these fits holds for fits of that model.
 
     Raises
     ------
@@ -138,12 +141,14 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
         raise ValueError(f"{group.size} groups for {spectra.sizes['star']} stars: give the group of each star")
     if len(np.unique(group)) < 2:
         raise ValueError("all stars are in only one group: there is none to train on when it is left out")
-    parts, order = [], []
+    parts, order, trained_on = [], [], []
     for fold in np.unique(group):
         held_out = np.flatnonzero(group == fold)
         others = np.flatnonzero(allowed & (group != fold) & ~np.isin(names, names[held_out]))
         model = cannon.train(spectra.isel(star=others), factors=factors, progress=progress)
         parts.append(cannon.fit_labels(model, to_fit.isel(star=held_out), progress=progress))
         order.append(held_out)
+        trained_on.append(others)
     fits = xr.concat(parts, dim="star").isel(star=np.argsort(np.concatenate(order)))
-    return fits.assign(fold=("star", group))
+    whole = spectra.drop_vars(set(spectra.data_vars) - {"labels"}).isel(star=np.unique(np.concatenate(trained_on)))
+    return fits.assign(fold=("star", group)).assign_attrs(model=fingerprint(whole, model.degree, factors))

@@ -1,4 +1,3 @@
-import h5netcdf
 import numpy as np
 import pytest
 import xarray as xr
@@ -6,6 +5,8 @@ from twins import drawn_survey
 
 from lab2 import cannon
 from lab2.cannon import Cannon
+from lab2.cannon.model import fingerprint
+from lab2.files import write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -84,28 +85,26 @@ def test_truncated_model_file(tmp_path, model, keep):
     path = tmp_path / "model.nc"
     model.save(path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"model.nc is not a whole netCDF file"):
+    with pytest.raises(ValueError, match=r"model.nc is not a whole file"):
         Cannon.load(path)
 
 
 def test_text_file_is_no_model(tmp_path):
     (tmp_path / "model.nc").write_text("theta: 1 2 3\n" * 100)
-    with pytest.raises(ValueError, match="not a whole netCDF file"):
+    with pytest.raises(ValueError, match="not a whole file"):
         Cannon.load(tmp_path / "model.nc")
 
 
 def test_foreign_netcdf(tmp_path, small):
     small.to_netcdf(tmp_path / "spectra.nc", engine="h5netcdf")
-    with pytest.raises(ValueError, match="is not a lab2 Cannon: its attribute 'format' is None"):
+    with pytest.raises(ValueError, match=r"spectra\.nc is not a whole file: .* changed by another program"):
         Cannon.load(tmp_path / "spectra.nc")
 
 
 def test_model_of_another_version(tmp_path, model):
     path = tmp_path / "model.nc"
-    model.save(path)
-    with h5netcdf.File(path, "a") as file:
-        file.attrs["format_version"] = 99
-    with pytest.raises(ValueError, match="format version 99, this code reads 1; train it again"):
+    write_dataset(path, model.dataset, model.kind, 99)
+    with pytest.raises(ValueError, match="format version 99, this code reads 2; train and save it again"):
         Cannon.load(path)
 
 
@@ -125,3 +124,105 @@ def test_the_model_keeps_how_its_spectra_were_normalized(tmp_path, small):
     kept = Cannon.load(tmp_path / "model.nc").dataset.trusted
     assert kept.dtype == bool
     np.testing.assert_array_equal(kept, trusted)
+
+
+# --- what a model must be -----------------------------------------------------------------------------------
+
+
+def with_value(dataset, name, value):
+    """The dataset with one value of a variable replaced."""
+    changed = dataset[name].copy(deep=True)
+    changed.values.flat[1] = value
+    return dataset.assign({name: changed})
+
+
+@pytest.fixture(scope="module")
+def rich(small):
+    """A model with all that it may have: factors and trusted pixels."""
+    trusted = small.assign_coords(trusted=("wavelength", np.arange(25) % 2 == 0))
+    return cannon.train(trusted, factors=1)
+
+
+DAMAGE = {
+    "theta must be finite": lambda d: with_value(d, "theta", np.nan),
+    r"theta must have the dims \(wavelength, term\), not": lambda d: d.assign(theta=d.theta.T),
+    "theta must be floating-point numbers, not of type": lambda d: d.assign(theta=d.theta.astype(str)),
+    "3 labels and degree 2 make 10 terms, not the 9": lambda d: d.isel(term=slice(9)),
+    "3 labels and degree 1 make 4 terms, not the 10": lambda d: d.assign_attrs(degree=1),
+    "'degree' must be 1 or 2, not 3": lambda d: d.assign_attrs(degree=3),
+    "'degree' must be 1 or 2, not None": lambda d: d.drop_attrs(),
+    "its terms are not those of the labels label_1, label_0": lambda d: d.assign_coords(
+        label=["label_1", "label_0", "label_2"]
+    ),
+    "it has no theta": lambda d: d.drop_vars("theta"),
+    "it has no wavelength": lambda d: d.drop_vars("wavelength"),
+    "it has no label": lambda d: d.drop_vars("label"),
+    "s2 must be 0 or more, and is not in 1 of 25 places": lambda d: with_value(d, "s2", -1e-9),
+    "s2 must be 0 or more": lambda d: with_value(d, "s2", np.nan),
+    "label_scale must be finite and more than 0": lambda d: with_value(d, "label_scale", 0.0),
+    "label_mean must be finite": lambda d: with_value(d, "label_mean", np.inf),
+    "label must be different names": lambda d: d.assign_coords(label=["label_0", "label_0", "label_2"]),
+    "training_labels must be finite": lambda d: with_value(d, "training_labels", np.nan),
+    "it has no training_labels": lambda d: d.isel(training_star=slice(0)),
+    "loadings must be finite": lambda d: with_value(d, "loadings", np.nan),
+    "it has trained_on, .* but no loadings": lambda d: d.drop_vars("loadings"),
+    "trained_on must be True or False": lambda d: d.assign(trained_on=d.trained_on.astype(float)),
+    "trusted must be True or False": lambda d: d.assign_coords(trusted=d.trusted.astype(int)),
+    "wavelength must be finite and ascending": lambda d: d.isel(wavelength=slice(None, None, -1)),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGE)
+def test_what_is_no_model_is_refused_with_the_reason(rich, tmp_path, words):
+    damaged = DAMAGE[words](rich.dataset)
+    with pytest.raises(ValueError, match=f"^this is no lab2 Cannon: .*{words}"):
+        Cannon(damaged)
+    path = tmp_path / "model.nc"
+    write_dataset(path, damaged, Cannon.kind, Cannon.version)  # sealed, so that only the schema can tell
+    with pytest.raises(ValueError, match=rf"model\.nc is damaged: .*{words}.*; train and save it again"):
+        Cannon.load(path)
+
+
+def test_a_whole_model_is_accepted(rich, tmp_path):
+    rich.save(tmp_path / "model.nc")
+    xr.testing.assert_identical(Cannon.load(tmp_path / "model.nc").dataset, rich.dataset)
+
+
+def test_a_model_changed_in_place_is_not_saved(small, tmp_path):
+    model = cannon.train(small)
+    model.dataset.theta.values[0, 0] = np.nan
+    with pytest.raises(ValueError, match="no lab2 Cannon: theta must be finite"):
+        model.save(tmp_path / "model.nc")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- which model it is --------------------------------------------------------------------------------------
+
+
+def test_the_fingerprint_survives_the_file_and_goes_with_the_fits(model, small, tmp_path):
+    model.save(tmp_path / "model.nc")
+    again = Cannon.load(tmp_path / "model.nc")
+    shuffled = small.isel(star=np.random.default_rng(4).permutation(small.sizes["star"]))
+    fits = cannon.fit_labels(again, small.isel(star=slice(3)))
+    assert fits.attrs["model"] == again.fingerprint == model.fingerprint == cannon.train(shuffled).fingerprint
+    assert model.fingerprint.startswith("degree 2, 3 labels, 0 factors, 120 training stars, sha256 ")
+
+
+def test_models_made_in_another_way_have_another_fingerprint(model, small):
+    moved = small.assign(labels=small.labels + np.array([0.0, 0.0, 1e-9]))
+    others = {
+        cannon.train(small, degree=1).fingerprint,
+        cannon.train(small, factors=1).fingerprint,
+        fingerprint(small.isel(star=slice(1, None)), 2, 0),
+        fingerprint(small.isel(wavelength=slice(1, None)), 2, 0),
+        fingerprint(small.isel(label=[1, 0, 2]), 2, 0),
+        fingerprint(small.assign_coords(trusted=("wavelength", np.ones(25, dtype=bool))), 2, 0),
+        fingerprint(moved, 2, 0),
+    }
+    assert len(others | {model.fingerprint}) == 8
+
+
+def test_a_model_made_by_hand_has_no_fingerprint(model, small):
+    dataset = model.dataset.copy()
+    del dataset.attrs["fingerprint"]
+    assert Cannon(dataset).fingerprint == "unknown"

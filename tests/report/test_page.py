@@ -8,7 +8,7 @@ from astropy import units as u
 from astropy.table import QTable
 from pdfs import text_of
 
-from lab2.files import sha256
+from lab2.files import sha256, write_dataset
 from lab2.report import Page, page
 
 
@@ -92,6 +92,65 @@ def test_a_model_saves_itself_and_half_a_file_is_never_seen(home, survey):
     with pytest.raises(OSError, match="full"):
         sheet.save(Model(), "04_model.nc")
     assert list((home / "build" / "simulated").iterdir()) == []
+
+
+def spectra_and_fits():
+    """The datasets that notebooks 03 and 05 save, of three stars."""
+    grid, coords = ("star", "wavelength"), {"star": ["a", "b", "c"], "wavelength": [15200.0, 15300.0]}
+    ivar = np.array([[1.0, 0.0], [4.0, 4.0], [0.0, 0.0]])
+    spectra = xr.Dataset({"flux": (grid, np.ones((3, 2))), "ivar": (grid, ivar)}, coords=coords)
+    covariance = np.array([np.eye(2), np.full((2, 2), np.nan), 2 * np.eye(2)])
+    fits = xr.Dataset(
+        {
+            "labels": (("star", "label"), np.array([[1.0, 2.0], [np.nan, np.nan], [3.0, 4.0]])),
+            "covariance": (("star", "label", "label_2"), covariance),
+            "reduced_chi2": ("star", [1.0, np.nan, 2.0]),
+            "flag": ("star", [0, 2, 0]),
+        },
+        coords={"star": ["a", "b", "c"], "label": ["teff", "logg"], "label_2": ["teff", "logg"]},
+    )
+    return spectra, fits
+
+
+def test_spectra_and_fits_are_checked_when_saved_and_opened(home, survey):
+    spectra, fits = spectra_and_fits()
+    saving, reading = Page("05_cross_validation", "simulated", 1), Page("07_mystery_star", "simulated", 1)
+    bad_spectra = {
+        "ivar must be finite and 0 or more": spectra.assign(ivar=-spectra.ivar),
+        "flux must be finite, and is not in 6 of 6 places": spectra.assign(flux=spectra.flux * np.nan),
+        r"flux must have the dims \(star, wavelength\)": spectra.assign(flux=spectra.flux.T),
+        "wavelength must be finite and ascending": spectra.isel(wavelength=[1, 0]),
+        "it has no star": spectra.drop_vars("star"),
+    }
+    bad_fits = {
+        "covariance must have no negative eigenvalue": fits.assign(covariance=-fits.covariance),
+        "flag must be 0 or more": fits.assign(flag=-1 - fits.flag),
+        "covariance must be symmetric": fits.assign(covariance=fits.covariance + np.triu(np.ones((2, 2)))),
+        "labels must be finite or NaN": fits.assign(labels=fits.labels / 0.0),
+        "a star without labels or covariance has no flag": fits.assign(flag=0 * fits.flag),
+        "it has no reduced_chi2": fits.drop_vars("reduced_chi2"),
+        "label must be different names": fits.assign_coords(label=["teff", "teff"]),
+    }
+    for kind, good, bad in (("lab2 spectra", spectra, bad_spectra), ("lab2 fits", fits, bad_fits)):
+        path = saving.save(good, "05_some.nc")
+        xr.testing.assert_identical(reading.open("05_some.nc"), good)
+        for words, damaged in bad.items():
+            with pytest.raises(ValueError, match=f"no {kind}: {words}"):
+                saving.save(damaged, "05_some.nc")
+            write_dataset(path, damaged, kind, 1)
+            with pytest.raises(
+                ValueError, match=f"05_some.nc is damaged: this is no {kind}: {words}.*; notebook 05 makes"
+            ):
+                reading.open("05_some.nc")
+
+
+def test_damaged_products_are_named_with_the_notebook_that_makes_them(home, survey):
+    first, second = Page("03_continuum", "simulated", 1), Page("04_spectral_model", "simulated", 1)
+    files = [first.save(spectra_and_fits()[0], "03_a.nc"), first.save(QTable({"star": ["a", "b"]}), "03_a.ecsv")]
+    for path, read in zip(files, (second.open, second.table), strict=True):
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+        with pytest.raises(ValueError, match=rf"{path} is not a whole file.*; notebook 03 makes it; run: .*run 03"):
+            read(path.name)
 
 
 def test_bad_arguments_of_a_page(home, survey, displays):

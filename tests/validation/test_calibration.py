@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from drawn_fits import FLOOR, LABELS, SCALE, SIZE, drawn
+from twins import drawn_survey
 
-from lab2 import validation
+from lab2 import cannon, validation
 from lab2.cannon import Flag
+from lab2.files import write_dataset
 from lab2.validation import calibrate, coverage
 from lab2.validation.calibration import Calibration
 
@@ -200,8 +202,99 @@ def test_senseless_requests_are_refused():
     assert validation.calibrate is calibrate
 
 
-def test_the_correlations_of_a_floor():
-    floor = np.array([[4.0, -1.2], [-1.2, 9.0]])
-    names = ["teff", "logg"]
-    dataset = xr.Dataset({"floor": (("label", "label_2"), floor)}, coords={"label": names, "label_2": names})
-    np.testing.assert_allclose(Calibration(dataset).floor_correlations, [[1.0, -0.2], [-0.2, 1.0]])
+@pytest.fixture(scope="module")
+def learned():
+    """A calibration."""
+    return calibrate(*drawn(300, 21)[:2])
+
+
+def test_the_correlations_of_a_floor(learned):
+    floor = np.array([[4.0, -1.2, 0.0], [-1.2, 9.0, 0.0], [0.0, 0.0, 1.0]])
+    found = Calibration(learned.dataset.assign(floor=(("label", "label_2"), floor)))
+    np.testing.assert_allclose(found.floor_correlations, [[1.0, -0.2, 0.0], [-0.2, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def turned(floor):
+    """A symmetric matrix of the same diagonal that is no covariance."""
+    size = np.sqrt(np.diag(floor))
+    return floor.copy(data=np.outer(size, size) * (2.0 * np.eye(3) - 1.0) * np.where(np.eye(3) > 0, 1.0, 0.9))
+
+
+DAMAGE = {
+    "floor must have no negative eigenvalue": lambda d: d.assign(floor=turned(d.floor)),
+    "floor must have no negative.eigenvalue": lambda d: d.assign(floor=-d.floor),
+    "floor must be symmetric": lambda d: d.assign(floor=d.floor + np.triu(np.ones((3, 3)))),
+    "floor must be finite": lambda d: d.assign(floor=d.floor * np.inf),
+    "scale must be 1 or more": lambda d: d.assign(scale=d.scale * 0.1),
+    "scale must be finite and more than 0": lambda d: d.assign(scale=-d.scale),
+    "offset must be finite": lambda d: d.assign(offset=d.offset * np.nan),
+    "slope must be finite": lambda d: d.assign(slope=d.slope * np.nan),
+    "it has no slope": lambda d: d.drop_vars("slope"),
+    "term must be teff, logg, fe_h, teff.2": lambda d: d.isel(term=slice(6)),
+    "label_2 must be the labels in the same order": lambda d: d.assign_coords(label_2=d.label_2.values[::-1]),
+    "term must be logg, teff, fe_h": lambda d: d.assign_coords(
+        label=["logg", "teff", "fe_h"], label_2=["logg", "teff", "fe_h"]
+    ),
+    "largest must be finite": lambda d: d.assign(largest=d.largest * np.inf),
+    "largest_chi2 must be finite": lambda d: d.assign(largest_chi2=np.nan),
+    "label_scale must be finite and more than 0": lambda d: d.assign(label_scale=d.label_scale * 0),
+    "outliers must be a fraction below 1": lambda d: d.assign(outliers=1.5),
+    "outliers must be 0 or more": lambda d: d.assign(outliers=-0.1),
+    "outlier_width 1 or more": lambda d: d.assign(outlier_width=0.5),
+    "'n_stars' must be a number": lambda d: d.drop_attrs(),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGE)
+def test_what_is_no_calibration_is_refused_with_the_reason(learned, tmp_path, words):
+    path = tmp_path / "calibration.nc"
+    write_dataset(path, DAMAGE[words](learned.dataset), Calibration.kind, Calibration.version)
+    with pytest.raises(ValueError, match=rf"calibration\.nc is damaged: this is no lab2 calibration: .*{words}"):
+        Calibration.load(path)
+
+
+# --- the model that it belongs to ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def survey():
+    """Spectra with labels, and which of them are ordinary."""
+    spectra = drawn_survey(np.random.default_rng(23), n_stars=90, n_labels=2, n_pixels=30)[0]
+    return spectra.assign(snr=("star", np.full(90, 100.0))), np.arange(90) % 9 != 0
+
+
+def test_a_calibration_from_folds_belongs_to_the_model_of_all_their_stars(survey, tmp_path):
+    spectra, ordinary = survey
+    model = cannon.train(spectra.isel(star=ordinary), factors=1)
+    folds = validation.split(spectra, 3)
+    fits, noisy = (
+        validation.cross_validate(spectra, folds, 1, train_on=ordinary, fit=some)
+        for some in (None, validation.degrade(spectra, 10, 1))
+    )
+    both, truth = (xr.concat(parts, "star") for parts in ((fits, noisy), (spectra.labels, spectra.labels)))
+    calibrate(both, truth).save(tmp_path / "calibration.nc")
+    found = Calibration.load(tmp_path / "calibration.nc")
+    assert found.dataset.attrs["model"] == model.fingerprint
+    new = cannon.fit_labels(model, spectra.isel(star=slice(5)))
+    assert found.apply(new).attrs["calibrated"] == "from residuals of 180 stars"
+    assert found.apply(fits).sizes["star"] == 90
+
+
+def test_a_calibration_refuses_the_fits_of_another_model(survey):
+    spectra, ordinary = survey
+    found = calibrate(validation.cross_validate(spectra, 2, 1), spectra.labels)
+    few = spectra.isel(star=slice(5))
+    others = {
+        "90 training stars": cannon.train(spectra),
+        "80 training stars": cannon.train(spectra.isel(star=ordinary), factors=1),
+        "degree 1, 2 labels, 1 factors": cannon.train(spectra, degree=1, factors=1),
+    }
+    for words, model in others.items():
+        fits = cannon.fit_labels(model, few)
+        for use in (found.apply, found.misfits, lambda fits: found.outlier_probability(fits, few.labels)):
+            with pytest.raises(ValueError, match=f"belongs to another model .* than these fits .*{words}"):
+                use(fits)
+    with pytest.raises(ValueError, match=r"than these fits \(unknown\)"):
+        found.apply(cannon.fit_labels(cannon.train(spectra, factors=1), few).drop_attrs())
+    leave_one_out = validation.cross_validate(spectra, "star", 1)
+    assert found.apply(leave_one_out).sizes["star"] == 90

@@ -1,0 +1,108 @@
+"""What the variables of a Dataset must be: dims, type and values, a `Rule` for each."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+__all__ = [
+    "ANY",
+    "ASCENDING",
+    "COUNT",
+    "FINITE",
+    "NOT_INFINITE",
+    "NOT_NEGATIVE",
+    "POSITIVE",
+    "TEXT",
+    "TRUTH",
+    "UNIQUE",
+    "WEIGHT",
+    "Rule",
+    "Values",
+    "check",
+    "check_covariance",
+]
+
+# numpy's letters for types, and their names for people
+_NUMBER, _FLOAT, _COUNT, _TEXT, _TRUTH = "fiu", "f", "iu", "U", "b"
+_TYPES = {
+    _NUMBER: "numbers",
+    _FLOAT: "floating-point numbers",
+    _COUNT: "integers",
+    _TEXT: "text",
+    _TRUTH: "True or False",
+}
+
+
+class Values(NamedTuple):
+    """A condition on values: of what type, in words, and which of an array fulfil it."""
+
+    kinds: str
+    words: str
+    hold: Callable[[np.ndarray], np.ndarray]
+
+
+ANY = Values(_NUMBER, "numbers", lambda x: np.ones(x.shape, dtype=bool))
+NOT_INFINITE = Values(_FLOAT, "finite or NaN", lambda x: ~np.isinf(x))
+FINITE = Values(_FLOAT, "finite", np.isfinite)
+POSITIVE = Values(_FLOAT, "finite and more than 0", lambda x: np.isfinite(x) & (x > 0))
+NOT_NEGATIVE = Values(_FLOAT, "0 or more", lambda x: x >= 0)
+WEIGHT = Values(_FLOAT, "finite and 0 or more", lambda x: np.isfinite(x) & (x >= 0))
+COUNT = Values(_COUNT, "0 or more", lambda x: x >= 0)
+ASCENDING = Values(_NUMBER, "finite and ascending", lambda x: np.isfinite(x) & np.append(True, np.diff(x) > 0))
+TRUTH = Values(_TRUTH, "True or False", lambda x: np.ones(x.shape, dtype=bool))
+TEXT = Values(_TEXT, "text", lambda x: np.ones(x.shape, dtype=bool))
+UNIQUE = Values(_TEXT, "different names", lambda x: np.isin(np.arange(x.size), np.unique(x, return_index=True)[1]))
+
+
+class Rule(NamedTuple):
+    """What one variable must be; an optional one may be missing."""
+
+    dims: tuple[str, ...]
+    values: Values = FINITE
+    optional: bool = False
+
+
+def check(dataset: xr.Dataset, rules: Mapping[str, Rule]) -> None:
+    """Raise an error for the first variable that breaks its rule; others than those of the rules may be there.
+
+    Raises
+    ------
+    ValueError
+        If a variable is missing, has other dims or another type, or values that it cannot have.
+    """
+    for name, (dims, values, optional) in rules.items():
+        if name not in dataset.variables:
+            if optional:
+                continue
+            raise ValueError(f"it has no {name}")
+        variable = dataset.variables[name]
+        if variable.dims != dims:
+            raise ValueError(f"{name} must have the dims {_listed(dims)}, not {_listed(variable.dims)}")
+        if variable.dtype.kind not in values.kinds:
+            raise ValueError(f"{name} must be {_TYPES[values.kinds]}, not of type {variable.dtype}")
+        good = values.hold(variable.values)
+        if not np.all(good):
+            raise ValueError(f"{name} must be {values.words}, and is not in {np.sum(~good)} of {good.size} places")
+
+
+def check_covariance(matrix, name) -> None:
+    """Raise an error for a matrix, or an array of matrices (..., n, n), that is no covariance.
+
+    Raises
+    ------
+    ValueError
+        If one is not symmetric or has a negative eigenvalue, rounding errors aside.
+    """
+    size = np.abs(matrix).max(axis=(-2, -1), initial=0.0)
+    if (np.abs(matrix - np.swapaxes(matrix, -1, -2)).max(axis=(-2, -1), initial=0.0) > 1e-9 * size).any():
+        raise ValueError(f"{name} must be symmetric")
+    scale = np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))
+    scale = np.where(scale > 0, scale, 1.0)  # labels have units of their own: judge the correlations
+    if (np.linalg.eigvalsh(matrix / (scale[..., :, None] * scale[..., None, :])) < -1e-6).any():
+        raise ValueError(f"{name} must have no negative eigenvalue")
+
+
+def _listed(dims):
+    return f"({', '.join(map(str, dims))})"

@@ -1,0 +1,81 @@
+"""Datasets that one notebook leaves for others, and what they must hold."""
+
+import numpy as np
+import xarray as xr
+
+from lab2 import _schema
+from lab2._schema import Rule
+from lab2.files import read_dataset, write_dataset
+
+__all__ = ["load", "save"]
+
+_VERSION = 1
+_SPECTRA = {
+    "star": Rule(("star",), _schema.TEXT),
+    "wavelength": Rule(("wavelength",), _schema.ASCENDING),
+    "flux": Rule(("star", "wavelength")),
+    "ivar": Rule(("star", "wavelength"), _schema.WEIGHT),
+    "labels": Rule(("star", "label"), _schema.NOT_INFINITE, optional=True),
+    "label": Rule(("label",), _schema.UNIQUE, optional=True),
+    "trusted": Rule(("wavelength",), _schema.TRUTH, optional=True),
+    "bad_continuum": Rule(("star", "chip_name"), _schema.TRUTH, optional=True),
+}
+_FITS = {
+    "star": Rule(("star",), _schema.TEXT),
+    "label": Rule(("label",), _schema.UNIQUE),
+    "labels": Rule(("star", "label"), _schema.NOT_INFINITE),
+    "covariance": Rule(("star", "label", "label_2"), _schema.NOT_INFINITE),
+    "reduced_chi2": Rule(("star",), _schema.NOT_INFINITE),
+    "flag": Rule(("star",), _schema.COUNT),
+}
+# By kind, its rules. What a dataset is follows from the variables that only this kind has.
+_RULES = {"lab2 spectra": _SPECTRA, "lab2 fits": _FITS, "lab2 dataset": {}}
+_MARKS = {"lab2 spectra": {"flux", "ivar"}, "lab2 fits": {"labels", "covariance"}, "lab2 dataset": set()}
+
+
+def save(dataset: xr.Dataset, path) -> None:
+    """Write spectra, fits or another dataset.
+
+    Raises
+    ------
+    ValueError
+        If spectra or fits are not such as they must be.
+    """
+    kind = next(kind for kind, marks in _MARKS.items() if marks <= set(dataset.data_vars))
+    _check(dataset, kind)
+    write_dataset(path, dataset, kind, _VERSION)
+
+
+def load(path) -> xr.Dataset:
+    """Read a file that `save` wrote, into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or is something else.
+    """
+    dataset, kind = read_dataset(path, dict.fromkeys(_RULES, _VERSION))
+    try:
+        _check(dataset, kind)
+    except ValueError as problem:
+        raise ValueError(f"{path} is damaged: {problem}") from problem
+    return dataset
+
+
+def _check(dataset, kind):
+    try:
+        _schema.check(dataset, _RULES[kind])
+        if kind == "lab2 fits":
+            _check_fits(dataset)
+    except ValueError as problem:
+        raise ValueError(f"this is no {kind}: {problem}") from problem
+
+
+def _check_fits(fits):
+    """Raise a ValueError if a star without labels or errors has no flag, or a covariance is none."""
+    lost = np.isnan(fits.labels.values).any(axis=1) | np.isnan(fits.covariance.values).any(axis=(1, 2))
+    if (lost & (fits.flag.values == 0)).any():
+        raise ValueError("a star without labels or covariance has no flag")
+    _schema.check_covariance(fits.covariance.values[~lost], "covariance")
