@@ -10,6 +10,7 @@ __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_
 # times the median and not flagged, in the twenty pixels at either end of a chip. Errors smaller by this factor are not
 # credible either.
 _ABSURD = 100.0
+_FLOAT = np.finfo("f4")
 # A pixel counts fully if its weight is at least this fraction of the typical weight (its error is up to ten times as
 # large); below that it counts in proportion to its weight.
 _FULL = 0.01
@@ -75,7 +76,7 @@ def credible_errors(error) -> np.ndarray:
     -------
     numpy.ndarray, shape (n_stars, n_pixels)
         A copy. An error is not credible if it differs from the median of the star's errors by more than a factor of
-        100.
+        100, or if it is outside the range of normal float32 numbers.
 
     Examples
     --------
@@ -85,11 +86,11 @@ def credible_errors(error) -> np.ndarray:
     error = np.array(error)
     if error.dtype.kind != "f":
         error = error.astype(float)
-    error[~(error > 0)] = np.inf
+    error[~((error >= _FLOAT.tiny) & (error <= _FLOAT.max))] = np.inf
     finite = np.isfinite(error)
     for row, good in zip(error, finite, strict=True):
         if good.any():
-            median = np.median(row[good])
+            median = np.median(row[good].astype(float))
             row[(row > _ABSURD * median) | (row < median / _ABSURD)] = np.inf
     return error
 
