@@ -414,7 +414,7 @@ def test_flags_have_names_and_keep_the_values_that_files_hold(fits):
     assert Flag.words(0) == "-"
     assert Flag.words(Flag.POOR_FIT + Flag.BAD_CONTINUUM) == "POOR_FIT BAD_CONTINUUM"
     names = ["NO_DATA", "NOT_CONVERGED", "OUTSIDE_TRAINING", "POOR_FIT", "MULTIPLE_MINIMA", "BAD_CONTINUUM"]
-    names += ["UNCALIBRATED"]
+    names += ["UNCALIBRATED", "UNCONSTRAINED"]
     assert {bit.name: int(bit) for bit in Flag} == {name: 1 << n for n, name in enumerate(names)}
     assert fits.attrs["flags"] == [f"{1 << n}: {name}" for n, name in enumerate(names)]
 
