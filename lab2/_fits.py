@@ -130,11 +130,11 @@ def _drain(stream):
 
 def _cards(stream, number):
     """The cards of the header at the stream's position, the first of each keyword."""
-    cards, first = {}, b"XTENSION" if number else b"SIMPLE"
+    cards, first = {}, "XTENSION" if number else "SIMPLE"
     for _ in range(_MOST_CARDS // 36):
         block = stream.read(_BLOCK)
-        if not cards and block[:9] != first.ljust(8) + b"=":
-            raise _no_header(number, "the file ends" if not block else f"there is no card {first.decode()}")
+        if not cards and block[:10] != f"{first:8}= ".encode():
+            raise _no_header(number, f"there is no card {first}" if block else "the file ends")
         if len(block) < _BLOCK:
             raise FitsError(f"not a whole FITS file (it ends in the header of HDU {number}); fetch it again")
         for start in range(0, _BLOCK, _CARD):
@@ -225,6 +225,8 @@ def _physical(stored, cards, number):
             raise _damaged(cards, number, key)
     scale, zero = cards.get("BSCALE", 1), cards.get("BZERO", 0)
     values = stored.astype(stored.dtype.newbyteorder("="))
+    if values.dtype.kind == "f":
+        values[np.isnan(values)] = np.nan  # there are NaNs of which every later operation would warn
     if values.dtype.kind == "f" or scale != 1 or not float(zero).is_integer() or abs(zero) > 2**31:
         with np.errstate(all="ignore"):  # what overflows is infinite, and such a pixel is bad
             return values if (scale, zero) == (1, 0) else values.astype(float) * scale + zero
