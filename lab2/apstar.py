@@ -156,9 +156,9 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     """Set the error of every bad pixel to infinity.
 
     A pixel is bad if one of `bits` is set, if its flux is not finite or exactly 0 (no data), if its error is not finite
-    or not positive, if it is outside its chip's range, or if its error differs from the star's median by more than a
-    factor of 100 (`lab2.spectra.credible_errors`); real files have such errors, not flagged, at the ends of the chips.
-    Unlike a large number, infinity does not change when the spectrum is normalized.
+    or not positive, if it is outside its chip's range, or if its error is far from the star's median
+    (`lab2.spectra.credible_errors`); real files have such errors, not flagged, at the ends of the chips. Unlike a large
+    number, infinity does not change when the spectrum is normalized.
 
     Parameters
     ----------
