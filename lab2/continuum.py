@@ -23,9 +23,6 @@ _OWN_LIST = "continuum_pixels.ecsv"
 # A chip's polynomial is accepted only if there are at least this many trusted pixels per coefficient.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
-# No pixel counts more than so many typical ones: an error far smaller than those of its chip is a mistake, and a few of
-# them would draw the polynomial through their pixels.
-_MOST_WEIGHT = 10.0
 # A star's normalized flux lies between 0 and a little above 1. What is outside of these limits by more than so many
 # standard deviations of its noise is no light of the star.
 _LEAST_FLUX, _MOST_FLUX, _SIGMA = 0.0, 1.5, 5.0
@@ -239,7 +236,6 @@ def _fit_chip(flux, error, trusted, degree):
     basis = chebyshev.chebvander(np.linspace(-1, 1, flux.shape[1]), degree)
     at = basis[trusted]
     weight = 1 / error[:, trusted] ** 2
-    weight = np.minimum(weight, _MOST_WEIGHT * _typical(weight)[:, None])
     value = np.where(weight > 0, flux[:, trusted], 0.0)
     counts, used = seen(weight), weight > 0
     coefficients = np.zeros((len(flux), degree + 1))
@@ -261,11 +257,6 @@ def _fit_chip(flux, error, trusted, degree):
         used = keep
     n_used, n_clipped = (np.rint((counts * part).sum(axis=1)).astype(int) for part in (used, ~used))
     return coefficients @ basis.T, n_used, n_clipped
-
-
-def _typical(weight):
-    """Median of each star's positive weights, (n,); 0 where there is none."""
-    return np.array([np.median(row[row > 0]) if (row > 0).any() else 0.0 for row in weight])
 
 
 def _least_pixels(degree):

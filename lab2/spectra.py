@@ -9,8 +9,8 @@ __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_
 # Errors larger than the star's median by this factor are meaningless. DR17 files have such errors, up to a million
 # times the median and not flagged, in the twenty pixels at either end of a chip.
 _ABSURD = 100.0
-# Errors smaller than the median by this factor are mistakes, and a few such pixels would decide the fit. In real spectra
-# the least error is half the median.
+# Errors smaller than the median by this factor are mistakes, and a few such pixels would decide the fit. In real
+# spectra the least error is half the median.
 _TOO_GOOD = 5.0
 _FLOAT = np.finfo("f4")
 # A pixel counts fully if its weight is at least this fraction of the typical weight (its error is up to ten times as
