@@ -65,7 +65,8 @@ def _grid_pixels(path, n_values, wavelength):
         raise ValueError(f"{path}: {n_values} mask values but wavelengths of {wavelength.dtype}, {wavelength.shape}")
     wavelength = wavelength.astype(float)
     pixel = np.nan_to_num(np.interp(wavelength, WAVELENGTH, np.arange(N_PIXELS))).round().astype(int)
-    off = (np.abs(wavelength / WAVELENGTH[pixel] - 1) / (WAVELENGTH[1] / WAVELENGTH[0] - 1)).max(initial=0.0)
+    with np.errstate(over="ignore"):  # infinitely far off is off
+        off = (np.abs(wavelength / WAVELENGTH[pixel] - 1) / (WAVELENGTH[1] / WAVELENGTH[0] - 1)).max(initial=0.0)
     if not off < 0.01:  # NaN too
         raise ValueError(
             f"{path}: its wavelengths are not those of APOGEE pixels (off by up to {off:.2g} pixels); "
