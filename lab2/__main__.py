@@ -115,6 +115,7 @@ def report(chosen):
 
 def label(chosen):
     """Measure the labels of spectra with a trained model."""
+    import numpy as np
     import xarray as xr
 
     from lab2 import apstar, continuum, validation
@@ -135,6 +136,7 @@ def label(chosen):
     spectra = continuum.normalize(apstar.mask_bad_pixels(raw), trusted)
     fits = fit_labels(model, spectra)
     about = {"misfit": misfit(model, spectra, fits).values, "simulated": raw.simulated.values}
+    about["read_error"] = np.where(raw.read_error == "", "-", raw.read_error)
     if chosen.calibration:
         calibration = validation.Calibration.load(chosen.calibration)
         beyond = calibration.misfits(fits)
@@ -173,7 +175,7 @@ def _label_table(fits, about):
 
 def _warn_of_observed(table, model):
     """Say it, on the screen and in the table, where a model of simulated spectra was applied to observed ones."""
-    observed = int((~table["simulated"]).sum())
+    observed = int((~table["simulated"] & (table["read_error"] == "-")).sum())
     if not model.simulated or not observed:
         return
     from lab2.simulate import real_offsets

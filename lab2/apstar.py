@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
 from tqdm.auto import tqdm
 
 from lab2._bits import Bits
+from lab2._coadd import SIMULATED, SpectrumError, empty_coadd, read_coadd
 from lab2.files import replacing
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
 from lab2.spectra import credible_errors
@@ -25,6 +25,7 @@ from lab2.spectra import credible_errors
 __all__ = [
     "BAD_BITS",
     "FLUX_UNIT",
+    "SIMULATED",
     "PixelBit",
     "SpectrumError",
     "UnreadableSpectrumWarning",
@@ -34,8 +35,6 @@ __all__ = [
     "write",
 ]
 
-# Card of the files that `lab2.simulate` writes.
-SIMULATED = "SIMULATE"
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 
 # Comments of the primary header, as in DR17.
@@ -47,7 +46,6 @@ _GRID_COMMENTS = {
     "DC-FLAG": "Logarithmic wavelength scale in subsequent HDUs",
     "NWAVE": "Number of wavelengths in subsequent HDUs",
 }
-_CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN", "RMAX")}
 
 
 class PixelBit(Bits):
@@ -74,10 +72,6 @@ class PixelBit(Bits):
 BAD_BITS = (*(bit for bit in PixelBit if bit <= PixelBit.NOSKY), PixelBit.SIG_SKYLINE)
 
 
-class SpectrumError(ValueError):
-    """A file is not a readable apStar spectrum; the message says why."""
-
-
 class UnreadableSpectrumWarning(UserWarning):
     """Some files could not be read; their rows are empty, and `read_error` gives the reason."""
 
@@ -95,18 +89,20 @@ def read(path) -> xr.Dataset:
     xarray.Dataset
         ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as in the file (NaN or 0
         outside the detectors); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star, chip_name, edge)``, first and last
-        pixel with data, from the header or, if not given there, from the data; ``snr``, ``n_visits``, ``starflag``,
-        ``field``, ``path``, and ``simulated``, True where lab2 made the file. Coordinates ``star`` (2MASS name),
-        ``wavelength`` [Angstrom, vacuum], ``chip``.
+        pixel with data, from the header or, if it gives none, from the data; ``snr``, ``n_visits``, ``starflag``,
+        ``field``, ``path``, and ``simulated``, True where lab2 made the file. What the header does not say, or not
+        readably, is NaN, 0 or "", and ``unknown_cards`` names its cards, separated by spaces. Coordinates ``star``
+        (2MASS name, or the file's where the header has none), ``wavelength`` [Angstrom, vacuum], ``chip``.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or it is a folder, a pipe or a device.
     SpectrumError
-        If the file is not FITS, truncated, of another kind, or on another wavelength grid.
+        If the file is not FITS, truncated or damaged where the spectrum is, too large, of another kind, or on another
+        wavelength grid. The message names the file and, where one is to blame, the card.
     """
-    return _dataset([_load(Path(path))])
+    return _dataset([read_coadd(Path(path))])
 
 
 def read_many(paths, progress=True) -> xr.Dataset:
@@ -139,9 +135,9 @@ def read_many(paths, progress=True) -> xr.Dataset:
     rows, errors = [], []
     for path in tqdm(paths, desc="reading spectra", unit="star", disable=not progress):
         try:
-            row, problem = _load(path), ""
+            row, problem = read_coadd(path), ""
         except (FileNotFoundError, SpectrumError) as exception:
-            row, problem = _empty_row(path), str(exception)
+            row, problem = empty_coadd(path), str(exception)
         rows.append(row)
         errors.append(problem)
     failed = [e for e in errors if e]
@@ -159,8 +155,8 @@ def read_many(paths, progress=True) -> xr.Dataset:
 def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     """Set the error of every bad pixel to infinity.
 
-    A pixel is bad if one of `bits` is set, if its flux or error is not finite, if its error is not positive, if it is
-    outside its chip's range, or if its error differs from the star's median by more than a factor of 100
+    A pixel is bad if one of `bits` is set, if its flux is not finite or exactly 0 (no data), if its error is not finite
+    or not positive, if it is outside its chip's range, or if its error is far from the star's median
     (`lab2.spectra.credible_errors`); real files have such errors, not flagged, at the ends of the chips. Unlike a large
     number, infinity does not change when the spectrum is normalized.
 
@@ -187,7 +183,8 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
     edges = edges.rename(chip_name="wavelength").drop_vars("wavelength")
     inside = (pixel >= edges.isel(edge=0)) & (pixel <= edges.isel(edge=1))
-    good = ((raw.bitmask & mask) == 0) & np.isfinite(raw.flux) & np.isfinite(raw.error) & (raw.error > 0)
+    measured = np.isfinite(raw.flux) & (raw.flux != 0)
+    good = ((raw.bitmask & mask) == 0) & measured & np.isfinite(raw.error) & (raw.error > 0)
     error = raw.error.where(good & inside.transpose(*raw.error.dims), np.inf)
     return raw.assign(error=error.copy(data=credible_errors(error.values)).assign_attrs(raw.error.attrs))
 
@@ -246,93 +243,6 @@ def _pixel_bit(bit) -> PixelBit:
         return PixelBit(1 << int(bit))
     known = ", ".join(f"{number} {known.name}" for number, known in enumerate(PixelBit))
     raise ValueError(f"unknown APOGEE_PIXMASK bit {bit!r}; known: {known}")
-
-
-def _load(path) -> dict:
-    """Read and check one file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no such spectrum file: {path}")
-    try:
-        with warnings.catch_warnings():
-            # if a file is shorter than its header says, astropy only warns: make this an error
-            warnings.simplefilter("error", AstropyWarning)
-            # open the file here: astropy would not close its own handle when the warning is raised
-            with path.open("rb") as file, fits.open(file, memmap=False, lazy_load_hdus=False) as hdus:
-                headers = [hdus[0].header, hdus[1].header if len(hdus) > 1 else fits.Header()]
-                images = [hdu.data for hdu in hdus[1:4] if isinstance(hdu, fits.ImageHDU)]
-    except (OSError, TypeError, ValueError, IndexError, AstropyWarning) as problem:
-        raise SpectrumError(f"{path}: not a whole FITS file ({problem}); fetch it again") from problem
-    flux, error, bitmask = _coadd(path, images)
-    _check_grid(path, headers)
-    return _row(path, headers[0], flux, error, bitmask)
-
-
-def _coadd(path, images):
-    """Row 0 of flux, error and bitmask, after checking the arrays."""
-    if len(images) < 3 or any(image is None for image in images):
-        raise SpectrumError(
-            f"{path}: not an apStar file: expected images of flux, error and bitmask in HDUs 1-3, found {len(images)}"
-        )
-    flux, error, bitmask = (np.atleast_2d(image) for image in images)
-    if not np.issubdtype(bitmask.dtype, np.integer):
-        raise SpectrumError(
-            f"{path}: HDU 3 holds {bitmask.dtype}, where an apStar file has its integer bitmask; "
-            "aspcapStar files (the pipeline's normalized spectra) look like this: give the apStar file"
-        )
-    for name, image in (("flux", flux), ("error", error), ("bitmask", bitmask)):
-        if image.ndim != 2 or image.shape[1] != N_PIXELS or len(image) == 0 or image.shape != flux.shape:
-            raise SpectrumError(
-                f"{path}: {name} has shape {image.shape}, expected (rows, {N_PIXELS}) like the flux; "
-                "apVisit files are on another grid: give the apStar file"
-            )
-    return flux[0].astype("f4"), error[0].astype("f4"), bitmask[0].astype("i4")
-
-
-def _check_grid(path, headers):
-    """Check that the wavelengths, given in the header of HDU 0 or 1, are those of the APOGEE grid."""
-    for key, expected in (("CRVAL1", LOG_START), ("CDELT1", LOG_STEP)):
-        found = [header[key] for header in headers if key in header]
-        if not found:
-            raise SpectrumError(f"{path}: no {key} in the header of HDU 0 or 1, so no wavelengths")
-        if not np.isclose(found[0], expected, rtol=1e-9, atol=0):
-            raise SpectrumError(f"{path}: {key} is {found[0]}, the APOGEE grid has {expected}")
-
-
-def _chip_range(header, flux) -> np.ndarray:
-    """First and last pixel with data in each chip, shape (3, 2); an empty chip is (0, -1)."""
-    chips = chip_of(WAVELENGTH)
-    seen = np.isfinite(flux) & (flux != 0)
-    edges = []
-    for chip in CHIPS:
-        if all(key in header for key in _CHIP_KEYS[chip]):
-            edges.append([header[key] for key in _CHIP_KEYS[chip]])
-        else:
-            pixels = np.flatnonzero(seen & (chips == chip))
-            edges.append([pixels[0], pixels[-1]] if pixels.size else [0, -1])
-    return np.array(edges, dtype="i4")
-
-
-def _row(path, header, flux, error, bitmask) -> dict:
-    """The content of one file, as plain values and arrays."""
-    return {
-        "star": str(header.get("OBJID") or path.stem.split("-", 2)[-1]).strip(),
-        "flux": flux,
-        "error": error,
-        "bitmask": bitmask,
-        "chip_range": _chip_range(header, flux),
-        "snr": float(header.get("SNR", np.nan)),
-        "n_visits": int(header.get("NVISITS", 0)),
-        "starflag": int(header.get("STARFLAG", 0)),
-        "field": str(header.get("FIELD", "")).strip(),
-        "simulated": header.get(SIMULATED, False) is True,
-        "path": str(path),
-    }
-
-
-def _empty_row(path) -> dict:
-    """The row for a file that could not be read: all pixels are bad."""
-    nothing = np.full(N_PIXELS, np.nan, "f4")
-    return _row(path, {}, nothing, np.full_like(nothing, np.inf), np.zeros(N_PIXELS, "i4"))
 
 
 def _dataset(rows) -> xr.Dataset:

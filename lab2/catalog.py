@@ -7,11 +7,13 @@ import xarray as xr
 from astropy.table import QTable
 
 from lab2._bits import Bits
+from lab2._by_star import OtherStarWarning, by_star
 from lab2.labels import from_catalog, label_names
 from lab2.survey import manifest, survey_folder, write_manifest
 
 __all__ = [
     "AspcapFlag",
+    "OtherStarWarning",
     "StarFlag",
     "adopt",
     "attach",
@@ -23,6 +25,7 @@ __all__ = [
     "truth",
     "with_spectra",
 ]
+
 
 EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
 
@@ -305,18 +308,21 @@ def attach(spectra, catalog):
     Returns
     -------
     xarray.Dataset
-        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog.
+        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog. Where the file
+        of a row is of another star, the row is left without a spectrum (ivar 0, flux 1), and ``read_error`` says why.
 
     Raises
     ------
     ValueError
-        If the stars of the spectra and the catalog differ.
+        If the numbers of spectra and rows differ, or most spectra are of another star than their rows.
+
+    Warns
+    -----
+    OtherStarWarning
+        If some spectra are of another star.
     """
     labels = from_catalog(catalog)
-    if list(labels.star.values) != list(spectra.star.values):
-        raise ValueError(
-            f"spectra of {spectra.sizes['star']} stars do not match {len(catalog)} catalog rows star by star"
-        )
+    spectra = by_star(spectra, labels.star.values.astype(str))
     columns = {"field": ("FIELD", str), "snr": ("SNR", float), "starflag": ("STARFLAG", np.int64)}
     columns["aspcapflag"] = ("ASPCAPFLAG", np.int64)
     joined = {name: ("star", np.asarray(catalog[key], dtype=kind)) for name, (key, kind) in columns.items()}

@@ -5,25 +5,30 @@ smooth curve through pixels that depend little on the labels. Dividing by it rem
 instrument's response in the same way for every star, which is sufficient for a data-driven model.
 """
 
-import zipfile
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from astropy.table import Table
 from numpy.polynomial import chebyshev
 
+from lab2._pixel_list import ASPCAP_SLICES, read_list
 from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 from lab2.spectra import credible_errors, seen
 
 __all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_levels"]
 
-# The 7214 pixels that ASPCAP fits are an exact sub-grid of the 8575; the course's list uses them.
-ASPCAP_SLICES = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))
 _OWN_LIST = "continuum_pixels.ecsv"
 # A chip's polynomial is accepted only if there are at least this many trusted pixels per coefficient.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
+# A star's normalized flux lies between 0 and a little above 1. What is outside of these limits by more than so many
+# standard deviations of its noise is no light of the star.
+_LEAST_FLUX, _MOST_FLUX, _SIGMA = 0.0, 1.5, 5.0
+# Errors, as fractions of the continuum, that are smaller than any spectrograph's or say nothing.
+_LEAST_ERROR, _MOST_ERROR = 1e-4, 1e5
+_FLOAT = np.finfo("f4")
 _BLOCK = 256  # stars normalized at a time, to bound memory
 
 
@@ -47,36 +52,16 @@ def load_pixels(path=None) -> xr.DataArray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file contains no mask, or its wavelengths are not those of APOGEE pixels.
+        If the file is not a whole npz file or larger than such a list can be, contains no mask, has wavelengths that
+        are not those of APOGEE pixels, or trusts too few pixels of a chip to fit a continuum.
     """
     if path is None:
         table = resources.files("lab2").joinpath("tables", _OWN_LIST)
         with resources.as_file(table) as own:
             return _on_grid(np.asarray(Table.read(own)["pixel"]))
-    with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{path}: not a whole npz file; fetch it again")
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    mask = arrays.get("trusted", arrays.get("continuum"))
-    if mask is None or mask.ndim != 1 or mask.dtype != bool:
-        raise ValueError(f"{path}: expected a boolean array named 'trusted' or 'continuum'; got {list(arrays)}")
-    wavelength = arrays.get("wavelengths", arrays.get("wavelength"))
-    if wavelength is None:
-        grids = {N_PIXELS: np.arange(N_PIXELS), 7214: np.r_[ASPCAP_SLICES]}
-        if len(mask) not in grids:
-            raise ValueError(f"{path}: a mask of {len(mask)} pixels without wavelengths; expected {list(grids)}")
-        return _on_grid(grids[len(mask)][mask])
-    if wavelength.shape != mask.shape:
-        raise ValueError(f"{path}: {mask.shape} mask values but {wavelength.shape} wavelengths")
-    pixel = np.nan_to_num(np.interp(wavelength, WAVELENGTH, np.arange(N_PIXELS))).round().astype(int)
-    off = (np.abs(wavelength / WAVELENGTH[pixel] - 1) / (WAVELENGTH[1] / WAVELENGTH[0] - 1)).max()
-    if not off < 0.01:  # NaN too
-        raise ValueError(
-            f"{path}: its wavelengths are not those of APOGEE pixels (off by up to {off:.2g} pixels); "
-            "a list must be in vacuum Angstrom and must not be interpolated"
-        )
-    return _on_grid(pixel[mask])
+    pixels = _on_grid(read_list(Path(path)))
+    _check_enough(pixels, 2, path)
+    return pixels
 
 
 def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
@@ -158,21 +143,21 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
         ``flux``, ``ivar``, ``continuum`` (star, wavelength; float32, the continuum in the unit of `raw`), and for each
         chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: True if there are too few trusted
         pixels, where a pixel of very low weight counts as a fraction (`lab2.spectra.seen`), or if the continuum is not
-        positive. Bad pixels have ivar 0 and flux 1. The coordinate ``trusted`` (wavelength) stores `pixels`, so that a
+        positive. Bad pixels have ivar 0 and flux 1; so has one whose normalized flux no star can have, less than 0 or
+        more than 1.5 by more than 5 standard deviations, or whose error is less than 1e-4 or more than 1e5 of the
+        continuum. The coordinate ``trusted`` (wavelength) stores `pixels`, so that a
         model trained on these spectra records how they were normalized.
 
     Raises
     ------
     ValueError
-        If a chip has no trusted pixel at all in `pixels`, or the list is not on the 8575-pixel grid.
+        If `pixels` has too few pixels of a chip to fit a polynomial of this degree, or is not on the 8575-pixel grid.
     """
     pixels = load_pixels() if pixels is None else pixels
     if pixels.dtype != bool or pixels.shape != (N_PIXELS,):
         raise ValueError(f"pixels must be {N_PIXELS} booleans; got {pixels.dtype} of shape {pixels.shape}")
+    _check_enough(pixels, degree, "the list")
     chips = chip_of(WAVELENGTH)
-    for chip in CHIPS:
-        if not pixels.values[chips == chip].any():
-            raise ValueError(f"the list of continuum pixels has none in the {chip} chip: nothing to fit there")
     shape = raw.flux.shape
     flux, ivar = np.ones(shape, "f4"), np.zeros(shape, "f4")
     continuum = np.ones(shape, "f4")
@@ -183,14 +168,11 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
         for k, chip in enumerate(CHIPS):
             here = chips == chip
             raw_flux = raw.flux.values[block, here].astype(float)
-            error = np.where(np.isfinite(raw_flux), errors[:, here], np.inf)
+            error = np.where(np.abs(raw_flux) < _FLOAT.max, errors[:, here], np.inf)
             level, n_trusted, n_clipped = _fit_chip(raw_flux, error, pixels.values[here], degree)
-            enough = n_trusted >= _PIXELS_PER_COEFFICIENT * (degree + 1)
-            bad = ~enough | ~(level > 0).all(axis=1)
+            bad = (n_trusted < _least_pixels(degree)) | ~((level > _FLOAT.tiny) & (level < _FLOAT.max)).all(axis=1)
             level[bad] = 1.0
-            good = np.isfinite(error) & ~bad[:, None]
-            flux[block, here] = np.where(good, np.where(good, raw_flux, 1.0) / level, 1.0)
-            ivar[block, here] = np.where(good, (level / error) ** 2, 0.0)
+            flux[block, here], ivar[block, here] = _divide(raw_flux, error, level, bad)
             continuum[block, here] = level
             counts[:, block, k] = n_trusted, n_clipped, bad
     grid, chip_dims = ("star", "wavelength"), ("star", "chip_name")
@@ -233,23 +215,36 @@ def trusted_levels(spectra, pixels) -> xr.DataArray:
     )
 
 
+def _divide(flux, error, level, bad):
+    """Flux and inverse variance of the stars of one chip, (n, pixels), divided by the level.
+
+    Flux is 1 and ivar 0 in bad pixels, and where the whole chip, (n,), is bad.
+    """
+    signal = np.where(bad[:, None], 0.0, level / error)
+    value = np.where(signal > 0, flux, level) / level
+    good = (signal > 1 / _MOST_ERROR) & (signal < 1 / _LEAST_ERROR)
+    good &= ((value - _LEAST_FLUX) * signal > -_SIGMA) & ((value - _MOST_FLUX) * signal < _SIGMA)
+    return np.where(good, value, 1.0), np.where(good, signal, 0.0) ** 2
+
+
 def _fit_chip(flux, error, trusted, degree):
     """Continuum of one chip for a block of stars: level (n, pixels), and numbers of pixels used and clipped (n,).
 
     Normal equations allow solving for all stars at once; with three or four Chebyshev terms on [-1, 1] they are well
-    conditioned.
+    conditioned. Stars with too few pixels to accept the fit have level 0.
     """
     basis = chebyshev.chebvander(np.linspace(-1, 1, flux.shape[1]), degree)
     at = basis[trusted]
     weight = 1 / error[:, trusted] ** 2
     value = np.where(weight > 0, flux[:, trusted], 0.0)
     counts, used = seen(weight), weight > 0
-    solvable = (counts * used).sum(axis=1) > degree
     coefficients = np.zeros((len(flux), degree + 1))
     for _ in range(_CLIP_ROUNDS):
+        solvable = (counts * used).sum(axis=1) > _least_pixels(degree) - 0.5  # as rounded below
         w = weight * used
         normal = np.einsum("np,pt,pu->ntu", w, at, at, optimize=True)
         right = np.einsum("np,pt->nt", w * value, at, optimize=True)
+        coefficients[:] = 0.0
         coefficients[solvable] = np.linalg.solve(normal[solvable], right[solvable][..., None])[..., 0]
         residual = np.where(weight > 0, (value - coefficients @ at.T) * np.sqrt(weight), np.nan)
         with np.errstate(invalid="ignore"):
@@ -262,6 +257,22 @@ def _fit_chip(flux, error, trusted, degree):
         used = keep
     n_used, n_clipped = (np.rint((counts * part).sum(axis=1)).astype(int) for part in (used, ~used))
     return coefficients @ basis.T, n_used, n_clipped
+
+
+def _least_pixels(degree):
+    """The least number of trusted pixels with which a chip's polynomial is accepted."""
+    return _PIXELS_PER_COEFFICIENT * (degree + 1)
+
+
+def _check_enough(pixels, degree, name):
+    """Refuse a list that trusts too few pixels of a chip."""
+    chips, least = chip_of(WAVELENGTH), _least_pixels(degree)
+    for chip in CHIPS:
+        found = int(pixels.values[chips == chip].sum())
+        if found < least:
+            raise ValueError(
+                f"{name} has {found} continuum pixels in the {chip} chip; a polynomial of degree {degree} needs {least}"
+            )
 
 
 def _on_grid(indices) -> xr.DataArray:

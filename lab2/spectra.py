@@ -7,9 +7,12 @@ from numba import njit
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
 
 # Errors larger than the star's median by this factor are meaningless. DR17 files have such errors, up to a million
-# times the median and not flagged, in the twenty pixels at either end of a chip. Errors smaller by this factor are not
-# credible either.
+# times the median and not flagged, in the twenty pixels at either end of a chip.
 _ABSURD = 100.0
+# Errors smaller than the median by this factor are mistakes, and a few such pixels would decide the fit. In real
+# spectra the least error is half the median.
+_TOO_GOOD = 5.0
+_FLOAT = np.finfo("f4")
 # A pixel counts fully if its weight is at least this fraction of the typical weight (its error is up to ten times as
 # large); below that it counts in proportion to its weight.
 _FULL = 0.01
@@ -74,8 +77,8 @@ def credible_errors(error) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (n_stars, n_pixels)
-        A copy. An error is not credible if it differs from the median of the star's errors by more than a factor of
-        100.
+        A copy. An error is not credible if it is more than 100 times larger or more than 5 times smaller than the
+        median of the star's errors, or if it is outside the range of normal float32 numbers.
 
     Examples
     --------
@@ -85,12 +88,12 @@ def credible_errors(error) -> np.ndarray:
     error = np.array(error)
     if error.dtype.kind != "f":
         error = error.astype(float)
-    error[~(error > 0)] = np.inf
+    error[~((error >= _FLOAT.tiny) & (error <= _FLOAT.max))] = np.inf
     finite = np.isfinite(error)
     for row, good in zip(error, finite, strict=True):
         if good.any():
-            median = np.median(row[good])
-            row[(row > _ABSURD * median) | (row < median / _ABSURD)] = np.inf
+            median = np.median(row[good].astype(float))
+            row[(row > _ABSURD * median) | (row < median / _TOO_GOOD)] = np.inf
     return error
 
 

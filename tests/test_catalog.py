@@ -290,10 +290,39 @@ def test_attach():
     np.testing.assert_array_equal(joined.flux, 1.0)
 
 
-@pytest.mark.parametrize("names", [["just bright", "giant"], ["giant"], ["giant", "other"]])
-def test_attach_refuses_other_stars(names):
-    with pytest.raises(ValueError, match=f"spectra of {len(names)} stars do not match 2 catalog rows"):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["just bright", "giant"], "2 of 2 spectra do not match .* spectrum of just bright and the row of giant"),
+        (["giant"], "spectra of 1 stars do not match 2 catalog rows"),
+        (["other", "another"], "2 of 2 spectra do not match"),
+    ],
+)
+def test_attach_refuses_other_stars(names, message):
+    with pytest.raises(ValueError, match=message):
         catalog.attach(spectra_of(names), table()[[0, 6]])
+
+
+def test_a_file_of_another_star_is_left_empty_and_named():
+    rows = table()[[0, 6]]
+    rows["SNR"], rows["STARFLAG"], rows["ASPCAPFLAG"] = [70.0, 80.0], [1, 2], [3, 4]
+    spectra = spectra_of(["giant", "Betelgeuse"])
+    spectra = spectra.assign(flux=spectra.flux * 0.5)
+    with pytest.warns(catalog.OtherStarWarning, match="1 of 2 spectra .*: the file is of the star Betelgeuse, not jus"):
+        joined = catalog.attach(spectra, rows)
+    assert joined.star.values.tolist() == ["giant", "just bright"]
+    assert joined.read_error.values.tolist() == ["", "the file is of the star Betelgeuse, not just bright"]
+    np.testing.assert_array_equal(joined.ivar, [[1.0] * 4, [0.0] * 4])
+    np.testing.assert_array_equal(joined.flux, [[0.5] * 4, [1.0] * 4])
+
+
+def test_a_file_that_could_not_be_read_keeps_its_reason_under_the_name_of_its_row():
+    rows = table()[[0, 6]]
+    rows["SNR"], rows["STARFLAG"], rows["ASPCAPFLAG"] = [70.0, 80.0], [1, 2], [3, 4]
+    spectra = spectra_of(["giant", "of-the-file"]).assign(read_error=("star", ["", "cut"]))
+    joined = catalog.attach(spectra, rows)
+    assert joined.star.values.tolist() == ["giant", "just bright"]
+    assert joined.read_error.values.tolist() == ["", "cut"]
 
 
 def test_truth_in_the_order_asked_for(home):

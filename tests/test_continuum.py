@@ -1,3 +1,9 @@
+import io
+import os
+import pickle
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -86,7 +92,7 @@ def test_is_the_analytic_weighted_least_squares():
     # Residuals are multiplied by 1/sigma, not by 1/sigma^2 and not by 1: all three give other curves here.
     rng = np.random.default_rng(72)
     trusted, level = trusted_pixels(rng), smooth_levels(rng, 2)
-    error = np.where(np.arange(N_PIXELS) % 2 == 0, 10.0, 80.0) * np.ones((2, 1))
+    error = np.where(np.arange(N_PIXELS) % 2 == 0, 10.0, 40.0) * np.ones((2, 1))
     flux = (level + error * rng.uniform(-1.7, 1.7, level.shape)).astype("f4")
     spectra = continuum.normalize(raw_spectra(flux, error), trusted)
     assert (spectra.n_clipped == 0).all()
@@ -199,7 +205,7 @@ def test_many_stars_are_normalized_one_by_one():
 def test_list_without_pixels_in_a_chip():
     raw = raw_spectra(np.ones((1, N_PIXELS)), np.ones((1, N_PIXELS)))
     trusted = trusted_pixels(np.random.default_rng(80)) & (CHIP != "green")
-    with pytest.raises(ValueError, match="has none in the green chip"):
+    with pytest.raises(ValueError, match=r"the list has 0 continuum pixels in the green chip; .* degree 2 needs 15"):
         continuum.normalize(raw, trusted)
 
 
@@ -310,9 +316,12 @@ def test_three_forms_of_the_list_are_one(tmp_path):
         (WAVELENGTH[1000:1500] / 10, "not those of APOGEE pixels"),  # nanometer
         (WAVELENGTH[1000:1500] / 1e4, "not those of APOGEE pixels"),  # micrometer
         (WAVELENGTH[-1] + np.arange(500.0), "not those of APOGEE pixels"),  # beyond the grid
+        (np.full(500, 1e308), "not those of APOGEE pixels"),
         (np.full(500, np.nan), "not those of APOGEE pixels"),
         (-WAVELENGTH[:500], "not those of APOGEE pixels"),
-        (WAVELENGTH[:499], r"\(500,\) mask values but \(499,\) wavelengths"),
+        (WAVELENGTH[:500].astype(str), "500 mask values but wavelengths of <U"),
+        (WAVELENGTH[:500].astype(complex), "500 mask values but wavelengths of complex128"),
+        (WAVELENGTH[:499], r"500 mask values but wavelengths of float64, \(499,\)"),
     ],
 )
 def test_lists_on_another_grid_are_refused(tmp_path, wavelength, message):
@@ -339,22 +348,79 @@ def test_files_without_a_list_are_refused(tmp_path, arrays, message):
         continuum.load_pixels(tmp_path / "list.npz")
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "truncated", "npy"])
+def npy(array):
+    """The bytes of an npy file."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def zipped(**members):
+    """The bytes of an npz file with these members, names of arrays and bytes of npy files."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return stream.getvalue()
+
+
+MASK = npy(np.ones(N_PIXELS, dtype=bool))
+WHOLE = zipped(trusted=npy(np.random.default_rng(1).random(N_PIXELS) < 0.5))
+BAD_LISTS = {
+    "text": b"1 2 3\n",
+    "ecsv": b"# %ECSV 1.0\n# ---\n# datatype:\n# - {name: pixel, datatype: int64}\npixel\n12\n",
+    "empty": b"",
+    "npy": MASK,
+    "truncated": WHOLE[:-500],
+    "bytes changed": WHOLE[:600] + b"nonsense" + WHOLE[608:],
+    "a header of nonsense": zipped(trusted=MASK.replace(b"descr", b"de[(r")),
+    "a shape of 8 TB": zipped(trusted=MASK.replace(b"(8575,)", b"(8575000000000,)")),
+    "pickled": zipped(trusted=pickle.dumps([1, 2]), continuum=npy(np.array([None, "a"], dtype=object))),
+    "large when unpacked": zipped(trusted=npy(np.zeros(2_000_000, dtype=bool))),
+    "large": zipped(trusted=MASK) + bytes(2_000_000),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LISTS)
 def test_files_of_another_kind_are_refused(tmp_path, kind):
     path = tmp_path / "list.npz"
-    np.savez(path, trusted=np.ones(N_PIXELS, dtype=bool))
-    if kind == "npy":
-        with path.open("wb") as file:
-            np.save(file, np.ones(N_PIXELS, dtype=bool))
-    else:
-        path.write_bytes({"text": b"1 2 3\n", "empty": b"", "truncated": path.read_bytes()[:5000]}[kind])
-    with pytest.raises(ValueError, match=r"list.npz: not a whole npz file"):
+    path.write_bytes(BAD_LISTS[kind])
+    with pytest.raises(ValueError, match=r"list.npz: not a whole npz file \(.+\); fetch it again"):
         continuum.load_pixels(path)
 
 
+def test_a_list_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path):
+    (tmp_path / "list.npz").write_bytes(zipped(trusted=bytes(100 << 20)))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="larger than 1048576 bytes, which no list is"):
+        continuum.load_pixels(tmp_path / "list.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros(N_PIXELS, dtype=bool), "has 0 continuum pixels in the blue chip; a polynomial of degree 2 needs 15"),
+        ((np.arange(N_PIXELS) % 10 == 0) & (CHIP != "red"), "has 0 continuum pixels in the red chip"),
+        (
+            np.isin(np.arange(N_PIXELS), np.r_[500:800, 3700:3714, 6500:6800]),
+            "has 14 continuum pixels in the green chip",
+        ),
+    ],
+)
+def test_a_list_of_too_few_pixels_is_refused(tmp_path, mask, message):
+    np.savez(tmp_path / "list.npz", trusted=mask)
+    with pytest.raises(ValueError, match=f"list.npz {message}"):
+        continuum.load_pixels(tmp_path / "list.npz")
+
+
 def test_missing_list(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
-        continuum.load_pixels(tmp_path / "none.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name in ("none.npz", "pipe.npz", "."):
+        with pytest.raises(FileNotFoundError, match="no such list of continuum pixels"):
+            continuum.load_pixels(tmp_path / name)
 
 
 def test_own_list_has_pixels_across_every_chip():
@@ -467,6 +533,82 @@ def test_an_error_that_is_absurdly_small_spoils_no_star():
     assert np.isfinite(spectra.ivar.values).all()
     assert spectra.ivar.values[0, 1000] == 0
     assert (spectra.ivar.values[0, 1001:1100] > 0).all()
+
+
+@pytest.mark.parametrize("value", [1e-20, 1e-30, 1e-42, 0.02, 1e30, 3e38])
+@pytest.mark.parametrize("pixels", [slice(1000, 1001), slice(900, 1100)])
+def test_odd_errors_cost_their_pixels_alone(value, pixels):
+    error = np.ones(N_PIXELS, "f4")
+    clean = continuum.normalize(apstar.mask_bad_pixels(raw_star(error)))
+    error[pixels] = value
+    raw = raw_star(error)
+    for masked in (apstar.mask_bad_pixels(raw), raw):  # with the mask and without
+        spectra = continuum.normalize(masked)
+        assert (spectra.ivar.values[0, pixels] == 0).all()
+        assert (spectra.flux.values[0, pixels] == 1).all()
+        rest = np.setdiff1d(np.arange(201, 3300), np.arange(N_PIXELS)[pixels])
+        np.testing.assert_allclose(spectra.ivar.values[0, rest], clean.ivar.values[0, rest], rtol=1e-6)
+
+
+@pytest.mark.parametrize("value", [1e38, 3e38, 1e10, 250.0, -30.0, -1e20, np.inf, np.nan])
+def test_flux_that_no_star_can_have_costs_its_pixels_alone(value):
+    raw = raw_star(np.ones(N_PIXELS, "f4"))
+    clean = continuum.normalize(raw)
+    flux = raw.flux.values.copy()
+    flux[0, 1000:1040] = value
+    spectra = continuum.normalize(raw.assign(flux=(raw.flux.dims, flux)))
+    assert (spectra.ivar.values[0, 1000:1040] == 0).all()
+    np.testing.assert_allclose(spectra.flux, clean.flux, rtol=1e-6)
+    np.testing.assert_allclose(
+        np.delete(spectra.ivar, np.s_[1000:1040], axis=1), np.delete(clean.ivar, np.s_[1000:1040], axis=1)
+    )
+
+
+def test_noise_is_no_flux_that_a_star_cannot_have():
+    rng = np.random.default_rng(5)
+    raw = raw_star(np.full(N_PIXELS, 80.0))  # S/N 1.25
+    spectra = continuum.normalize(raw.assign(flux=raw.flux + 80.0 * rng.normal(size=(1, N_PIXELS))))
+    inside = np.isfinite(apstar.mask_bad_pixels(raw).error.values)
+    assert (spectra.ivar.values[inside] > 0).mean() > 0.9999
+
+
+@pytest.mark.parametrize("value", [1e30, 3e38, -1.0, 1e-42, 0.0, np.nan, "noise", "steep"])
+@pytest.mark.parametrize("error", [1.0, 1e-20, 1e-42, 1e30])
+def test_a_chip_without_a_continuum_is_bad_in_that_star_alone(value, error):
+    rng = np.random.default_rng(6)
+    raw = raw_star(np.ones(N_PIXELS, "f4")).isel(star=[0, 0])
+    flux, errors = raw.flux.values.astype("f4"), raw.error.values.copy()
+    blue = chip_of(WAVELENGTH) == "blue"
+    if isinstance(value, str):
+        with np.errstate(over="ignore"):
+            flux[1, blue] = {
+                "noise": 10.0 ** rng.uniform(-40, 38, blue.sum()),
+                "steep": np.geomspace(1e-30, 1e38, blue.sum()),
+            }[value]
+    else:
+        flux[1, blue] = value
+    errors[1, blue] = error
+    spectra = continuum.normalize(raw.assign(flux=(raw.flux.dims, flux), error=(raw.error.dims, errors)))
+    for name in ("flux", "ivar", "continuum"):
+        assert np.isfinite(spectra[name].values).all()
+    assert (spectra.ivar.values >= 0).all()
+    assert spectra.ivar.values.max() <= 1e8
+    assert not spectra.bad_continuum[0].any()
+    alone = continuum.normalize(raw.isel(star=[0]))
+    np.testing.assert_allclose(spectra.flux[0], alone.flux[0], rtol=1e-6)
+    if value not in (1e30, 3e38):  # these are as good as another brightness, only their noise is not
+        assert spectra.bad_continuum.sel(chip_name="blue").values[1] or (spectra.ivar.values[1, blue] == 0).any()
+
+
+def test_a_chip_whose_pixels_are_nearly_all_clipped_stops_nobody():
+    trusted = continuum.load_pixels().values
+    raw = raw_star(np.full(N_PIXELS, 1e-3))
+    flux = raw.flux.values.copy()
+    rng = np.random.default_rng(7)
+    flux[0, trusted] += 10.0 ** rng.uniform(-3, 30, trusted.sum())
+    spectra = continuum.normalize(raw.assign(flux=(raw.flux.dims, flux)))
+    assert spectra.bad_continuum.any()
+    assert np.isfinite(spectra.flux.values).all()
 
 
 def test_a_continuum_needs_informative_pixels():

@@ -4,9 +4,10 @@ import tomllib
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import QTable
 
-from lab2 import survey
+from lab2 import apstar, cannon, survey
 from lab2.__main__ import main
 
 
@@ -100,7 +101,7 @@ def test_the_simulated_survey_passes_its_own_check(tiny_survey, capsys, monkeypa
 
 
 def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsys):
-    from lab2 import apstar, cannon, catalog, continuum, validation
+    from lab2 import catalog, continuum, validation
 
     monkeypatch.setenv("LAB2_HOME", str(tiny_survey.parents[1]))
     giants, _ = catalog.select_giants(catalog.load("simulated"))
@@ -137,10 +138,45 @@ def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsy
     assert np.isnan(calibrated["sigma_teff"][1])
     assert "UNCALIBRATED" in calibrated["flag"][1]
     assert main(["label", *chosen, "labels.txt"]) == 2
+    capsys.readouterr()
+    check_bad_among_good(files, tmp_path, capsys)
     cannon.train(spectra, degree=1).save(tmp_path / "model.nc")
     capsys.readouterr()
     assert main(["label", *chosen, str(out), "--calibration", str(tmp_path / "calibration.nc")]) == 2
     assert "the calibration belongs to another model" in capsys.readouterr().err
+
+
+def check_bad_among_good(files, tmp_path, capsys):
+    """A file that cannot be read, and one with an impossible error, between good ones."""
+    cut, odd = tmp_path / "apStar-dr17-2M1.fits", tmp_path / "odd.fits"
+    cut.write_bytes(files[1].read_bytes()[:50_000])
+    with fits.open(files[1]) as hdus:
+        hdus[0].header["SNR"] = "154,15"
+        hdus[2].data[:, 1000] = 1e-20
+        hdus.writeto(odd)
+    out = tmp_path / "three.ecsv"
+    paths = [str(path) for path in (files[0], cut, odd)]
+    with (
+        pytest.warns(
+            apstar.UnreadableSpectrumWarning, match="1 of 3 spectra could not be read .*2M1.fits: not an apStar"
+        ),
+        pytest.warns(cannon.UncalibratedErrorWarning),
+    ):
+        assert main(["label", *paths, "--model", str(tmp_path / "model.nc"), "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"3 stars, 1 flagged: {out}\n"
+    assert "observed" not in said.err  # nothing is known of a file that could not be read
+    table = QTable.read(out)
+    assert list(table["read_error"][[0, 2]]) == ["-", "-"]
+    assert table["read_error"][1].startswith(f"{cut}: not an apStar file")
+    assert list(table["star"])[1] == "2M1"
+    assert list(table["flag"]) == ["-", "NO_DATA BAD_CONTINUUM", "-"]
+    assert np.isnan(table["teff"].value).tolist() == [False, True, False]
+    with pytest.warns(cannon.UncalibratedErrorWarning):
+        main(["label", str(files[0]), str(files[1]), "--model", str(tmp_path / "model.nc"), "--out", str(out)])
+    whole = QTable.read(out)
+    assert abs(table["teff"][0] - whole["teff"][0]).value < 1e-6
+    assert abs(table["teff"][2] - whole["teff"][1]) < whole["sigma_teff"][1]
 
 
 def test_the_command_is_installed():

@@ -134,12 +134,12 @@ def test_the_full_weight_is_a_hundredth_of_the_contraharmonic_mean():
 def test_absurd_errors_become_infinite_and_no_others():
     error = np.random.default_rng(4).uniform(0.5, 2.0, (3, 200))
     error[0, :3] = 99 * np.median(error[0]), 150 * np.median(error[0]), 1e10
-    error[0, 5:7] = np.median(error[0]) / 99, 1e-20
-    error[1, :4] = 0.0, -1.0, np.nan, np.inf
+    error[0, 5:7] = np.median(error[0]) / 4.9, np.median(error[0]) / 5.2
+    error[1, :6] = 0.0, -1.0, np.nan, np.inf, 1e-20, 1e-40
     error[2] = np.inf
     checked = credible_errors(error)
     assert np.flatnonzero(np.isinf(checked[0])).tolist() == [1, 2, 6]
-    assert np.flatnonzero(np.isinf(checked[1])).tolist() == [0, 1, 2, 3]
+    assert np.flatnonzero(np.isinf(checked[1])).tolist() == [0, 1, 2, 3, 4, 5]
     assert np.isinf(checked[2]).all()
     untouched = np.isfinite(checked)
     assert (checked[untouched] == error[untouched]).all()

@@ -41,6 +41,7 @@ class Flag(Bits):
     MULTIPLE_MINIMA = 16
     BAD_CONTINUUM = 32
     UNCALIBRATED = 64
+    UNCONSTRAINED = 128
 
 
 _STARTS = 9
@@ -85,7 +86,8 @@ def fit_labels(
         these labels. ``n_minima``: number of distinct minima found from 9 starts; ``delta_chi2``: chi^2 of the
         second-best minimum less that of the best, infinite if there is only one; ``distance``: distance from the
         training set's mean, 1 at its edge (`training_distance`); ``flag``: sum of `Flag` bits. Labels are NaN where
-        NO_DATA or NOT_CONVERGED is set.
+        NO_DATA or NOT_CONVERGED is set. UNCONSTRAINED says that the formal error of a label exceeds its standard
+        deviation in the training set: the spectrum tells less than the choice of the training set did.
 
     Raises
     ------
@@ -283,6 +285,7 @@ def _results(model, stars, minima, n_pixels, bad_continuum):
     covariance = np.full(minima.fisher.shape, np.nan)
     labels[good] = model.label_mean.values + scale * minima.x[good]
     covariance[good] = np.linalg.inv(minima.fisher[good]) * np.outer(scale, scale)
+    wide = (np.diagonal(covariance, axis1=1, axis2=2) > scale**2).any(axis=1)
     distance = np.full(len(labels), np.nan)
     distance[good] = training_distance(model, labels[good])
     reduced = np.where(good, minima.chi2 / np.maximum(n_pixels - n_labels, 1), np.nan)
@@ -293,6 +296,7 @@ def _results(model, stars, minima, n_pixels, bad_continuum):
         Flag.POOR_FIT: reduced > _POOR_FIT,
         Flag.MULTIPLE_MINIMA: good & (minima.delta < _COMPETING * np.maximum(reduced, 1.0)),
         Flag.BAD_CONTINUUM: bad_continuum,
+        Flag.UNCONSTRAINED: wide,
     }
     flag = sum(int(bit) * condition.astype(int) for bit, condition in conditions.items())
     return xr.Dataset(

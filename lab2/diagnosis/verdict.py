@@ -190,6 +190,7 @@ def _moved_or_doubled(row, model, spectrum, labels):
 def _about_labels(row):
     """Why the labels of a star with an ordinary spectrum may differ from the catalog's."""
     explanations = [
+        ("UNCONSTRAINED" in row["fit_flags"], "the spectrum does not constrain every label"),
         ("MULTIPLE_MINIMA" in row["fit_flags"], "two minima compete"),
         ("_BAD" in row["aspcapflag"], "the catalog's labels are wrong, as its flags say"),
         ("OUTSIDE_TRAINING" in row["fit_flags"], "the fit lies outside the training set"),

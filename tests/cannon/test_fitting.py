@@ -414,9 +414,33 @@ def test_flags_have_names_and_keep_the_values_that_files_hold(fits):
     assert Flag.words(0) == "-"
     assert Flag.words(Flag.POOR_FIT + Flag.BAD_CONTINUUM) == "POOR_FIT BAD_CONTINUUM"
     names = ["NO_DATA", "NOT_CONVERGED", "OUTSIDE_TRAINING", "POOR_FIT", "MULTIPLE_MINIMA", "BAD_CONTINUUM"]
-    names += ["UNCALIBRATED"]
+    names += ["UNCALIBRATED", "UNCONSTRAINED"]
     assert {bit.name: int(bit) for bit in Flag} == {name: 1 << n for n, name in enumerate(names)}
     assert fits.attrs["flags"] == [f"{1 << n}: {name}" for n, name in enumerate(names)]
+
+
+@pytest.mark.parametrize("ivar", [1e-12, 1e-30, 1e-44, 1e-4])
+def test_a_star_that_its_spectrum_does_not_constrain_is_flagged(model, stars, fits, ivar):
+    weight = stars.ivar.values.copy()
+    weight[0] = np.where(weight[0] > 0, ivar, 0.0)
+    found = fit_labels(model, stars.assign(ivar=(stars.ivar.dims, weight)))
+    assert is_set(found, "UNCONSTRAINED").tolist() == [True] + [False] * (stars.sizes["star"] - 1)
+    assert np.isfinite(found.labels[0]).all()
+
+
+def test_unconstrained_begins_where_a_label_is_as_uncertain_as_in_the_training_set(model, stars, fits):
+    wide = np.sqrt(np.diagonal(fits.covariance.values, axis1=1, axis2=2)) / model.label_scale.values
+    assert wide.max() < 0.5
+    for factor, flagged in ((0.9, False), (1.1, True)):
+        # variances grow as 1 / ivar where the noise is far above the model's scatter
+        faint = stars.isel(star=[0]).assign(ivar=stars.ivar[[0]] * 1e-6)
+        start = fit_labels(model, faint)
+        errors = np.sqrt(np.diagonal(start.covariance.values[0])) / model.label_scale.values
+        brighter = faint.assign(ivar=faint.ivar * (errors.max() / factor) ** 2)
+        found = fit_labels(model, brighter)
+        now = (np.sqrt(np.diagonal(found.covariance.values[0])) / model.label_scale.values).max()
+        assert (now > 1) == flagged
+        assert is_set(found, "UNCONSTRAINED")[0] == flagged
 
 
 # --- bad input ----------------------------------------------------------------------------------------------
