@@ -165,8 +165,9 @@ def test_damaged_spectra_say_nothing(copied):
 
 
 def test_simulated_and_observed_spectra_are_not_mixed(copied, real_spectra):
-    (copied / "apStar" / "M15" / "apStar-real.fits").write_bytes(real_spectra["giant"].read_bytes())
-    message = r"5 say that they are simulated, such as apStar/.*, and 1 do not, such as apStar/M15/apStar-real\.fits"
+    (field := copied / "apStar" / "real").mkdir()
+    (field / "apStar-real.fits").write_bytes(real_spectra["giant"].read_bytes())
+    message = r"5 say that they are simulated, such as apStar/.*, and 1 do not, such as apStar/real/apStar-real\.fits"
     with pytest.raises(ValueError, match=message):
         catalog.adopt("myfields")
     assert not (copied / "manifest.json").exists()

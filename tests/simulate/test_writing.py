@@ -119,7 +119,7 @@ def no_stars(monkeypatch):
 def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypatch, no_stars):
     folder = small(tmp_path / "mine", seed=1)
 
-    def stop(*_):
+    def stop(*_, **given):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -213,9 +213,7 @@ def test_a_link_to_a_folder_on_another_disk_stays_a_link(tmp_path, no_stars):
 # The system calls that replace a survey, in the order in which they are made; each is the last one that succeeds.
 @pytest.mark.parametrize("calls", [0, 1, 2])
 @pytest.mark.parametrize("death", [SystemExit, OSError])
-def test_killed_or_failing_at_a_rename_the_old_or_the_new_survey_is_whole(
-    tmp_path, no_stars, monkeypatch, calls, death
-):
+def test_killed_or_failing_at_a_rename_one_survey_is_whole(tmp_path, no_stars, monkeypatch, calls, death):
     folder, made, rename = small(tmp_path / "mine", seed=1), [], os.rename
 
     def dying(*given):
