@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 
 import numpy as np
@@ -171,9 +172,15 @@ def test_a_survey_is_not_replaced_while_notebooks_read_it(home, capsys):
 
 def test_a_second_run_waits_for_the_first_and_says_for_whom(home, monkeypatch, capsys):
     monkeypatch.setattr("lab2.report.run.run", lambda *given: ["done"])
-    first = alone(survey.build_folder("simulated"))
-    first.__enter__()
-    threading.Timer(0.5, first.__exit__, (None, None, None)).start()
+    held = threading.Event()
+
+    def hold():
+        with alone(survey.build_folder("simulated")):
+            held.set()
+            time.sleep(0.5)
+
+    threading.Thread(target=hold).start()
+    assert held.wait(10)
     assert main(["run"]) == 0
     said = capsys.readouterr()
     assert said.out == "done\n"
