@@ -84,11 +84,16 @@ def simulate(chosen):
 def survey(chosen):
     """Check a survey's files against its manifest, and write that where there is none."""
     from lab2 import catalog
-    from lab2.survey import check, survey_folder
+    from lab2._lock import alone
+    from lab2.survey import build_folder, check, survey_folder
 
     there = (survey_folder(chosen.survey, must_exist=True) / "manifest.json").is_file()
     new = chosen.adopt or not there
-    about = catalog.adopt(chosen.survey) if new else check(chosen.survey)
+    if new:
+        with alone(build_folder(chosen.survey)):
+            about = catalog.adopt(chosen.survey)
+    else:
+        about = check(chosen.survey)
     spectra = sum(name.startswith("apStar/") for name in about["files"])
     size = sum(file["size"] for file in about["files"].values()) / 1e6
     kind = "simulated" if about["simulated"] else "observed"
