@@ -99,7 +99,7 @@ ifneq ($(shell cat data/.n_stars 2>&1),$(N_STARS))
 data/.n_stars: FORCE
 endif
 data/.n_stars:
-	@mkdir -p $(@D); echo $(call quoted,$(N_STARS)) > $@
+	@mkdir -p $(@D); printf '%s\n' $(call quoted,$(N_STARS)) > $@
 
 # The mystery spectrum by its content, not as a prerequisite: its name may have spaces.
 MYSTERY := $(if $(mystery),$(mystery) $(shell cksum < $(call quoted,$(mystery))))
@@ -107,7 +107,7 @@ ifneq ($(shell cat $(B)/.mystery 2>&1),$(MYSTERY))
 $(B)/.mystery: FORCE
 endif
 $(B)/.mystery:
-	@mkdir -p $(@D); echo $(call quoted,$(MYSTERY)) > $@
+	@mkdir -p $(@D); printf '%s\n' $(call quoted,$(MYSTERY)) > $@
 
 # What is newer than what it was made from and yet not whole: notebooks of which a product was deleted or changed, or
 # that were executed on another state of the survey, and PDFs that were cut. They are made again.
