@@ -34,7 +34,7 @@ def main(arguments=None):
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        print(f"\ninterrupted; {chosen.interrupted}", file=sys.stderr)
         return 130
     return 0
 
@@ -42,6 +42,8 @@ def main(arguments=None):
 def fetch(chosen):
     """Fetch a survey's catalog and spectra from SDSS DR17, or what is missing of them."""
     from lab2 import archive
+    from lab2._lock import alone
+    from lab2.survey import build_folder
 
     plan = archive.plan(chosen.survey, chosen.fields, chosen.limit, chosen.allstar, chosen.verify)
     record = plan.record
@@ -55,7 +57,8 @@ def fetch(chosen):
         print(f"to be fetched again: {path}: {reason}")
     if chosen.dry_run:
         return
-    about, notes = archive.fetch(plan)
+    with alone(build_folder(chosen.survey)):  # no notebook reads the survey while it changes
+        about, notes = archive.fetch(plan)
     for name, reason in about["missing"].items():
         print(f"missing: {name}: {reason}")
     for note in notes:
@@ -67,22 +70,30 @@ def fetch(chosen):
 
 def simulate(chosen):
     """Make a simulated survey."""
+    from lab2._lock import alone
     from lab2.simulate import make_survey
-    from lab2.survey import survey_folder
+    from lab2.survey import build_folder, survey_folder
 
     folder = survey_folder(chosen.survey)
     given = {"seed": chosen.seed, "n_stars": chosen.n_stars}
-    make_survey(folder, **{name: value for name, value in given.items() if value is not None})
+    with alone(build_folder(chosen.survey)):  # no notebook reads the survey that is replaced
+        make_survey(folder, **{name: value for name, value in given.items() if value is not None})
     print(f"survey {chosen.survey!r}: {folder}")
 
 
 def survey(chosen):
     """Check a survey's files against its manifest, and write that where there is none."""
     from lab2 import catalog
-    from lab2.survey import check, survey_folder
+    from lab2._lock import alone
+    from lab2.survey import build_folder, check, survey_folder
 
-    new = not (survey_folder(chosen.survey, must_exist=True) / "manifest.json").is_file()
-    about = catalog.adopt(chosen.survey) if new else check(chosen.survey)
+    there = (survey_folder(chosen.survey, must_exist=True) / "manifest.json").is_file()
+    new = chosen.adopt or not there
+    if new:
+        with alone(build_folder(chosen.survey)):
+            about = catalog.adopt(chosen.survey)
+    else:
+        about = check(chosen.survey)
     spectra = sum(name.startswith("apStar/") for name in about["files"])
     size = sum(file["size"] for file in about["files"].values()) / 1e6
     kind = "simulated" if about["simulated"] else "observed"
@@ -92,25 +103,34 @@ def survey(chosen):
 
 def run(chosen):
     """Execute notebooks on a survey."""
+    from lab2._lock import alone
     from lab2.report.run import run
+    from lab2.survey import build_folder
 
-    for path in run(chosen.notebooks, chosen.survey, dict(chosen.parameters)):
-        print(path)
+    with alone(build_folder(chosen.survey), wait=True):
+        for path in run(chosen.notebooks, chosen.survey, dict(chosen.parameters)):
+            print(path)
 
 
 def checkpoints(chosen):
     """Make the checkpoints' PDFs."""
+    from lab2._lock import alone
     from lab2.report.checkpoints import CHECKPOINTS, checkpoint
+    from lab2.survey import build_folder
 
-    for number in chosen.number or CHECKPOINTS:
-        print(checkpoint(number, chosen.survey, chosen.name))
+    with alone(build_folder(chosen.survey), wait=True):
+        for number in chosen.number or CHECKPOINTS:
+            print(checkpoint(number, chosen.survey, chosen.name))
 
 
 def report(chosen):
     """Make the report's PDF."""
+    from lab2._lock import alone
     from lab2.report.checkpoints import report
+    from lab2.survey import build_folder
 
-    print(report(chosen.survey))
+    with alone(build_folder(chosen.survey), wait=True):
+        print(report(chosen.survey))
 
 
 def label(chosen):
@@ -203,9 +223,9 @@ def _parser():
     parser = argparse.ArgumentParser(prog="lab2", description="A small Cannon for APOGEE, and its lab report.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(command, name):
+    def add(command, name, interrupted="nothing was written; the same command begins anew"):
         found = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-        found.set_defaults(command=command)
+        found.set_defaults(command=command, interrupted=interrupted)
         return found
 
     on_survey = {
@@ -214,7 +234,7 @@ def _parser():
         "help": "a folder in data/ (default: simulated)",
     }
 
-    one = add(fetch, "fetch")
+    one = add(fetch, "fetch", "what has arrived is kept; the same command goes on from here")
     one.add_argument("--survey", **(on_survey | {"default": "dr17", "help": "a folder in data/ (default: dr17)"}))
     one.add_argument("--fields", nargs="+", metavar="FIELD", help="fields of APOGEE (default: the lab's four)")
     one.add_argument("--limit", type=int, metavar="N", help="so many spectra (default: all giants)")
@@ -222,15 +242,18 @@ def _parser():
     one.add_argument("--verify", action="store_true", help="read all files that are here, and compare checksums")
     one.add_argument("--dry-run", action="store_true", help="say what would be fetched, and how large it is")
 
-    one = add(simulate, "simulate")
+    one = add(simulate, "simulate", "the survey is as it was before; the same command begins anew")
     one.add_argument("--survey", **on_survey)
     one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars survive the cuts")
     one.add_argument("--seed", type=int, metavar="S", help="the seed of its random numbers")
 
     one = add(survey, "survey")
     one.add_argument("--survey", **on_survey)
+    one.add_argument("--adopt", action="store_true", help="take the files as they are now: write the manifest anew")
 
-    one = add(run, "run")
+    one = add(
+        run, "run", "finished notebooks are kept; `make` goes on with the next, this command begins with the first"
+    )
     one.add_argument("notebooks", nargs="*", metavar="NN", help="their numbers, such as 04 (default: all)")
     one.add_argument("--survey", **on_survey)
     one.add_argument(
@@ -243,7 +266,7 @@ def _parser():
         help="parameters of the notebooks; a name that none of them has is refused",
     )
 
-    one = add(checkpoints, "checkpoints")
+    one = add(checkpoints, "checkpoints", "PDFs that were finished are kept; the same command makes all again")
     one.add_argument("--survey", **on_survey)
     one.add_argument("--name", default="Firstname_Lastname", help="your name, as Firstname_Lastname")
     one.add_argument("--number", type=int, action="append", help="1, 2 or 3 (default: all three)")

@@ -8,8 +8,10 @@ from astropy.table import QTable
 
 from lab2._bits import Bits
 from lab2._by_star import OtherStarWarning, by_star
+from lab2._lock import alone
+from lab2._origin import SIMULATED
 from lab2.labels import from_catalog, label_names
-from lab2.survey import manifest, survey_folder, write_manifest
+from lab2.survey import manifest, survey_folder, verified, write_manifest
 
 __all__ = [
     "AspcapFlag",
@@ -120,11 +122,15 @@ def load(survey) -> QTable:
     FileNotFoundError
         If the survey or its catalog does not exist.
     ValueError
-        If the catalog cannot be read.
+        If the catalog cannot be read, or is not the one that the survey's manifest lists.
     """
     path = survey_folder(survey, must_exist=True) / "allStar.fits"
     if not path.is_file():
         raise FileNotFoundError(f"survey {survey!r} has no catalog: expected {path}")
+    return _read(verified(survey, path.name))
+
+
+def _read(path):
     try:
         table = QTable.read(path, format="fits", hdu=1)
     except (OSError, ValueError, IndexError) as error:
@@ -135,6 +141,8 @@ def load(survey) -> QTable:
 
 def adopt(survey):
     """Write the manifest of a folder of original SDSS files, so that it can be used as a survey.
+
+    Whether it is simulated, wherever its files were copied from, is read from their headers.
 
     Parameters
     ----------
@@ -150,6 +158,8 @@ def adopt(survey):
     ------
     FileNotFoundError
         If there is no such folder, or it lacks the catalog or the spectra.
+    ValueError
+        If the catalog cannot be read, or some of the files are simulated and others observed.
     """
     folder = survey_folder(survey, must_exist=True)
     for pattern, what in {
@@ -158,10 +168,10 @@ def adopt(survey):
     }.items():
         if not any(folder.glob(pattern)):
             raise FileNotFoundError(f"survey {survey!r} lacks {what}: there is no {folder / pattern}")
-    # true labels are known only for a simulated survey
-    simulated = (folder / "truth.ecsv").is_file()
-    tree = "simulated" if simulated else label_tree(load(survey))
-    return write_manifest(folder, simulated=simulated, label_tree=tree)
+    with alone(folder):
+        table = _read(folder / "allStar.fits")
+        tree = "simulated" if table.meta.get(SIMULATED) else label_tree(table)
+        return write_manifest(folder, survey=survey, label_tree=tree)
 
 
 def select_giants(catalog):

@@ -4,6 +4,8 @@ import numpy as np
 import xarray as xr
 from numba import njit
 
+from lab2._caching import CACHE
+
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
 
 # Errors larger than the star's median by this factor are meaningless. DR17 files have such errors, up to a million
@@ -196,7 +198,7 @@ def _refuse(spectra, wrong, what, name, advice):
         )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=CACHE)
 def _all_usable(flux, ivar):
     """Whether every ivar is finite and not negative, and flux finite where ivar > 0; (n, m) arrays."""
     for i in range(ivar.shape[0]):
@@ -208,7 +210,7 @@ def _all_usable(flux, ivar):
     return True
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, cache=CACHE, fastmath={"reassoc", "contract"})
 def per_full_weight(ivar, s2):
     """1 over the least weight at which a star's pixel counts fully (`seen`); 0 for a star without information."""
     out = np.zeros(ivar.shape[0])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lab2._origin import is_simulated
 from lab2.files import replacing, sha256
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "real_spectra",
     "root",
     "survey_folder",
+    "verified",
     "write_manifest",
 ]
 
@@ -121,12 +123,13 @@ def manifest(survey):
             f"survey {survey!r} has no manifest.json in {path.parent}; to fetch what is missing, run: "
             f"python -m lab2 fetch --survey {survey}; if all files are there: python -m lab2 survey --survey {survey}"
         )
+    anew = f"to write it anew from the files: python -m lab2 survey --survey {survey} --adopt"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON ({error}); delete it and make the survey again") from error
-    if not isinstance(found, dict) or not isinstance(found.get("simulated"), bool) or "files" not in found:
-        raise ValueError(f"{path} does not say `simulated` and `files`; delete it and make the survey again")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON ({error}); {anew}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("simulated"), bool) or not _lists(found.get("files")):
+        raise ValueError(f"{path} does not say `simulated` and `files`; {anew}")
     return found
 
 
@@ -146,18 +149,15 @@ def list_files(folder, known=None):
     dict
         Relative path to {"size", "sha256"}; without the manifest itself and without hidden files.
     """
-    folder = Path(folder)
-    known = known or {}
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    folder, known = Path(folder), known or {}
     return {
-        name: known.get(name) or {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in tqdm(found, desc="manifest", unit="file", delay=1)
-        if (name := path.relative_to(folder).as_posix()) != "manifest.json"
+        name: known.get(name) or {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name)}
+        for name in tqdm(_names(folder), desc="manifest", unit="file", delay=1)
     }
 
 
 def write_manifest(folder, known=None, **about):
-    """Write a survey's manifest.json.
+    """Write a survey's manifest.json. Whether the survey is simulated is read from its files.
 
     Parameters
     ----------
@@ -166,32 +166,45 @@ def write_manifest(folder, known=None, **about):
     known : dict, optional
         As for `list_files`.
     **about
-        Further entries of the manifest, such as simulated=True and seed=1.
+        Further entries of the manifest, such as seed=1. With `simulated`, the files must say the same.
 
     Returns
     -------
     dict
         The manifest.
+
+    Raises
+    ------
+    ValueError
+        If some of the files are simulated and others observed, or `simulated` is not what they say.
     """
     folder = Path(folder)
+    files = list_files(folder, known)
+    simulated = is_simulated(folder, files)
+    if about.get("simulated", simulated) != simulated:
+        kind = "simulated" if simulated else "observed"
+        raise ValueError(f"the files in {folder} are {kind} ones, by their headers: this survey must be called so")
     content = {
         "survey": folder.name,
+        "simulated": simulated,
         **about,
         "versions": {name: importlib.metadata.version(name) for name in ("lab2", "numpy", "astropy")},
-        "files": list_files(folder, known),
+        "files": files,
     }
     with replacing(folder / "manifest.json") as part:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return content
 
 
-def check(survey):
+def check(survey, progress=True):
     """Check a survey's files against its manifest.
 
     Parameters
     ----------
     survey : str
         The survey's name.
+    progress : bool
+        Show a progress bar if it takes longer than a second.
 
     Returns
     -------
@@ -206,19 +219,48 @@ def check(survey):
         If files are missing, changed or added since the manifest was written.
     """
     about, folder = manifest(survey), survey_folder(survey)
-    found, expected = list_files(folder), about["files"]
-    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
-    problems += [f"{name} is not in the manifest" for name in sorted(found.keys() - expected.keys())]
-    problems += [
-        f"{name} has changed" for name in sorted(found.keys() & expected.keys()) if found[name] != expected[name]
-    ]
+    found, expected = set(_names(folder)), about["files"]
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - found)]
+    problems += [f"{name} is not in the manifest" for name in sorted(found - expected.keys())]
+    both = sorted(found & expected.keys())
+    for name in tqdm(both, desc="checking", unit="file", delay=1, disable=not progress):
+        if not _is_as_listed(folder / name, expected[name]):
+            problems.append(f"{name} has changed")
     if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ValueError(
-            f"survey {survey!r} is not what its manifest says: {'; '.join(problems[:3])}{more}. "
-            "Make or fetch it again, or delete manifest.json if these files are right"
-        )
+        raise _differs(about, survey, problems)
     return about
+
+
+def verified(survey, name):
+    """One file of a survey, to be opened, after a check against the manifest. A survey without one is not checked.
+
+    Parameters
+    ----------
+    survey : str
+        The survey's name.
+    name : str
+        The file, relative to the survey's folder.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such survey.
+    ValueError
+        If the file is not as its manifest says, or not in it.
+    """
+    folder = survey_folder(survey, must_exist=True)
+    if (folder / "manifest.json").is_file():
+        about = manifest(survey)
+        record = about["files"].get(name)
+        if record is None:
+            raise _differs(about, survey, [f"{name} is not in the manifest"])
+        if not _is_as_listed(folder / name, record):
+            raise _differs(about, survey, [f"{name} has changed"])
+    return folder / name
 
 
 def real_spectra():
@@ -251,6 +293,45 @@ def course_file(kind):
     """
     candidates = (home() / "data" / name for name in _COURSE_FILES[kind])
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _names(folder):
+    """The files of a survey, relative to its folder; without hidden ones and the manifest.
+
+    The depth is that of apStar/<field>/<file>; a folder may be a link to one on another disk.
+    """
+    found = (path for depth in ("*", "*/*", "*/*/*") for path in folder.glob(depth) if path.is_file())
+    names = (path.relative_to(folder) for path in found)
+    return sorted(
+        name.as_posix()
+        for name in names
+        if name.as_posix() != "manifest.json" and not any(part.startswith(".") for part in name.parts)
+    )
+
+
+def _lists(files):
+    """Whether a manifest's entry `files` has the size and the checksum of each."""
+    return isinstance(files, dict) and all(
+        isinstance(record, dict) and isinstance(record.get("size"), int) and isinstance(record.get("sha256"), str)
+        for record in files.values()
+    )
+
+
+def _is_as_listed(path, record):
+    return path.stat().st_size == record["size"] and sha256(path) == record["sha256"]
+
+
+def _differs(about, survey, problems):
+    more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+    again = ""
+    if "seed" in about:
+        again = f", or simulate it again (python -m lab2 simulate --survey {survey})"
+    elif "catalogue" in about:
+        again = f", or fetch them again (python -m lab2 fetch --survey {survey} --verify)"
+    return ValueError(
+        f"survey {survey!r} is not what its manifest says: {'; '.join(problems[:3])}{more}. Put the files back{again}; "
+        f"if the survey is right as it is, run: python -m lab2 survey --survey {survey} --adopt"
+    )
 
 
 def _checked(survey):

@@ -30,8 +30,16 @@ def tiny_survey(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture(scope="session")
+def observed_survey(tiny_survey, tmp_path_factory):
+    """The small survey as if it had been observed."""
+    from observed import as_observed
+
+    return as_observed(tiny_survey, tmp_path_factory.mktemp("observed"))
+
+
 @pytest.fixture
-def archive(home, tiny_survey, monkeypatch):
+def archive(home, observed_survey, monkeypatch):
     """A stand-in for SDSS's archives that serves the small survey, and lab2 sent there, in a hurry."""
     from archive_server import ArchiveServer
     from astropy.table import Table
@@ -40,7 +48,7 @@ def archive(home, tiny_survey, monkeypatch):
 
     monkeypatch.setattr(skyserver, "PAUSE", 0.0)
     monkeypatch.setattr(web, "BACKOFF", 0.001)
-    with ArchiveServer(Table.read(tiny_survey / "allStar.fits"), tiny_survey / "apStar") as server:
+    with ArchiveServer(Table.read(observed_survey / "allStar.fits"), observed_survey / "apStar") as server:
         for variable, url in server.environment.items():
             monkeypatch.setenv(variable, url)
         yield server

@@ -1,5 +1,8 @@
+import os
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 
 import numpy as np
@@ -9,6 +12,7 @@ from astropy.table import QTable
 
 from lab2 import apstar, cannon, survey
 from lab2.__main__ import main
+from lab2._lock import alone
 
 
 def test_help_is_quick_and_loads_nothing_heavy():
@@ -177,6 +181,50 @@ def check_bad_among_good(files, tmp_path, capsys):
     whole = QTable.read(out)
     assert abs(table["teff"][0] - whole["teff"][0]).value < 1e-6
     assert abs(table["teff"][2] - whole["teff"][1]) < whole["sigma_teff"][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "interrupted", "said"),
+    [
+        (["simulate"], "lab2.simulate.make_survey", "the survey is as it was before; the same command begins anew"),
+        (["fetch"], "lab2.archive.plan", "what has arrived is kept; the same command goes on from here"),
+        (["run"], "lab2.report.run.run", "`make` goes on with the next, this command begins with the first"),
+        (["report"], "lab2.report.checkpoints.report", "nothing was written; the same command begins anew"),
+    ],
+)
+def test_an_interrupted_command_says_what_is_kept(home, monkeypatch, capsys, arguments, interrupted, said):
+    def stop(*_, **given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(interrupted, stop)
+    assert main(arguments) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("\ninterrupted; ")
+    assert error.endswith(f"{said}\n")
+
+
+def test_a_survey_is_not_replaced_while_notebooks_read_it(home, capsys):
+    with alone(survey.build_folder("simulated")):
+        assert main(["simulate", "--n-stars", "20"]) == 2
+    assert f"build/simulated is in use by process {os.getpid()} on " in capsys.readouterr().err
+    assert not (home / "data").exists()
+
+
+def test_a_second_run_waits_for_the_first_and_says_for_whom(home, monkeypatch, capsys):
+    monkeypatch.setattr("lab2.report.run.run", lambda *given: ["done"])
+    held = threading.Event()
+
+    def hold():
+        with alone(survey.build_folder("simulated")):
+            held.set()
+            time.sleep(0.5)
+
+    threading.Thread(target=hold).start()
+    assert held.wait(10)
+    assert main(["run"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "done\n"
+    assert said.err.startswith(f"waiting for process {os.getpid()} on ")
 
 
 def test_the_command_is_installed():

@@ -6,6 +6,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
+from lab2._origin import says_simulated
 from lab2.archive.columns import COLUMNS, checked
 from lab2.archive.web import ArchiveError
 
@@ -39,6 +40,8 @@ def read(path, fields):
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}; give the allStar file of DR17")
+    if says_simulated(path, headers=2):
+        raise ArchiveError(f"{path} is the catalog of a simulated survey; give the allStar file of DR17")
     try:
         with fits.open(path, memmap=True) as hdus:
             table = _rows(hdus[1].data, fields, path)

@@ -1,7 +1,5 @@
 """A survey of SDSS DR17 on disk: find out which files are missing, and fetch them."""
 
-import contextlib
-import fcntl
 import os
 import shutil
 import threading
@@ -15,6 +13,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from lab2 import apstar, catalog
+from lab2._lock import alone
 from lab2.archive import table as catalog_table
 from lab2.archive.columns import PLAIN_NAME
 from lab2.archive.course import course_file
@@ -148,8 +147,9 @@ def fetch(plan):
     Raises
     ------
     ArchiveError
-        If there is not enough disk space, another process is fetching this survey, the archive is down, or more than
-        5 % of the spectra could not be fetched.
+        If there is not enough disk space, the archive is down, or more than 5 % of the spectra could not be fetched.
+    OSError
+        If another process is fetching this survey.
     """
     if plan.size > 0.95 * plan.free:
         raise ArchiveError(
@@ -157,7 +157,7 @@ def fetch(plan):
             "free; make room, or fetch fewer spectra with --limit"
         )
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(plan.folder):
+    with alone(plan.folder):
         if plan.new:
             plan.record = catalog_table.save(plan.folder, plan.table, plan.record)
         for path in plan.damaged:
@@ -272,14 +272,3 @@ def _manifest(plan, missing):
     fetched = {download.path.relative_to(plan.folder).as_posix() for download in plan.downloads}
     known = {name: record for name, record in plan.recorded.items() if name not in fetched}
     return write_manifest(plan.folder, known, **about)
-
-
-@contextlib.contextmanager
-def _alone(folder):
-    """Lock the folder: two processes that continue the same partial file would corrupt it."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ArchiveError(f"another process is fetching into {folder}; wait for it to end") from error
-        yield

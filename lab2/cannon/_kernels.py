@@ -1,12 +1,14 @@
 """The loops over stars and pixels that numpy cannot fuse, compiled by numba; the tests check each against plain numpy.
 
-All release the interpreter's lock. They are compiled once and cached beside this file. Sums may be reordered, and a
+All release the interpreter's lock. They are compiled once and cached (`lab2._caching`). Sums may be reordered, and a
 division by zero gives an infinity instead of an exception; the compiler needs both to vectorize. Infinities and NaN
 keep their meaning.
 """
 
 import numpy as np
 from numba import float64, njit, vectorize
+
+from lab2._caching import CACHE
 
 __all__ = [
     "INLINE",
@@ -23,7 +25,7 @@ __all__ = [
 
 OPTIONS = {
     "nogil": True,
-    "cache": True,
+    "cache": CACHE,
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
 }
@@ -46,7 +48,7 @@ def _weight(ivar, s2):
     return ivar / (1.0 + ivar * s2) if ivar > 0.0 else 0.0
 
 
-_each_weight = vectorize([float64(float64, float64)], cache=True)(_weight)
+_each_weight = vectorize([float64(float64, float64)], cache=CACHE)(_weight)
 _weight = njit(**INLINE)(_weight)
 
 

@@ -16,7 +16,7 @@ from IPython.display import HTML, Markdown, display
 from lab2.files import read_table, replacing, sha256, write_table
 from lab2.report import products, provenance
 from lab2.report.html import html_table
-from lab2.survey import build_folder, figure_folder, home, manifest, survey_folder
+from lab2.survey import build_folder, check, figure_folder, home, survey_folder
 
 __all__ = ["Page"]
 
@@ -26,6 +26,9 @@ _SHOWN_DPI = 100  # JupyterLab shows a picture at this scale, and keeps the rest
 
 class Page:
     """The page that one notebook writes.
+
+    All files of the survey are compared with its manifest first. The manifest's checksum, which every figure's record
+    has, therefore stands for the data themselves.
 
     Parameters
     ----------
@@ -39,7 +42,8 @@ class Page:
     Raises
     ------
     ValueError
-        If the notebook's name does not begin with two digits and an underscore.
+        If the notebook's name does not begin with two digits and an underscore, or the survey's files are not those of
+        its manifest.
     FileNotFoundError
         If the survey was never made.
     """
@@ -50,7 +54,7 @@ class Page:
         self.notebook = notebook
         self.survey = survey
         self.seed = seed
-        about = manifest(survey)
+        about = check(survey, progress=False)
         self.simulated = about["simulated"]
         self.label_tree = about.get("label_tree", "unknown")
         self._inputs = {}
@@ -171,6 +175,9 @@ class Page:
         if not name.startswith(f"{self.number}_"):
             raise ValueError(f"notebook {self.notebook} saves files named {self.number}_..., not {name!r}")
         path = build_folder(self.survey) / name
+        if isinstance(result, Table):
+            result = result.copy(copy_data=False)
+            result.meta |= {"survey": self.survey, "simulated": self.simulated}
         with replacing(path) as part:
             if isinstance(result, xarray.Dataset):
                 products.save(result, part)

@@ -112,7 +112,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
             else:
                 chosen = {name: value for name, value in given.items() if name in known[source]}
                 notebook = _execute(source, survey, chosen)
-            notebook.metadata["lab2"] = about
+            notebook.metadata["lab2"] = about | provenance.made(source.stem, survey)
             _reproducible(notebook, source.stem)
             results.append(executed(source, survey))
             with replacing(results[-1]) as part:

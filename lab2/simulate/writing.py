@@ -1,8 +1,5 @@
 """Write a simulated survey with the same files that SDSS has for the four fields."""
 
-import json
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +7,7 @@ from astropy.table import vstack
 from tqdm.auto import tqdm
 
 from lab2 import apstar
+from lab2._origin import SIMULATED
 from lab2.labels import label_names
 from lab2.simulate import pipeline
 from lab2.simulate.chemistry import HIDDEN
@@ -17,6 +15,7 @@ from lab2.simulate.headers import apstar_header
 from lab2.simulate.instrument import observe_star
 from lab2.simulate.oddities import disturb
 from lab2.simulate.population import FIELDS, labels_of
+from lab2.simulate.replacing import replacing_survey
 from lab2.simulate.stars import draw_survey, mystery_star
 from lab2.simulate.synthesis import spectrum
 from lab2.survey import write_manifest
@@ -32,8 +31,9 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
 
     The folder contains allStar.fits (the whole catalog of the fields, with DR17 column names), an apStar file for each
     star that the cuts of problem 1 keep, mystery.fits, truth.ecsv (true labels, abundances and oddity of each star with
-    an apStar file) and manifest.json. It is created under a temporary name and renamed when complete, replacing an
-    existing folder of that name. The same arguments give identical files.
+    an apStar file) and manifest.json. Every header and table says that it is simulated. The folder is created under a
+    temporary name and renamed when complete, replacing a survey that was simulated there before. The same arguments
+    give identical files.
 
     Parameters
     ----------
@@ -54,37 +54,40 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
     Raises
     ------
     ValueError
-        If `seed` is negative or `n_stars` below 20, or if the folder exists and contains something other than a
-        simulated survey.
+        If `seed` is negative or `n_stars` below 20, or if the folder holds files that were not simulated there.
     TypeError
         If `seed` or `n_stars` is not an integer.
+    OSError
+        If the folder cannot be written, or another process is writing it.
     """
     _check("seed", seed, 0)
     _check("n_stars", n_stars, SMALLEST)
     folder = Path(folder)
-    _check_replaceable(folder)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with replacing_survey(folder) as new:
+        _write(new, seed, n_stars, progress)
+        about = {"simulated": True, "seed": int(seed), "n_stars": int(n_stars), "label_tree": "simulated"}
+        write_manifest(new, survey=folder.name, **about)
+    return folder
 
+
+def _write(folder, seed, n_stars, progress):
+    """Draw and observe the stars, and write all files but the manifest."""
     selected, rows = draw_survey(seed, n_stars)
     locations = {name: 5001 + i for i, name in enumerate(f.name for f in FIELDS)}
     locations.update({field.neighbor: 5101 + i for i, field in enumerate(FIELDS)})
-    pipeline.allstar(rows, locations).write(partial / "allStar.fits")
+    catalog = pipeline.allstar(rows, locations)
+    catalog.meta[SIMULATED] = True  # a card of the table's header: it stays when the table is read and written again
+    catalog.write(folder / "allStar.fits")
     mystery = mystery_star(seed)
-    _truth(vstack([selected, mystery])).write(partial / "truth.ecsv")
-    _write_star(partial / "mystery.fits", mystery[0], _spectra(mystery)[0], np.random.default_rng([seed, 5]))
+    _truth(vstack([selected, mystery])).write(folder / "truth.ecsv")
+    _write_star(folder / "mystery.fits", mystery[0], _spectra(mystery)[0], np.random.default_rng([seed, 5]))
     with tqdm(total=n_stars, desc="simulating", unit="star", disable=not progress) as bar:
         for start in range(0, n_stars, BATCH):
             batch = selected[start : start + BATCH]
             for i, (star, flux) in enumerate(zip(batch, _spectra(batch), strict=True), start):
-                path = partial / "apStar" / star["field"] / f"apStar-dr17-{star['apogee_id']}.fits"
+                path = folder / "apStar" / star["field"] / f"apStar-dr17-{star['apogee_id']}.fits"
                 _write_star(path, star, flux, np.random.default_rng([seed, 2, i]))
                 bar.update()
-    about = {"simulated": True, "seed": int(seed), "n_stars": int(n_stars), "label_tree": "simulated"}
-    write_manifest(partial, survey=folder.name, **about)
-    _replace(partial, folder)
-    return folder
 
 
 def _check(name, value, least):
@@ -92,15 +95,6 @@ def _check(name, value, least):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     if value < least:
         raise ValueError(f"{name} = {value} is too small; give at least {least}")
-
-
-def _check_replaceable(folder):
-    """Raise an error if writing a survey here would delete files that cannot be recreated."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    about = folder / "manifest.json"
-    if not about.is_file() or json.loads(about.read_text(encoding="utf-8")).get("simulated") is not True:
-        raise ValueError(f"{folder} holds files that are no simulated survey, and would be replaced; give another name")
 
 
 def _spectra(stars):
@@ -116,6 +110,7 @@ def _truth(selected):
             truth[name] = np.round(truth[name], 4)
     # ECSV cannot store an empty string, so a star without an oddity gets "none".
     truth["oddity"] = np.where(truth["oddity"] == "", "none", truth["oddity"])
+    truth.meta["simulated"] = True
     truth.meta["comments"] = ["the simulated stars as they are: teff in K, abundances in dex, v in km/s, ak in mag"]
     return truth
 
@@ -128,13 +123,3 @@ def _write_star(path, star, flux, rng):
     flux = disturb(rng, star["oddity"], flux, labels)
     *rows, _, chip_range = observe_star(rng, flux, star, velocities, star["visit_snr"][visits])
     apstar.write(path, *rows, apstar_header(star, chip_range))
-
-
-def _replace(partial, folder):
-    """Move the complete folder to its final name, replacing the old one."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -11,9 +11,9 @@ def folder(home):
 
 
 @pytest.fixture
-def allstar(tiny_survey, tmp_path):
+def allstar(observed_survey, tmp_path):
     """A file like SDSS's own: all columns, other fields, vectors, among many rows."""
-    table = Table.read(tiny_survey / "allStar.fits")
+    table = Table.read(observed_survey / "allStar.fits")
     table["FPARAM"] = np.ones((len(table), 9), "f4")
     table["ASPCAP_ID"] = [str(name).replace("synspec", "synspec_rev1") for name in table["ASPCAP_ID"]]
     table["J_ERR"] = np.float32(0.1)

@@ -17,6 +17,7 @@ from astropy.table import Table
 from lab2 import apstar, catalog
 from lab2 import archive as sdss
 from lab2.__main__ import main
+from lab2._lock import BusyError, alone
 from lab2.archive import fetching, parallel, transfer
 from lab2.archive.web import ArchiveError
 from lab2.files import sha256
@@ -35,15 +36,15 @@ def spectra(folder):
 
 
 def parts(folder):
-    return [path for path in folder.rglob(".*") if path.is_file() and path.name != ".lock"]
+    return [path for path in folder.rglob(".*") if path.is_file()]
 
 
-def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey, monkeypatch):
+def test_a_survey_comes_complete_through_a_bad_line(archive, folder, observed_survey, monkeypatch):
     monkeypatch.setattr(transfer, "TIMEOUT", (5, 1))
     # an eighth of all answers: that one of 150 files fails six times in a row happens in one run of 2000
     archive.faults = Faults(drop=0.05, busy=0.04, page=0.02, stall=0.015)
     about, notes = fetch()
-    assert spectra(folder) == spectra(tiny_survey)
+    assert spectra(folder) == spectra(observed_survey)
     assert parts(folder) == []
     assert about["missing"] == {}
     assert about["simulated"] is False
@@ -67,12 +68,13 @@ def test_nothing_is_fetched_twice(archive, folder):
 
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_any_moment_it_goes_on(archive, folder, tiny_survey, death):
+def test_killed_at_any_moment_it_goes_on(archive, folder, observed_survey, death):
     archive.pace = 0.03  # slow enough that four clients, killed in time, are not done
-    expected, rng = spectra(tiny_survey), random.Random(int(death))
+    expected, rng = spectra(observed_survey), random.Random(int(death))
     # a shell's background job ignores SIGINT, and so do its children: the client shall be like one in the foreground
     client_code = """
 import signal
+from lab2._lock import BusyError, alone
 from lab2.archive import skyserver
 from lab2.__main__ import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -181,9 +183,9 @@ def test_many_missing_spectra_are_an_error_and_what_came_is_kept(archive, folder
     assert main(["survey", "--survey", "dr17"]) == 0
 
 
-def test_another_star_s_spectrum_is_refused(archive, folder, tmp_path, tiny_survey):
+def test_another_star_s_spectrum_is_refused(archive, folder, tmp_path, observed_survey):
     archive.stars = tmp_path / "served"
-    shutil.copytree(tiny_survey / "apStar", archive.stars)
+    shutil.copytree(observed_survey / "apStar", archive.stars)
     one, other = sorted(archive.stars.glob("N6791/*.fits"))[:2]
     shutil.copyfile(one, other)
     about, _ = fetch()
@@ -210,10 +212,10 @@ def test_spectra_are_read_one_at_a_time(archive, monkeypatch):
     assert max(most) == 1
 
 
-def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, tiny_survey, monkeypatch):
+def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, observed_survey, monkeypatch):
     monkeypatch.setattr(transfer, "ATTEMPTS", 2)
     archive.stars = tmp_path / "served"
-    shutil.copytree(tiny_survey / "apStar", archive.stars)
+    shutil.copytree(observed_survey / "apStar", archive.stars)
     cut, page, other = sorted(archive.stars.glob("N6791/*.fits"))[:3]
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])  # whole by its length, cut by its header
     page.write_bytes(b"<html>")
@@ -319,7 +321,7 @@ def test_southern_files_have_their_own_prefix(archive, folder):
 def test_a_second_process_has_to_wait(archive, folder):
     plan = sdss.plan()
     folder.mkdir(parents=True)
-    with fetching._alone(folder), pytest.raises(ArchiveError, match="another process is fetching"):
+    with alone(folder), pytest.raises(BusyError, match=r"dr17 is in use by process \d+ on .*; run the same command"):
         sdss.fetch(plan)
     assert archive.requests == []
 
@@ -359,7 +361,7 @@ def test_a_limit_is_a_number_of_spectra(archive, limit):
         sdss.plan(limit=limit)
 
 
-def test_the_catalog_can_come_from_allstar(archive, folder, allstar, tiny_survey):
+def test_the_catalog_can_come_from_allstar(archive, folder, allstar, observed_survey):
     plan = sdss.plan(allstar=allstar)
     assert archive.statements == []
     assert plan.record["source"] == allstar.name
@@ -372,7 +374,7 @@ def test_the_catalog_can_come_from_allstar(archive, folder, allstar, tiny_survey
         else:
             assert plan.table[name].tolist() == by_sql[name].tolist()
     sdss.fetch(plan)
-    assert spectra(folder) == spectra(tiny_survey)
+    assert spectra(folder) == spectra(observed_survey)
     assert sdss.plan(allstar=allstar).present == 150
 
 

@@ -1,6 +1,7 @@
 """A survey of two files, for pages that only ask what it is called and where it comes from."""
 
 import pytest
+from astropy.table import Table
 
 from lab2.survey import write_manifest
 
@@ -10,7 +11,7 @@ def make_survey(home):
     def make(name="simulated", simulated=True):
         folder = home / "data" / name
         folder.mkdir(parents=True)
-        (folder / "allStar.fits").write_bytes(b"x")
+        Table({"a": [1]}, meta={"SIMULATE": simulated}).write(folder / "allStar.fits")
         about = {"label_tree": "synspec"}
         if not simulated:
             about["catalogue"] = {"rows": 2780, "fields": ["M15", "N6791"], "label_tree": "synspec", "source": "here"}

@@ -3,6 +3,7 @@
 import nbformat
 import numpy as np
 import pytest
+from astropy.table import Table
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lab2 import lines
@@ -16,7 +17,7 @@ def sheet(home, monkeypatch):
     """A page, and what it displays as (thing, metadata)."""
     folder = home / "data" / "simulated"
     folder.mkdir(parents=True)
-    (folder / "allStar.fits").write_bytes(b"x")
+    Table({"a": [1]}, meta={"SIMULATE": True}).write(folder / "allStar.fits")
     write_manifest(folder, simulated=True, label_tree="synspec")
     seen = []
     monkeypatch.setattr(page, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))

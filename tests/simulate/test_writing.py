@@ -1,15 +1,22 @@
 """The files of the simulated survey."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
 
 from lab2 import apstar, catalog, labels
-from lab2.simulate import make_survey
+from lab2._lock import BusyError
+from lab2.simulate import make_survey, replacing, writing
 from lab2.simulate.population import FIELDS
 from lab2.simulate.stars import NAMED
+from lab2.survey import list_files
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,7 @@ def test_folder_is_whole_and_as_its_manifest_says(survey):
     assert about["simulated"] is True
     assert about["survey"] == "small"
     assert (about["seed"], about["n_stars"], about["label_tree"]) == (7, 24, "simulated")
-    assert not survey.with_name("small.partial").exists()
+    assert names(survey.parent) == ["small"]
 
 
 def test_cuts_leave_the_number_asked_for_and_each_removes_something(survey):
@@ -79,34 +86,199 @@ def test_same_seed_same_bytes_another_seed_others(survey, tmp_path):
     assert files[0]["mystery.fits"] != files[2]["mystery.fits"]
 
 
-def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypatch):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "old.txt").write_text("old")
-    (folder / "manifest.json").write_text('{"simulated": true}')
+# --- what stands where the survey is to be -------------------------------------------------------------------
 
-    def stop(*_):
+
+def small(folder, **given):
+    return make_survey(folder, **({"n_stars": 20, "progress": False} | given))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def whole(folder):
+    """The seed of a survey whose files are those of its manifest."""
+    about = json.loads((folder / "manifest.json").read_text())
+    assert list_files(folder) == about["files"]
+    return about["seed"]
+
+
+@pytest.fixture
+def no_stars(monkeypatch):
+    """Simulations of a catalog and one spectrum, which take no time."""
+
+    def write(folder, seed, n_stars, progress):
+        Table({"a": [seed]}, meta={"SIMULATE": True}).write(folder / "allStar.fits")
+        (folder / "apStar" / "M15").mkdir(parents=True)
+        (folder / "apStar" / "M15" / "a.fits").write_text(f"{seed}")
+
+    monkeypatch.setattr(writing, "_write", write)
+
+
+def test_an_older_survey_stays_until_the_new_one_is_complete(tmp_path, monkeypatch, no_stars):
+    folder = small(tmp_path / "mine", seed=1)
+
+    def stop(*_, **given):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("lab2.simulate.writing.observe_star", stop)
+        patch.setattr(writing, "write_manifest", stop)
         with pytest.raises(KeyboardInterrupt):
-            make_survey(folder, n_stars=20, progress=False)
-    assert (folder / "old.txt").read_text() == "old"
-    make_survey(folder, n_stars=20, progress=False)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
-    assert not (folder / "old.txt").exists()
+            small(folder, seed=2)
+    assert (names(tmp_path), whole(folder)) == (["mine"], 1)
+    small(folder, seed=2)
+    assert (names(tmp_path), whole(folder)) == (["mine"], 2)
 
 
-@pytest.mark.parametrize("about", [None, '{"simulated": false, "files": {}}'])
-def test_what_was_not_simulated_is_not_replaced(tmp_path, about):
+def test_what_others_have_beside_the_survey_stays(tmp_path, no_stars):
+    """Folders of the names that a temporary folder might have, with files of observed surveys."""
+    for name in ("dr17.old", "dr17.partial", ".dr17.making-", ".dr17.making-mine", ".dr17.making-12345678.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text('{"simulated": false}')
+    before = names(tmp_path)
+    small(tmp_path / "dr17")
+    small(tmp_path / "dr17", seed=5)
+    assert names(tmp_path) == sorted([*before, "dr17"])
+    assert whole(tmp_path / "dr17") == 5
+
+
+@pytest.mark.parametrize("kept", ["notes.txt", "apStar/M15/apStar-mine.fits", ".hidden/x", "apStar/M67"])
+def test_files_that_the_manifest_does_not_list_are_not_lost(tmp_path, no_stars, kept):
+    folder = small(tmp_path / "mine")
+    path = folder / kept
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(tmp_path) if kept == "apStar/M67" else path.write_text("mine")
+    with pytest.raises(ValueError, match=rf"would be lost: {kept}; move them away"):
+        small(folder, seed=2)
+    assert os.path.lexists(path)
+    assert names(tmp_path) == ["mine"]
+
+
+def test_a_file_that_comes_while_the_survey_is_made_is_not_lost(tmp_path, no_stars, monkeypatch):
+    folder, write = small(tmp_path / "mine"), writing._write
+
+    def and_a_note(*given):
+        write(*given)
+        (folder / "notes.txt").write_text("mine")
+
+    monkeypatch.setattr(writing, "_write", and_a_note)
+    with pytest.raises(ValueError, match=r"would be lost: notes\.txt"):
+        small(folder, seed=2)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert names(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "about", [None, "{", '{"simulated": false, "files": {}}', '{"simulated": true, "files": {"apStar/M15/a.fits": {}}}']
+)
+def test_what_was_not_simulated_there_is_not_replaced(tmp_path, about):
     folder = tmp_path / "dr17"
     (folder / "apStar" / "M15").mkdir(parents=True)
+    (folder / "apStar" / "M15" / "a.fits").write_text("observed")
     if about:
         (folder / "manifest.json").write_text(about)
-    with pytest.raises(ValueError, match="files that are no simulated survey, and would be replaced"):
-        make_survey(folder, n_stars=20, progress=False)
-    assert (folder / "apStar" / "M15").is_dir()
+    with pytest.raises(ValueError, match=r"were not simulated there, and would be lost: apStar/M15/a\.fits"):
+        small(folder)
+    assert (folder / "apStar" / "M15" / "a.fits").read_text() == "observed"
+
+
+def test_worthless_files_do_not_keep_a_survey_from_being_replaced(tmp_path, no_stars):
+    folder = small(tmp_path / "mine")
+    (folder / ".DS_Store").write_text("of a file manager")
+    (folder / "apStar" / ".part-1-a.fits").write_text("left over")
+    assert whole(small(folder, seed=2)) == 2
+
+
+def test_a_file_in_the_place_of_the_survey(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(ValueError, match="mine is a file; a survey is a folder"):
+        small(tmp_path / "mine")
+
+
+def test_a_link_to_a_folder_on_another_disk_stays_a_link(tmp_path, no_stars):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "data" / "simulated"
+    link.symlink_to(tmp_path / "disk" / "survey")  # not there yet
+    for seed in (1, 2):
+        small(link, seed=seed)
+        assert link.readlink() == tmp_path / "disk" / "survey"
+        assert whole(tmp_path / "disk" / "survey") == seed
+        assert json.loads((link / "manifest.json").read_text())["survey"] == "simulated"
+    assert names(tmp_path / "data") == ["simulated"]
+    assert names(tmp_path / "disk") == ["survey"]
+
+
+# The system calls that replace a survey, in the order in which they are made; each is the last one that succeeds.
+@pytest.mark.parametrize("calls", [0, 1, 2])
+@pytest.mark.parametrize("death", [SystemExit, OSError])
+def test_killed_or_failing_at_a_rename_one_survey_is_whole(tmp_path, no_stars, monkeypatch, calls, death):
+    folder, made, rename = small(tmp_path / "mine", seed=1), [], os.rename
+
+    def dying(*given):
+        if len(made) == calls:
+            if death is SystemExit:  # a killed process tidies nothing up
+                patch.setattr(replacing, "_restore", lambda *_: None)
+                patch.setattr(replacing.shutil, "rmtree", lambda *_: None)
+            made.append(None)
+            raise death(5, "killed")
+        made.append(given)
+        rename(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", dying)
+        if calls < 2:
+            with pytest.raises(death):
+                small(folder, seed=2)
+        else:
+            small(folder, seed=2)
+    if folder.exists():
+        assert whole(folder) == (2 if calls == 2 else 1)
+    else:
+        (hidden,) = tmp_path.glob(".mine.making-*")
+        assert (whole(hidden / "old"), whole(hidden / "new")) == (1, 2)
+    with monkeypatch.context() as patch:  # the next run puts the old one back before it begins
+        patch.setattr(writing, "_write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            small(folder, seed=3)
+    assert whole(folder) == (2 if calls == 2 else 1)
+    assert names(tmp_path) == ["mine"]
+
+
+def test_two_at_once_leave_one_whole_survey(tmp_path):
+    """The second is refused while the first is at work, and says who that is."""
+    code = "import sys; from lab2.simulate import make_survey; make_survey(sys.argv[1], n_stars=60, progress=False)"
+    first = subprocess.Popen([sys.executable, "-c", code, tmp_path / "mine"])
+    while not list(tmp_path.glob(".mine.making-*/new/apStar")):
+        time.sleep(0.01)
+    with pytest.raises(BusyError, match=rf"mine is in use by process {first.pid} on .*; run the same command when"):
+        small(tmp_path / "mine")
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert list(tmp_path.glob(".mine.making-*")), "killed too late to test anything"
+    whole(small(tmp_path / "mine"))  # the lock of a dead process is free, and what it left is removed
+    assert names(tmp_path) == ["mine"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte, which only root can make."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", path]
+    if sys.platform != "linux" or subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("no small file system can be mounted here")
+    yield path
+    subprocess.run(["umount", path], check=True)
+
+
+def test_on_a_full_disk_nothing_is_left_and_the_old_survey_stays(small_disk, no_stars, monkeypatch):
+    folder = small(small_disk / "mine", seed=1)
+    monkeypatch.undo()
+    with pytest.raises(OSError, match=r"[Ss]pace|disk is full"):
+        small(folder, seed=2)
+    assert (names(small_disk), whole(folder)) == (["mine"], 1)
 
 
 @pytest.mark.parametrize(("options", "error"), [
