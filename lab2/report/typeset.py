@@ -30,6 +30,10 @@ _MARK = "// cell: "  # a Typst comment that begins each cell
 # The format of our own raw passages, which no text can know: any other raw passage is refused, never executed.
 _OWN = f"own-{secrets.token_hex(8)}"
 
+# Three dots of a text, which Typst would make one character, and dots of what looks like the symbols of `_renamed`; and
+# the sign that stands for such a dot, until Typst's code has been written.
+_DOT, _KEPT = re.compile(r"\.(?=\.\.|circle|reduce)"), "\ue000"
+
 _OLD_FONT = re.compile(r"\{\\(rm|bf|it|sf|tt|cal)\b\s*((?:[^{}]|\{[^{}]*\})*)\}")
 _ROMAN_WORD = re.compile(r"\\mathrm\{\s*([A-Za-z]{2,})\s*\}")
 _DISPLAY = re.compile(r"\\begin\{(align|aligned|equation|gather|eqnarray|multline)(\*?)\}(.*)\\end\{\1\2\}", re.S)
@@ -137,6 +141,8 @@ def _check(document, names, folder, source):
             _check_raw(node, where)
         elif kind == "Str" and content in ("$", "$$"):
             raise ValueError(f"{where}: a lone {content} opens no formula; a formula has no space after its first $")
+        elif kind == "Str":
+            node["c"] = _DOT.sub(_KEPT, content)
         elif kind == "Image":
             content[2][0] = _fetch(content[2][0], folder, source, where)
         if node.get("t") == "Math":  # a raw environment has become one
@@ -187,7 +193,8 @@ def _modern(tex):
 
 def _renamed(body):
     """Symbols by the names that this Typst knows; pandoc still writes older ones."""
-    return re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace("planck.reduce", "planck")
+    body = re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace("planck.reduce", "planck")
+    return body.replace(_KEPT, r"\u{2e}")
 
 
 def _fetch(target, folder, source, where):

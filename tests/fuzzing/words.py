@@ -47,7 +47,22 @@ PIECES = (
     *("<b>", "</b>", "<br/>", "<!--", "-->", "<script>alert(1)</script>", "&lt;", "&#36;", "&amp", "<http://a.b>"),
     *("https://a.b/c?d=e#f", "www.a.b", "a@b.cd", "[a](b)", "![a](b.png)", "[^1]", "[^1]: ", "^[note]", "[a]: b"),
     *("| a | b |", "|--|--|", ":::", "{.a #b}", "@cite", ":: ", "\n\n", "...", "--", "#panic()", "#let x = 1"),
-    *('#image("/x")', "//", "/*", "*/", "<label>", "@label", "~", "\\u{41}", "//a.b", "= ", "+ ", "/ a: b"),
+    *(
+        '#image("/x")',
+        "//",
+        "/*",
+        "*/",
+        "<label>",
+        "@label",
+        "~",
+        "\\u{41}",
+        "//a.b",
+        "= ",
+        "+ ",
+        "/ a: b",
+        "minus.circle",
+        "planck.reduce",
+    ),
     *(
         "\x00",
         "\x1b[31m",
@@ -187,6 +202,6 @@ class Door:
         for there in (f"MARK{words}", f"1.{words}END", f"Title{words}", f"{words},({words})"):
             if there not in page:
                 return f"the PDF lacks {there!r}: {page!r}"
-        if page.count(words) < 8:
+        if page.count(words) < 7:
             return f"the PDF has {words!r} {page.count(words)} times: {page!r}"
         return None
