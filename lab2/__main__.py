@@ -187,13 +187,15 @@ def _warn_of_observed(table, model):
 
 
 def _parameter(text):
-    """NAME=VALUE, the value as Python reads it or else as text."""
+    """NAME=VALUE, the value as Python reads it or else as text; the name of a file is always text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"a parameter is written name=value, not {text!r}")
+    if name == "mystery":
+        return name, value
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets in brackets
         return name, value
 
 
@@ -229,7 +231,9 @@ def _parser():
     one.add_argument("--survey", **on_survey)
 
     one = add(run, "run")
-    one.add_argument("notebooks", nargs="*", metavar="NN", help="their numbers, such as 04 (default: all)")
+    one.add_argument(
+        "notebooks", nargs="*", metavar="NN", help="their numbers, such as 04, or other notebooks' paths (default: all)"
+    )
     one.add_argument("--survey", **on_survey)
     one.add_argument(
         "--parameters",
@@ -238,7 +242,7 @@ def _parser():
         default=[],
         action="extend",
         metavar="NAME=VALUE",
-        help="parameters of the notebooks; a name that none of them has is refused",
+        help="parameters of the notebooks; a name that none of them has is refused, and so is survey: see --survey",
     )
 
     one = add(checkpoints, "checkpoints")
