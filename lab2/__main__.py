@@ -231,9 +231,8 @@ def _parser():
     one.add_argument("--survey", **on_survey)
 
     one = add(run, "run")
-    one.add_argument(
-        "notebooks", nargs="*", metavar="NN", help="their numbers, such as 04, or other notebooks' paths (default: all)"
-    )
+    text = "their numbers, such as 04, or paths of other notebooks (default: all of the project)"
+    one.add_argument("notebooks", nargs="*", metavar="NN", help=text)
     one.add_argument("--survey", **on_survey)
     one.add_argument(
         "--parameters",

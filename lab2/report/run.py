@@ -50,19 +50,16 @@ def find(notebooks=None):
     sources = sorted(notebook_folder().glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         return sources
-    paths = {str(name): Path(name) for name in notebooks}
-    files = [path.resolve() for path in paths.values() if path.suffix == ".ipynb" or len(path.parts) > 1]
-    wanted = {name for name, path in paths.items() if path.resolve() not in files}
+    paths = [str(name) for name in notebooks if str(name).endswith(".ipynb") or os.sep in str(name)]
+    files = list(dict.fromkeys(Path(path).resolve() for path in paths))
     if missing := [str(path) for path in files if not path.is_file()]:
-        raise FileNotFoundError(
-            f"there is no notebook file {', '.join(missing)}; the project's own are {_list(sources)}"
-        )
+        raise FileNotFoundError(f"there is no file {', '.join(missing)}; the project's notebooks are {_list(sources)}")
+    wanted = {str(name) for name in notebooks}.difference(paths)
     unknown = wanted - {s.stem for s in sources} - {s.stem[:2] for s in sources}
     if unknown:
         raise ValueError(f"there is no notebook {', '.join(sorted(unknown))}; there are {_list(sources)}")
     own = [s for s in sources if wanted & {s.stem, s.stem[:2]} or s.resolve() in files]
-    others = [path for path in files if path not in {s.resolve() for s in sources}]
-    return own + list(dict.fromkeys(others))
+    return own + [path for path in files if path not in {s.resolve() for s in sources}]
 
 
 def executed(source, survey):
@@ -91,9 +88,10 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     """Execute notebooks on a survey.
 
     Each is kept as build/<survey>/<name>.failed.ipynb until it has come to its end, and as <name>.ipynb then.
-    A notebook of the project that needs a package which is not installed is left out: a note takes its place. Another
-    notebook, such as a student's, reads what the project's own have saved, but changes none of it: what it saves lies in
-    the folder of its executed form, in build/<survey>/ and figures/<survey>/ there.
+    A notebook of the project that needs a package which is not installed is left out: a note takes its place.
+
+    Another notebook, such as a student's, reads what the project's own have saved, but changes none of it: what it
+    saves lies in the folder of its executed form, in build/<survey>/ and figures/<survey>/ there.
 
     Parameters
     ----------
@@ -122,10 +120,9 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     NotebookError
         If a notebook fails.
     """
-    sources = find(notebooks)
+    sources, given = find(notebooks), _given(parameters or {}) | {"survey": survey}
     simulated = manifest(survey)["simulated"]
     known = {source: _parameters(source) for source in sources}
-    given = _given(parameters or {}) | {"survey": survey}
     for name in given:
         if not any(name in names for names in known.values()):
             has = ", ".join(sorted(set().union(*known.values()))) or "none"
