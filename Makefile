@@ -8,6 +8,27 @@ N_STARS =
 mystery =
 PYTHON  = python3
 
+# Both become parts of file names. $(value) takes the characters as they were given, $ too.
+PLAIN := a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z \
+         0 1 2 3 4 5 6 7 8 9 _ . + -
+# A text without these characters: $(call without,characters,text)
+without = $(if $(1),$(call without,$(wordlist 2,99,$(1)),$(subst $(firstword $(1)),,$(2))),$(2))
+ifneq ($(call without,$(PLAIN),$(value SURVEY))$(filter .% +% -%,$(value SURVEY))$(if $(value SURVEY),,none),)
+  $(error SURVEY is one plain word (letters, digits, _ . + -), not '$(value SURVEY)')
+endif
+ODD := ! " \# $$ % & ( ) * + , / : ; < = > ? @ [ \ ] ^ ` { | } ~
+odd_in = $(foreach c,$(ODD),$(findstring $(c),$(1)))$(word 2,$(1))$(filter .% -% _% '%,$(1))$(if $(1),,none)
+ifneq ($(strip $(call odd_in,$(value NAME))),)
+  $(error NAME is written like Firstname_Lastname, in letters, digits and .'-_ only, not '$(value NAME)')
+endif
+
+# A path is relative to where make was called, which -C leaves. Its characters reach the shell by the environment.
+ifneq ($(value mystery),)
+  CALLED_IN := $(if $(findstring w,$(firstword -$(MAKEFLAGS))),$(PWD),$(CURDIR))
+  override mystery := $(if $(filter /%,$(firstword $(value mystery))),,$(CALLED_IN)/)$(value mystery)
+endif
+export mystery
+
 PY = .venv/bin/python
 B  = build/$(SURVEY)
 
@@ -23,10 +44,6 @@ nb = $(filter $(B)/$(1)_%,$(EXECUTED))
 PDF_CODE := lab2/report/checkpoints.py lab2/report/credits.py lab2/report/typst.py lab2/report/typeset.py lab2/report/template.typ
 RUN_CODE := $(filter-out lab2/__main__.py lab2/simulate/% $(PDF_CODE),$(wildcard lab2/*.py lab2/*/*.py)) \
             $(wildcard lab2/*.mplstyle lab2/*/*.mplstyle lab2/tables/*)
-
-ifneq ($(findstring /,$(NAME))$(word 2,$(NAME)),)
-  $(error NAME is written like Firstname_Lastname, without spaces or slashes, not '$(NAME)')
-endif
 
 .PHONY: help setup survey lab checkpoints cp1 cp2 cp3 report notebook lint test bench clean distclean FORCE
 .DEFAULT_GOAL := help
@@ -72,9 +89,10 @@ endif
 data/.n_stars: FORCE
 	@+mkdir -p $(@D); echo "$(N_STARS)" | cmp -s - $@ || echo "$(N_STARS)" > $@
 $(B)/.mystery: FORCE
-	@+mkdir -p $(@D); echo "$(mystery)" | cmp -s - $@ || echo "$(mystery)" > $@
+	@+mkdir -p $(@D); test -z "$$mystery" || sum=$$(cksum < "$$mystery") || exit 1; \
+	  printf '%s\n' "$$mystery $$sum" | cmp -s - $@ || printf '%s\n' "$$mystery $$sum" > $@
 
-FOR_MYSTERY = $(if $(mystery), --parameters mystery=$(abspath $(mystery)))
+FOR_MYSTERY = $(if $(mystery), --parameters mystery="$$mystery")
 
 lab: $(EXECUTED)  ## Execute the notebooks
 
@@ -87,7 +105,7 @@ $(call nb,03): $(call nb,01)
 $(call nb,04): $(call nb,03)
 $(call nb,05): $(call nb,04)
 $(call nb,06): $(call nb,05)
-$(call nb,07): $(call nb,05) $(mystery) $(B)/.mystery
+$(call nb,07): $(B)/.mystery $(call nb,05)
 $(call nb,08): $(call nb,04)
 $(call nb,09): $(call nb,05)
 
