@@ -33,7 +33,7 @@ def styled(function):
 
 def literal(text) -> str:
     """Text that may come from outside as matplotlib draws it without reading formulas, in lines that fit the figure."""
-    return "\n".join(textwrap.wrap(visible(text), 100)).replace("$", r"\$")
+    return "\n".join(textwrap.wrap(visible(text), 88)).replace("$", r"\$")
 
 
 def axis_text(name) -> str:

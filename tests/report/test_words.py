@@ -106,7 +106,7 @@ def test_a_figure_draws_names_as_they_are():
         parsed, is_formula = title._preprocess_math(title.get_text())
         assert (parsed, is_formula) == (name, False)
         plt.close(figure)
-    assert literal("word " * 40).count("\n") == 1  # lines that fit the figure
+    assert literal("word " * 40).count("\n") == 2  # lines that fit the figure
     assert axis_text("$x$") == r"\$x\$"
     assert "$" in axis_text("teff").replace(r"\$", "")
 
