@@ -211,7 +211,7 @@ def _execute(source, survey, parameters):
     read, written = (str(path).replace("{", "{{").replace("}", "}}") for path in (source, failed))
     try:
         with _own_home(source, survey):
-            return papermill.execute_notebook(
+            notebook = papermill.execute_notebook(
                 read,
                 written,
                 parameters,
@@ -226,7 +226,12 @@ def _execute(source, survey, parameters):
         cell, cause = f"In [{error.exec_count}]: {first}", f"{error.ename}: {error.evalue}".strip()
     except DeadKernelError:
         cell, cause = _unfinished(failed), "the kernel died; was the memory enough?"
-    raise NotebookError(f"notebook: {_name(source)} (kept as {failed})\n    cell: {cell}\n   cause: {_line(cause)}")
+    else:
+        if all(cell.metadata.papermill.status == "completed" for cell in notebook.cells):
+            return notebook
+        cell, cause = _unfinished(failed), "the notebook ended itself here, before its last cell"  # by exit()
+    where = f"notebook: {_name(source)} (kept as {failed})"
+    raise NotebookError(f"{where}\n    cell: {_line(cell)}\n   cause: {_line(cause)}")
 
 
 def _reproducible(notebook, stem):

@@ -133,6 +133,12 @@ def test_a_kernel_that_dies_is_named_too(notebooks):
         run(progress=False)
 
 
+def test_a_notebook_that_ends_itself_has_not_passed(notebooks):
+    notebooks("03_early", cell("x = 1"), cell("raise SystemExit"), cell("1 / 0"))
+    with pytest.raises(NotebookError, match=r"(?s)03_early.*cell: raise SystemExit.*ended itself"):
+        run(progress=False)
+
+
 def test_nothing_runs_when_something_given_is_wrong(home, notebooks):
     notebooks("01_first", cell("1"))
     notebooks("02_second", cell("2"), parameters="seed = 1")
