@@ -209,13 +209,15 @@ def _warn_of_observed(table, model):
 
 
 def _parameter(text):
-    """NAME=VALUE, the value as Python reads it or else as text."""
+    """NAME=VALUE, the value as Python reads it or else as text; the name of a file is always text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"a parameter is written name=value, not {text!r}")
+    if name == "mystery":
+        return name, value
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets in brackets
         return name, value
 
 
@@ -254,7 +256,8 @@ def _parser():
     one = add(
         run, "run", "finished notebooks are kept; `make` goes on with the next, this command begins with the first"
     )
-    one.add_argument("notebooks", nargs="*", metavar="NN", help="their numbers, such as 04 (default: all)")
+    text = "their numbers, such as 04, or paths of other notebooks (default: all of the project)"
+    one.add_argument("notebooks", nargs="*", metavar="NN", help=text)
     one.add_argument("--survey", **on_survey)
     one.add_argument(
         "--parameters",
@@ -263,7 +266,7 @@ def _parser():
         default=[],
         action="extend",
         metavar="NAME=VALUE",
-        help="parameters of the notebooks; a name that none of them has is refused",
+        help="parameters of the notebooks; a name that none of them has is refused, and so is survey: see --survey",
     )
 
     one = add(checkpoints, "checkpoints", "PDFs that were finished are kept; the same command makes all again")

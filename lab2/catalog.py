@@ -1,5 +1,6 @@
 """The allStar catalog: reading, selection of the giants of problem 1, joining with spectra."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -265,7 +266,7 @@ def with_spectra(catalog, survey):
     """
     folder, missing = survey_folder(survey), manifest(survey).get("missing", {})
     files = spectrum_paths(catalog, survey)
-    there = np.array([path.is_file() for path in files])
+    there = np.array([os.path.isfile(path) for path in files])  # False also for what cannot be a name
     if not there.any():
         raise FileNotFoundError(f"survey {survey!r} has no spectrum of these {len(catalog)} stars in {folder}/apStar")
     absent = (path.relative_to(folder).as_posix() for path, here in zip(files, there, strict=True) if not here)

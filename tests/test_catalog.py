@@ -203,6 +203,9 @@ def test_rows_are_split_by_whether_their_spectra_are_there(folder):
     assert reasons == ["not fetched", "the server answered 404", "not fetched"]
     with pytest.raises(FileNotFoundError, match="has no spectrum of these 2 stars"):
         catalog.with_spectra(made[4:6], "tiny")
+    made["FILE"] = made["FILE"].astype("U9999")
+    made["FILE"][1:3] = ["x" * 9999, "a\x00b"]  # no names of files
+    assert catalog.with_spectra(made[:3], "tiny")[1] == ["not fetched"] * 2
 
 
 def test_the_example_is_that_of_the_checkpoint_or_else_the_first():

@@ -31,6 +31,10 @@ def test_help_is_quick_and_loads_nothing_heavy():
         (["survey", "--survey", "a/b"], "one plain word"),
         (["simulate", "--survey", "../x"], "one plain word"),
         (["run", "77"], "there is no notebook 77"),
+        (["run", "04_spectral_model.ipynb"], "there is no file .*04_spectral_model.ipynb"),
+        (["run", "alice/04_spectral_model.ipynb"], "there is no file .*alice/04_spectral_model.ipynb"),
+        (["run", "--parameters", "survey=dr17"], "choose it by --survey"),
+        (["run", "07", "--parameters", "mystery=no such.fits"], "there is no file .*/no such.fits"),
         (["checkpoints", "--name", "a/b"], "written like Firstname_Lastname"),
         (["checkpoints", "--number", "4"], "1, 2 and 3, not 4"),
         (["report"], "never made|not executed|no notebooks"),
@@ -73,6 +77,22 @@ def test_parameters_reach_the_notebooks(home, monkeypatch, capsys):
     )
     assert asked["given"] == (["07"], "dr17", {"mystery": "/a/b.fits", "seed": 3, "x": 1e-3})
     assert capsys.readouterr().out == "done\n"
+
+
+@pytest.mark.parametrize("value", ["1e5", "'quoted'", "None", "[1]", "a=b c", "it's $x;", "(" * 500, ""])
+def test_the_name_of_a_file_is_text_whatever_it_looks_like(home, monkeypatch, value):
+    asked = {}
+    monkeypatch.setattr("lab2.report.run.run", lambda *given: asked.update(given[2]) or [])
+    assert main(["run", "07", "--parameters", f"mystery={value}", f"other={'(' * 5000}"]) == 0
+    assert asked == {"mystery": value, "other": "(" * 5000}
+
+
+@pytest.mark.parametrize("survey", ["", "a b", "../x", "a/b", "a$b", "`x`", "it's", 'a"b', "a;b", "é", ".x", "a\nb"])
+@pytest.mark.parametrize("command", ["run", "checkpoints", "report", "simulate", "survey"])
+def test_a_survey_of_odd_characters_is_refused_before_anything_is_made(home, capsys, command, survey):
+    assert main([command, f"--survey={survey}"]) == 2
+    assert "one plain word" in capsys.readouterr().err
+    assert list(home.iterdir()) == []
 
 
 def test_a_failed_notebook_is_exit_status_1(home, monkeypatch, capsys):

@@ -15,6 +15,7 @@ from lab2.plots.style import (
     VERMILION,
     WAVELENGTH_AXIS,
     WIDTH,
+    literal,
     spectrum_line,
     styled,
 )
@@ -60,7 +61,7 @@ def raw_spectra(stars, masked=True):
             ax.legend(loc="upper right")
         low, high = np.nanpercentile(flux[good & np.isfinite(flux)], [0.2, 99.8])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
-        ax.set_title(title, loc="left")
+        ax.set_title(literal(title), loc="left")
     axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
     figure.supylabel(FLUX_AXIS, fontsize=9)
     return figure
@@ -116,7 +117,7 @@ def normalization(raw, spectra, star, pixels):
     spectrum_line(bottom, raw.wavelength, _seen(spectra, star), raw.chip, color="0.2", lw=0.5)
     bottom.axhline(1, color=BLUE, lw=0.8)
     bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="normalized flux", ylim=(0.4, 1.15))
-    top.set_title(star, loc="left")
+    top.set_title(literal(star), loc="left")
     return figure
 
 
@@ -150,7 +151,7 @@ def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "mo
         flux, error, model = (np.asarray(values)[here] for values in (flux, error, model))
         top.errorbar(x, flux, error, fmt=".", color="0.25", ms=3, elinewidth=0.6, label=names[0])
         top.plot(x, model, color=VERMILION, lw=1.1, label=names[1])
-        top.set(ylabel="normalized flux", title=title)
+        top.set(ylabel="normalized flux", title=literal(title))
         low_end, high_end = top.get_ylim()
         height = high_end - low_end  # room is added for the legend below, and for names above
         top.set_ylim(low_end - 0.15 * height, high_end + (0.35 * height if lines else 0))
@@ -301,7 +302,7 @@ def star_sheet(wavelength, stars, window):
     for ax, (title, (flux, model)) in zip(axes[:, 0], stars.items(), strict=True):
         ax.plot(wavelength[here], flux[here], color="0.25", lw=0.8, label="spectrum")
         ax.plot(wavelength[here], model[here], color=VERMILION, lw=0.8, label="best fit")
-        ax.set_title(title, loc="left", fontsize=7.5)
+        ax.set_title(literal(title), loc="left", fontsize=7.5)
         ax.set(xlim=window)
     axes[0, 0].legend(ncols=2, loc="lower right")
     axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)

@@ -1,11 +1,13 @@
 """The one style of every figure: colors, axis texts, and a line that breaks where there is no data."""
 
+import textwrap
 from functools import wraps
 from importlib import resources
 
 import matplotlib.pyplot as plt
 import numpy as np
 
+from lab2._text import visible
 from lab2.labels import LABELS
 
 _STYLE = resources.files("lab2.plots").joinpath("lab2.mplstyle")
@@ -29,9 +31,14 @@ def styled(function):
     return wrapped
 
 
+def literal(text) -> str:
+    """Text that may come from outside as matplotlib draws it without reading formulas, in lines that fit the figure."""
+    return "\n".join(textwrap.wrap(visible(text), 88)).replace("$", r"\$")
+
+
 def axis_text(name) -> str:
     """Symbol and unit of a label, or the name itself of any other quantity."""
-    return _AXES.get(str(name), str(name))
+    return _AXES.get(str(name)) or literal(name)
 
 
 def spectrum_line(ax, wavelength, values, chip=None, **kwargs):

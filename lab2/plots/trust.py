@@ -13,6 +13,7 @@ from lab2.plots.style import (
     WAVELENGTH_AXIS,
     WIDTH,
     axis_text,
+    literal,
     spectrum_line,
     styled,
 )
@@ -59,7 +60,7 @@ def odd_star(wavelength, chip, flux, model, worst, title, *, explained=None):
             zoom, wavelength[worst], explained[worst], color=BLACK, lw=0.9, ls="--", label="as the verdict says"
         )
     zoom.set(xlim=(wavelength[worst][0], wavelength[worst][-1]), ylim=(0.1, 1.25), xlabel=WAVELENGTH_AXIS)
-    axes[0].set_title(title, loc="left")
+    axes[0].set_title(literal(title), loc="left")
     figure.legend(*zoom.get_legend_handles_labels(), ncols=4, loc="outside lower center")
     figure.supylabel("normalized flux", fontsize=9)
     return figure
@@ -196,7 +197,7 @@ def shared_residual(wavelength, chip, residuals):
         ax.axhline(0, color="0.6", lw=0.5)
         half = 1.1 * np.nanpercentile(np.abs(residual), 99.8)
         ax.set(ylim=(-half, half))
-        ax.set_title(title, loc="left", fontsize=8)
+        ax.set_title(literal(title), loc="left", fontsize=8)
     axes[-1, 0].set_xlabel(WAVELENGTH_AXIS)
     figure.supylabel("mean residual in normalized flux", fontsize=9)
     return figure

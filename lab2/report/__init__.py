@@ -1,6 +1,6 @@
 """From notebooks to a report: run them, keep what they show, and set it as PDF."""
 
 from lab2.report.page import Page
-from lab2.report.words import listed
+from lab2.report.words import escaped, listed
 
-__all__ = ["Page", "listed"]
+__all__ = ["Page", "escaped", "listed"]

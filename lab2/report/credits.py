@@ -1,5 +1,7 @@
 """What the report says of the data's origin, and of the thanks that are due for them."""
 
+from lab2.report.words import escaped
+
 __all__ = ["credits_for"]
 
 _SIMULATED = """## Acknowledgement
@@ -46,7 +48,8 @@ def credits_for(manifest):
     about, text = manifest.get("catalogue"), ""
     if about:
         text = (
-            f" This catalog has {about['rows']} rows in the fields {', '.join(about['fields'])}, with the labels of "
-            f"the pipeline's run {about['label_tree']}; from {about['source']}, {about.get('date', 'undated')}."
+            f" This catalog has {escaped(about['rows'])} rows in the fields {escaped(', '.join(about['fields']))}, "
+            f"with the labels of the pipeline's run {escaped(about['label_tree'])}; from {escaped(about['source'])}, "
+            f"{escaped(about.get('date', 'undated'))}."
         )
     return _OBSERVED.format(catalogue=text, wish=_WISH)

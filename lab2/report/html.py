@@ -1,15 +1,18 @@
 """Tables as plain HTML, which JupyterLab shows and the PDF exporter sets."""
 
 import html
+import re
 
 import numpy as np
 from astropy.table import Table
+
+from lab2._text import visible
 
 __all__ = ["html_table"]
 
 
 def html_table(table, formats=None):
-    """A table as plain HTML: names, units where there are any, and values.
+    """A table as plain HTML: names, units where there are any, and values, all of them text and not markup.
 
     Parameters
     ----------
@@ -26,15 +29,20 @@ def html_table(table, formats=None):
     columns = list(_columns(table))
     if unknown := set(formats) - {name for name, _, _ in columns}:
         raise ValueError(f"formats for columns that the table lacks: {', '.join(sorted(unknown))}")
-    rows = ["".join(f"<th>{html.escape(name)}</th>" for name, _, _ in columns)]
+    rows = ["".join(f"<th>{_literal(name)}</th>" for name, _, _ in columns)]
     if any(unit for _, unit, _ in columns):
-        rows.append("".join(f"<th>{html.escape(unit)}</th>" for _, unit, _ in columns))
+        rows.append("".join(f"<th>{_literal(unit)}</th>" for _, unit, _ in columns))
     head = "".join(f"<tr>{row}</tr>" for row in rows)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        "<tr>" + "".join(f"<td>{_literal(cell)}</td>" for cell in cells) + "</tr>"
         for cells in zip(*([_text(v, formats.get(name)) for v in values] for name, _, values in columns), strict=True)
     )
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def _literal(text):
+    """HTML of text that may come from outside; a formula would have to lie in one element, so none begins or ends."""
+    return re.sub(r"[\\$]", r"<span>\g<0></span>", html.escape(visible(text))) if text else ""
 
 
 def _columns(table):

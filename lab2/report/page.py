@@ -16,6 +16,7 @@ from IPython.display import HTML, Markdown, display
 from lab2.files import read_table, replacing, sha256, write_table
 from lab2.report import products, provenance
 from lab2.report.html import html_table
+from lab2.report.words import escaped
 from lab2.survey import build_folder, check, figure_folder, home, survey_folder
 
 __all__ = ["Page"]
@@ -69,14 +70,15 @@ class Page:
     @property
     def statement(self):
         """A sentence for the top of the notebook: which survey it shows, real or simulated."""
+        survey = escaped(self.survey)
         if self.simulated:
             return (
-                f"> This run shows the survey **{self.survey}**: *simulated* spectra and catalog, with the "
+                f"> This run shows the survey **{survey}**: *simulated* spectra and catalog, with the "
                 f"layout of SDSS DR17's files. Nothing in it was observed. Seed {self.seed}."
             )
         return (
-            f"> This run shows the survey **{self.survey}**: observed spectra, and labels of the pipeline's run "
-            f"*{self.label_tree}*. Seed {self.seed}."
+            f"> This run shows the survey **{survey}**: observed spectra, and labels of the pipeline's run "
+            f"*{escaped(self.label_tree)}*. Seed {self.seed}."
         )
 
     def input(self, path):

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -101,7 +102,8 @@ def _is_whole(executed, digest):
 def _git(*arguments):
     """What git prints, or None where it fails or is not installed."""
     try:
-        done = subprocess.run(["git", "-C", root(), *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "-C", root(), *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    # a folder's name may end in a space, or not be UTF-8
+    return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None

@@ -1,7 +1,10 @@
 """Execute the notebooks, by papermill, in one process."""
 
+import contextlib
+import hashlib
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -9,12 +12,14 @@ from tqdm import tqdm
 
 from lab2.files import replacing
 from lab2.report import provenance
-from lab2.survey import build_folder, manifest, notebook_folder
+from lab2.survey import build_folder, home, manifest, notebook_folder
 
 __all__ = ["NotebookError", "executed", "find", "run"]
 
 # What a notebook cannot do without, beyond the packages that are always installed.
 _NEEDS = {"09": "torch"}
+# Parameters that name a file.
+_FILES = ("mystery",)
 
 
 class NotebookError(RuntimeError):
@@ -22,52 +27,81 @@ class NotebookError(RuntimeError):
 
 
 def find(notebooks=None):
-    """The source files of notebooks.
+    """The source files of the project's notebooks, or of others.
 
     Parameters
     ----------
     notebooks : sequence of str, optional
-        Their numbers ("04") or names ("04_spectral_model"); all of them by default.
+        Their numbers ("04") or names ("04_spectral_model"), or paths of other notebooks ("alice/04.ipynb"); all of the
+        project's by default.
 
     Returns
     -------
     list of pathlib.Path
-        In order of their numbers.
+        The project's in order of their numbers, then the others as they were given.
 
     Raises
     ------
     ValueError
-        If there is no such notebook.
+        If the project has no such notebook.
+    FileNotFoundError
+        If there is no such file.
     """
     sources = sorted(notebook_folder().glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         return sources
-    wanted = {Path(name).stem for name in notebooks}
+    paths = [str(name) for name in notebooks if str(name).endswith(".ipynb") or os.sep in str(name)]
+    files = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    if missing := [str(path) for path in files if not path.is_file()]:
+        raise FileNotFoundError(f"there is no file {', '.join(missing)}; the project's notebooks are {_list(sources)}")
+    wanted = {str(name) for name in notebooks}.difference(paths)
     unknown = wanted - {s.stem for s in sources} - {s.stem[:2] for s in sources}
     if unknown:
         raise ValueError(f"there is no notebook {', '.join(sorted(unknown))}; there are {_list(sources)}")
-    return [source for source in sources if wanted & {source.stem, source.stem[:2]}]
+    own = [s for s in sources if wanted & {s.stem, s.stem[:2]} or s.resolve() in files]
+    return own + [path for path in files if path not in {s.resolve() for s in sources}]
 
 
 def executed(source, survey):
-    """Where the executed form of a notebook lies."""
-    return build_folder(survey) / source.name
+    """Where the executed form of a notebook lies.
+
+    Parameters
+    ----------
+    source : pathlib.Path
+        As from `find`.
+    survey : str
+        The survey.
+
+    Returns
+    -------
+    pathlib.Path
+        In build/<survey>/; for a notebook that is not the project's own, in a folder there that is named for it.
+    """
+    folder = build_folder(survey)
+    if not _is_own(source):
+        digest = hashlib.sha256(os.fsencode(source)).hexdigest()[:8]
+        folder /= f"{source.parent.name[:30]}-{source.stem[:30]}-{digest}"
+    return folder / source.name
 
 
 def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     """Execute notebooks on a survey.
 
     Each is kept as build/<survey>/<name>.failed.ipynb until it has come to its end, and as <name>.ipynb then.
-    A notebook that needs a package which is not installed is left out: a note takes its place.
+    A notebook of the project that needs a package which is not installed is left out: a note takes its place.
+
+    Another notebook, such as a student's, reads what the project's own have saved, but changes none of it: what it
+    saves lies in the folder of its executed form, in build/<survey>/ and figures/<survey>/ there.
 
     Parameters
     ----------
     notebooks : sequence of str, optional
-        Their numbers or names; all of them by default.
+        Their numbers or names, or paths of other notebooks; all of the project's by default.
     survey : str
         The survey, passed to each notebook as its parameter `survey`.
     parameters : dict, optional
-        Further parameters; each goes to the notebooks that have it.
+        Further parameters; each goes to the notebooks that have it. A relative path of a file (mystery) is relative
+        to the current folder.
     progress : bool
         Whether to show a progress bar.
 
@@ -79,16 +113,16 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     Raises
     ------
     ValueError
-        If there is no such notebook, or no notebook has such a parameter; nothing has been run then.
+        If there is no such notebook, or a parameter that no notebook has, or `survey` among the parameters; nothing has
+        been run then.
     FileNotFoundError
-        If the survey was never made.
+        If the survey was never made, or there is no such file.
     NotebookError
         If a notebook fails.
     """
-    sources = find(notebooks)
+    sources, given = find(notebooks), _given(parameters or {}) | {"survey": survey}
     simulated = manifest(survey)["simulated"]
     known = {source: _parameters(source) for source in sources}
-    given = dict(parameters or {}, survey=survey)
     for name in given:
         if not any(name in names for names in known.values()):
             has = ", ".join(sorted(set().union(*known.values()))) or "none"
@@ -105,7 +139,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     with tqdm(sources, unit="notebook", disable=not progress) as bar:
         for source in bar:
             bar.set_description(source.stem)
-            needed = _NEEDS.get(source.stem[:2])
+            needed = _NEEDS.get(source.stem[:2]) if _is_own(source) else None
             if needed and importlib.util.find_spec(needed) is None:
                 notebook = _left_out(source, needed)
                 bar.write(f"{needed} is not installed: notebook {source.stem} is left out")
@@ -121,29 +155,83 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     return results
 
 
+def _is_own(source):
+    """Whether a notebook is one of the project's."""
+    return source.parent.resolve() == notebook_folder().resolve()
+
+
+def _given(parameters):
+    """The parameters of a run as the notebooks get them: paths are absolute."""
+    if "survey" in parameters:
+        raise ValueError("the survey is no parameter of its own: choose it by --survey (in Python, by survey=)")
+    given = dict(parameters)
+    for name in _FILES:
+        if given.get(name) is not None:
+            path = Path(given[name]).expanduser().absolute()
+            if not path.is_file():
+                raise FileNotFoundError(f"there is no file {path}, which was given as {name}")
+            given[name] = str(path)
+    return given
+
+
+@contextlib.contextmanager
+def _own_home(source, survey):
+    """Give a notebook that is not the project's a home of its own while it runs.
+
+    It finds the project's data and results there, by links; what it saves takes the place of a link.
+    """
+    if _is_own(source):
+        yield
+        return
+    folder, before = executed(source, survey).parent, os.environ.get("LAB2_HOME")
+    results = (path for path in build_folder(survey).iterdir() if path.suffix in (".nc", ".ecsv"))
+    targets = {folder / "build" / survey / path.name: path for path in results} | {folder / "data": home() / "data"}
+    for link, target in targets.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if link.is_symlink():
+            link.unlink()
+        if not link.exists():
+            link.symlink_to(target)
+    os.environ["LAB2_HOME"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("LAB2_HOME")
+        if before is not None:
+            os.environ["LAB2_HOME"] = before
+
+
 def _execute(source, survey, parameters):
     """The executed notebook, or a NotebookError."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
     failed = _failed(source, survey)
+    # papermill fills in parameters where a path has braces
+    read, written = (str(path).replace("{", "{{").replace("}", "}}") for path in (source, failed))
     try:
-        return papermill.execute_notebook(
-            source,
-            failed,
-            parameters,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=source.parent,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: no word on the transport
-        )
+        with _own_home(source, survey):
+            notebook = papermill.execute_notebook(
+                read,
+                written,
+                parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                cwd=source.parent,
+                extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: no word on the transport
+            )
     except papermill.PapermillExecutionError as error:
         first = error.source.strip().split("\n")[0]
         cell, cause = f"In [{error.exec_count}]: {first}", f"{error.ename}: {error.evalue}".strip()
     except DeadKernelError:
         cell, cause = _unfinished(failed), "the kernel died; was the memory enough?"
-    raise NotebookError(f"notebook: {source.stem} (kept as {failed})\n    cell: {cell}\n   cause: {_line(cause)}")
+    else:
+        if all(cell.metadata.papermill.status == "completed" for cell in notebook.cells):
+            return notebook
+        cell, cause = _unfinished(failed), "the notebook ended itself here, before its last cell"  # by exit()
+    where = f"notebook: {_name(source)} (kept as {failed})"
+    raise NotebookError(f"{where}\n    cell: {_line(cell)}\n   cause: {_line(cause)}")
 
 
 def _reproducible(notebook, stem):
@@ -153,12 +241,13 @@ def _reproducible(notebook, stem):
         part.metadata.pop("execution", None)
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", ()):
-            cell.id = f"parameters-{stem}"
+            cell.id = "parameters-" + re.sub(r"[^\w-]", "-", stem, flags=re.ASCII)[:50]
 
 
 def _line(cause):
-    """The first line of a cause that may have many, as those of TeX and HDF5 do."""
-    return cause.split("\n")[0]
+    """The first line of a cause that may have many, as those of TeX and HDF5 do; signs that move a cursor escaped."""
+    line = cause.split("\n")[0][:500]
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def _unfinished(failed):
@@ -172,11 +261,14 @@ def _parameters(source):
     """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`."""
     import papermill
 
-    notebook = nbformat.read(source, as_version=4)
-    # what `_execute` runs it with, whatever the file says: papermill cannot read a cell of an unknown language
-    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    notebook.metadata["language_info"] = {"name": "python"}
-    return set(papermill.inspect_notebook(notebook))
+    try:
+        notebook = nbformat.read(source, as_version=4)
+        # what `_execute` runs it with, whatever the file says: papermill cannot read a cell of an unknown language
+        notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        notebook.metadata["language_info"] = {"name": "python"}
+        return set(papermill.inspect_notebook(notebook))
+    except Exception as problem:  # the file may be anything
+        raise ValueError(f"{source} is not a Jupyter notebook: {_line(str(problem))}") from problem
 
 
 def _left_out(source, needed):
@@ -190,4 +282,9 @@ def _failed(source, survey):
 
 
 def _list(sources):
-    return ", ".join(source.stem for source in sources)
+    return ", ".join(map(_name, sources))
+
+
+def _name(source):
+    """What a notebook is called in a message."""
+    return source.stem if _is_own(source) else str(source)

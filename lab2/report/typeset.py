@@ -5,6 +5,7 @@ The Markdown comes in pieces, each with the name of its cell, so that an error c
 
 import json
 import re
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,10 +14,12 @@ from urllib.parse import unquote
 import pypandoc
 import typst
 
+from lab2._text import printable, visible
+
 __all__ = ["inline", "literal", "pdf", "picture"]
 
 # Markdown as JupyterLab reads it, as nearly as pandoc can: no block needs a blank line before it, and "(a)",
-# "~" and "@" mean themselves. Raw HTML and TeX are read as such, so that they can be found and refused.
+# "~" and "@" mean themselves. Raw HTML, TeX and Typst are read as such, so that they can be found and refused.
 _READER = (
     "markdown-yaml_metadata_block-citations-example_lists-fancy_lists-subscript-superscript"
     "-blank_before_header-blank_before_blockquote+lists_without_preceding_blankline+autolink_bare_uris"
@@ -24,6 +27,12 @@ _READER = (
 )
 _TEMPLATE = Path(__file__).with_name("template.typ")
 _MARK = "// cell: "  # a Typst comment that begins each cell
+# The format of our own raw passages, which no text can know: any other raw passage is refused, never executed.
+_OWN = f"own-{secrets.token_hex(8)}"
+
+# Three dots of a text, which Typst would make one character, and dots of what looks like the symbols of `_renamed`; and
+# the sign that stands for such a dot, until Typst's code has been written.
+_DOT, _KEPT = re.compile(r"\.(?=\.\.|circle|reduce)"), "\ue000"
 
 _OLD_FONT = re.compile(r"\{\\(rm|bf|it|sf|tt|cal)\b\s*((?:[^{}]|\{[^{}]*\})*)\}")
 _ROMAN_WORD = re.compile(r"\\mathrm\{\s*([A-Za-z]{2,})\s*\}")
@@ -32,15 +41,16 @@ _REFUSED = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\n(.*
 
 
 def literal(text):
-    """A Typst string literal."""
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "    ")
+    """A Typst string literal; what no font has is written as Python's escape."""
+    text = printable(text.replace("\t", "    "))
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
 
 
 def inline(typst_code):
     """Typst code inside a line of Markdown. Markdown may stand between two such pieces."""
     ticks = "`" * (max((len(run) for run in re.findall("`+", typst_code)), default=0) + 1)
-    return f"{ticks} {typst_code} {ticks}{{=typst}}" if "`" in typst_code else f"`{typst_code}`{{=typst}}"
+    return f"{ticks} {typst_code} {ticks}{{={_OWN}}}" if "`" in typst_code else f"`{typst_code}`{{={_OWN}}}"
 
 
 def picture(file):
@@ -48,15 +58,15 @@ def picture(file):
     return f"image({literal(file)})"
 
 
-def pdf(pieces, folder, title, notes=(), running="", contents=False):
+def pdf(pieces, folder, title, notes=(), running="", contents=False, source="."):
     """Set a document.
 
     Parameters
     ----------
     pieces : sequence of (str, str)
-        The name of each cell, and its Markdown. Pictures are named relative to `folder`.
+        The name of each cell, and its Markdown. Pictures are named relative to `folder` or to `source`.
     folder : path-like
-        A working folder that holds the pictures.
+        A working folder, which may hold pictures.
     title : str
         The title, which also stands at the left of each page's head.
     notes : sequence of str
@@ -65,6 +75,8 @@ def pdf(pieces, folder, title, notes=(), running="", contents=False):
         What stands at the right of each page's head.
     contents : bool
         Whether the title has a page of its own, with a table of contents.
+    source : path-like
+        A folder of further pictures.
 
     Returns
     -------
@@ -79,9 +91,9 @@ def pdf(pieces, folder, title, notes=(), running="", contents=False):
     """
     folder = Path(folder)
     names = [name for name, _ in pieces]
-    marked = (f"```{{=cell}}\n{index}\n```\n\n{text}" for index, (_, text) in enumerate(pieces))
+    marked = (f"```{{={_OWN}}}\n{index}\n```\n\n{text}" for index, (_, text) in enumerate(pieces))
     document = json.loads(_pandoc("\n\n".join(marked), "-f", _READER, "-t", "json")[0])
-    formulas = _check(document, names, folder)
+    formulas = _check(document, names, folder, Path(source))
     body, complaints = _pandoc(json.dumps(document), "-f", "json", "-t", "typst", "--wrap=none")
     if refused := _REFUSED.search(complaints):
         tex = refused[1]
@@ -90,12 +102,12 @@ def pdf(pieces, folder, title, notes=(), running="", contents=False):
         raise ValueError(f"{where}: this formula cannot be set: {tex} ({why})")
     if complaints.strip():
         raise ValueError(f"{title}: pandoc complains: {complaints.strip()}")
-    head = {"title": title, "notes": list(notes), "running": running, "contents": contents}
+    head = {"title": printable(title), "notes": [*map(visible, notes)], "running": running, "contents": contents}
     (folder / "head.json").write_text(json.dumps(head), encoding="utf-8")
     shutil.copy(_TEMPLATE, folder / "template.typ")
-    source = f'#import "template.typ": *\n#show: lab2.with(json("head.json"))\n{_renamed(body)}'
-    (folder / "main.typ").write_text(source, encoding="utf-8")
-    return _compile(folder, source, names, title)
+    typst_code = f'#import "template.typ": *\n#show: lab2.with(json("head.json"))\n{_renamed(body)}'
+    (folder / "main.typ").write_text(typst_code, encoding="utf-8")
+    return _compile(folder, typst_code, names, title)
 
 
 def _pandoc(text, *arguments):
@@ -106,6 +118,7 @@ def _pandoc(text, *arguments):
         capture_output=True,
         text=True,
         encoding="utf-8",
+        errors="backslashreplace",  # half of a surrogate pair is no character
         check=False,
     )
     if done.returncode:
@@ -113,7 +126,7 @@ def _pandoc(text, *arguments):
     return done.stdout, done.stderr
 
 
-def _check(document, names, folder):
+def _check(document, names, folder, source):
     """Mend what can be mended in pandoc's tree, refuse what cannot, and list the formulas by cell."""
     formulas, blocks, where, seen = [], [], "", 0
 
@@ -128,15 +141,17 @@ def _check(document, names, folder):
             _check_raw(node, where)
         elif kind == "Str" and content in ("$", "$$"):
             raise ValueError(f"{where}: a lone {content} opens no formula; a formula has no space after its first $")
+        elif kind == "Str":
+            node["c"] = _DOT.sub(_KEPT, content)
         elif kind == "Image":
-            content[2][0] = _fetch(content[2][0], folder, where)
+            content[2][0] = _fetch(content[2][0], folder, source, where)
         if node.get("t") == "Math":  # a raw environment has become one
             node["c"][1] = _modern(node["c"][1])
             formulas.append((where, node["c"][1]))
         visit(node.get("c"))
 
     for block in document["blocks"]:
-        if block["t"] == "RawBlock" and block["c"][0] == "cell":
+        if block["t"] == "RawBlock" and block["c"][0] == _OWN:
             where, seen = names[int(block["c"][1])], seen + 1
             block["c"] = ["typst", f"{_MARK}{block['c'][1]}"]
         else:
@@ -154,7 +169,10 @@ def _check(document, names, folder):
 def _check_raw(node, where):
     """Let our own Typst and comments pass, turn bare display environments into formulas, refuse the rest."""
     form, text = node["c"]
-    if form == "typst" or (form == "html" and re.fullmatch(r"\s*<!--.*?-->\s*", text, re.S)):
+    if form == _OWN:
+        node["c"] = ["typst", text]
+        return
+    if form == "html" and re.fullmatch(r"\s*<!--.*?-->\s*", text, re.S):
         return
     if form in ("tex", "latex") and (found := _DISPLAY.fullmatch(text.strip())):
         if node["t"] == "RawInline":
@@ -162,7 +180,7 @@ def _check_raw(node, where):
         else:
             node["c"] = ["math", _modern(found[0])]
         return
-    what = "HTML" if form == "html" else "LaTeX outside a formula"
+    what = {"html": "HTML", "tex": "LaTeX outside a formula"}.get(form, f"a raw passage of {form}")
     raise ValueError(f"{where}: {what} cannot be set, write Markdown instead: {text.strip()[:80]}")
 
 
@@ -175,17 +193,22 @@ def _modern(tex):
 
 def _renamed(body):
     """Symbols by the names that this Typst knows; pandoc still writes older ones."""
-    return re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace("planck.reduce", "planck")
+    body = re.sub(r"(?<![A-Za-z.])(dot|minus|times)\.circle\b", r"\1.o", body).replace("planck.reduce", "planck")
+    return body.replace(_KEPT, r"\u{2e}")
 
 
-def _fetch(target, folder, where):
-    """A picture's path inside the working folder, where Typst can read it."""
+def _fetch(target, folder, source, where):
+    """A picture's path inside the working folder, where Typst can read it; one of `source` is copied there."""
     if re.match(r"[a-z]+:", target):
         raise ValueError(f"{where}: a picture that is not a file here cannot be set: {target[:80]}")
     path = Path(unquote(target))
-    if not (folder / path).is_file():
+    if not path.is_absolute() and (folder / path).is_file():
+        return path.as_posix()
+    if not (source / path).is_file():
         raise ValueError(f"{where}: there is no picture {target}")
-    return path.as_posix()
+    kept = f"picture-{len(list(folder.iterdir()))}{path.suffix}"
+    shutil.copy(source / path, folder / kept)
+    return kept
 
 
 def _compile(folder, source, names, title):

@@ -2,9 +2,9 @@
 
 import base64
 import re
-import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 from bs4 import BeautifulSoup
 from nbconvert.exporters import Exporter
@@ -66,13 +66,12 @@ class PDFExporter(Exporter):
         nb, resources = super().from_notebook_node(nb, resources, **keywords)
         about = nb.metadata.get("lab2", {})
         name = resources["metadata"].get("name", "notebook")
-        source = Path(resources["metadata"].get("path") or ".")
         title = about.get("title") or _take_title(nb) or name
         with tempfile.TemporaryDirectory() as work:
             pieces = []
             for number, cell in enumerate(nb.cells, start=1):
                 where = cell.metadata.get("lab2", {}).get("origin", f"{name}, cell {number}")
-                writer = _Cell(where, number, source, Path(work), self.exclude_input)
+                writer = _Cell(where, number, Path(work), self.exclude_input)
                 if text := writer.markdown(cell):
                     pieces.append((where, text))
             pdf = typeset.pdf(
@@ -82,6 +81,7 @@ class PDFExporter(Exporter):
                 notes=about.get("notes", ()),
                 running="Simulated survey" if about.get("simulated") else "",
                 contents=about.get("contents", False),
+                source=resources["metadata"].get("path") or ".",
             )
         return pdf, resources
 
@@ -89,8 +89,8 @@ class PDFExporter(Exporter):
 class _Cell:
     """One cell as Markdown; its pictures go to the working folder."""
 
-    def __init__(self, where, number, source, work, exclude_input):
-        self.where, self.number, self.source, self.work = where, number, source, work
+    def __init__(self, where, number, work, exclude_input):
+        self.where, self.number, self.work = where, number, work
         self.exclude_input = exclude_input
         self.pictures = 0
 
@@ -112,18 +112,15 @@ class _Cell:
         return "\n\n".join(part for part in parts if part)
 
     def prose(self, cell):
-        """A Markdown cell, the pictures that it names brought along."""
+        """A Markdown cell, the pictures that are attached to it brought along."""
         text = cell.source
         for name, forms in cell.get("attachments", {}).items():
             mime, payload = next(iter(forms.items()))
             if mime not in _PICTURES:
                 raise ValueError(f"{self.where}: the attachment {name} is no picture but {mime}")
-            text = text.replace(f"attachment:{name}", self.keep(mime, payload))
-        for name in re.findall(r"!\[[^\]]*\]\(([^)\s]+)", text):
-            if (self.source / name).is_file() and not (self.work / name).exists():
-                kept = f"cell-{self.number}-{Path(name).name}"
-                shutil.copy(self.source / name, self.work / kept)
-                text = text.replace(f"({name}", f"({kept}")
+            kept = self.keep(mime, payload)
+            for written in (name, quote(name)):
+                text = text.replace(f"attachment:{written}", kept)
         return text
 
     def output(self, output, caption):
@@ -205,15 +202,21 @@ def _table(html):
     heads = sum(1 for row in rows if row[0].find_parent("thead") or all(cell.name == "th" for cell in row))
     if any(cell.has_attr("colspan") or cell.has_attr("rowspan") for row in rows for cell in row):
         return None
-    columns = list(zip(*([" ".join(cell.get_text().split()) for cell in row] for row in rows), strict=True))
-    numeric = [all(_NUMBER.fullmatch(text) for text in column[heads:]) for column in columns]
+    texts = [[" ".join(cell.get_text().split()) for cell in row] for row in rows]
+    numeric = [all(_NUMBER.fullmatch(text) for text in column[heads:]) for column in zip(*texts, strict=True)]
     align = ", ".join("right" if number else "left" for number in numeric)
-    cells = (inline("[#[];") + _escaped(text) + inline("], ") for row in zip(*columns, strict=True) for text in row)
-    opened = inline(f"ruled(columns: {len(columns)}, align: ({align},), head: {heads}, ")
+    cells = (inline("[#[];") + _escaped(cell) + inline("], ") for row in rows for cell in row)
+    opened = inline(f"ruled(columns: {len(numeric)}, align: ({align},), head: {heads}, ")
     return opened + "".join(cells) + inline(")"), len(rows)
 
 
-def _escaped(text):
-    """Text that means itself in Markdown, but for the formulas between dollar signs."""
-    parts = re.split(r"(\$[^$]+\$)", text)
-    return "".join(part if part.startswith("$") else re.sub(r"([^\w\s])", r"\\\1", part) for part in parts)
+def _escaped(cell):
+    """What a table's cell says, in Markdown that means just that. A formula lies in one element, as in JupyterLab."""
+    texts = (re.sub(r"(?P<formula>\$[^$]+\$)|[^\w\s]|_", _escape, text) for text in cell.strings)
+    return " ".join("".join(texts).split())
+
+
+def _escape(found):
+    if found["formula"]:
+        return found[0]
+    return inline(r"\$") if found[0] == "$" else f"\\{found[0]}"

@@ -22,13 +22,15 @@ def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
 
 
 def test_the_commit_and_whether_files_differ(tmp_path, monkeypatch):
+    folder = tmp_path / "it's é "  # a space ends it
+    folder.mkdir()
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):  # a hook's git would mislead this one
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(provenance, "root", lambda: tmp_path)
+    monkeypatch.setattr(provenance, "root", lambda: folder)
 
     def git(*arguments):
         who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+        subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
     git("init")
     assert provenance.commit() == (None, None)  # nothing committed yet
@@ -36,7 +38,7 @@ def test_the_commit_and_whether_files_differ(tmp_path, monkeypatch):
     head, dirty = provenance.commit()
     assert len(head) == 40
     assert dirty is False
-    (tmp_path / "new").write_text("x")
+    (folder / "new").write_text("x")
     assert provenance.commit() == (head, True)
 
 

@@ -2,6 +2,7 @@ import os
 
 import nbformat
 import pytest
+import xarray as xr
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pdfs import text_of
 
@@ -132,6 +133,12 @@ def test_a_kernel_that_dies_is_named_too(notebooks):
         run(progress=False)
 
 
+def test_a_notebook_that_ends_itself_has_not_passed(notebooks):
+    notebooks("03_early", cell("x = 1"), cell("raise SystemExit"), cell("1 / 0"))
+    with pytest.raises(NotebookError, match=r"(?s)03_early.*cell: raise SystemExit.*ended itself"):
+        run(progress=False)
+
+
 def test_nothing_runs_when_something_given_is_wrong(home, notebooks):
     notebooks("01_first", cell("1"))
     notebooks("02_second", cell("2"), parameters="seed = 1")
@@ -144,6 +151,90 @@ def test_nothing_runs_when_something_given_is_wrong(home, notebooks):
     with pytest.raises(FileNotFoundError, match="'dr17' was never made"):
         run(["01"], survey="dr17", progress=False)
     assert not (home / "build").exists()
+
+
+SAVE = """
+import xarray
+from lab2.report import Page
+page = Page("{stem}", survey, seed)
+value = {value}
+page.save(xarray.Dataset({{"value": value}}), "{stem}.nc")
+"""
+READ = 'float(Page("04_second", survey, seed).open("03_first.nc").value)'
+
+
+def test_notebooks_of_others_run_by_their_paths_and_overwrite_nothing(home, notebooks, tmp_path):
+    for number, stem in (("3", "03_first"), ("4", "04_second")):
+        notebooks(stem, cell(SAVE.format(stem=stem, value=number)))
+    run(progress=False)
+    build = home / "build" / "simulated"
+    before = {path: path.read_bytes() for path in build.rglob("*")}
+    given = {}
+    for who, value in {"ann {x}": f"10 + {READ}", "it's $bob": f"20 + {READ}", "cy": "1 / 0"}.items():
+        (home / who).mkdir()
+        given[who] = home / who / "04_second.ipynb"
+        head = cell(PARAMETERS, "parameters")
+        nbformat.write(new_notebook(cells=[head, cell(SAVE.format(stem="04_second", value=value))]), given[who])
+    made = run(list(given.values())[:2], progress=False)
+    with pytest.raises(NotebookError, match=rf"(?s){given['cy']} .*ZeroDivisionError"):
+        run([given["cy"]], progress=False)
+    assert len({*made, build / "04_second.ipynb"}) == 3
+    for path, who, value in zip(made, list(given)[:2], (13.0, 23.0), strict=True):
+        assert path.parent.parent == build
+        assert path.parent.name.startswith(f"{who}-04_second-")
+        assert path.name == "04_second.ipynb"
+        with xr.open_dataset(path.parent / "build" / "simulated" / "04_second.nc", engine="h5netcdf") as saved:
+            assert float(saved.value) == value
+    assert {path: path.read_bytes() for path in before} == before
+    assert os.environ["LAB2_HOME"] == str(home)
+    assert run([given["ann {x}"]], progress=False) == made[:1]  # again, in the same place
+
+
+def test_a_path_of_the_projects_own_notebook_is_that_notebook(home, notebooks, monkeypatch):
+    notebooks("03_first")
+    monkeypatch.chdir(home / "notebooks")
+    assert find(["03_first.ipynb"]) == find(["03"]) == find([home / "notebooks" / "03_first.ipynb"])
+    monkeypatch.chdir(home)
+    for name in ("03_first.ipynb", "elsewhere/03_first.ipynb", "notebooks/03_first", home):
+        with pytest.raises(FileNotFoundError, match=r"there is no file .*; the project's notebooks are 03_first"):
+            find([name])
+
+
+@pytest.mark.parametrize(
+    "content", ["", "x", "[]", "{}", '{"nbformat": 4}', '{"nbformat": 4, "cells": 3}', "\x00", "漢"]
+)
+def test_a_file_that_is_no_notebook_is_refused_by_name(home, notebooks, content):
+    path = home / "03 mine.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r"03 mine\.ipynb"):
+        run([path], progress=False)
+
+
+def test_what_the_runner_sets_itself_is_no_parameter(notebooks):
+    notebooks("03_first")
+    with pytest.raises(ValueError, match="choose it by --survey"):
+        run(parameters={"survey": "dr17"}, progress=False)
+
+
+def test_a_relative_path_is_the_callers(home, notebooks, monkeypatch):
+    name = 'it\'s "a" $x; {y} é.fits'
+    notebooks("07_star", cell("assert open(mystery).read() == 'here'"), parameters=f"{PARAMETERS}\nmystery = None")
+    (home / "sub").mkdir()
+    (home / "sub" / name).write_text("here")
+    monkeypatch.chdir(home / "sub")
+    run(parameters={"mystery": name}, progress=False)
+    monkeypatch.chdir(home)
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*which was given as mystery"):
+        run(parameters={"mystery": name}, progress=False)
+
+
+def test_the_cause_of_a_failure_moves_no_cursor(notebooks):
+    notebooks("03_bad", cell("raise ValueError('a\\x1b[2Jb\\u202ec' + 'd' * 9999)"))
+    with pytest.raises(NotebookError) as caught:
+        run(progress=False)
+    cause = str(caught.value).split("\n")[2]
+    assert r"a\x1b[2Jb\u202ecddd" in cause
+    assert len(cause) < 600
 
 
 def test_without_torch_notebook_09_is_left_out_in_one_line(notebooks, monkeypatch):
