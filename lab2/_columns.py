@@ -1,0 +1,98 @@
+"""The columns of the catalog: those that the lab needs, and those that it can do without."""
+
+import contextlib
+
+import numpy as np
+
+from lab2.labels import LABELS, from_catalog, numbers
+
+__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "lacking", "optional"]
+
+# Without these there is no lab. Every other column is optional.
+REQUIRED = ("APOGEE_ID", "FIELD", "SNR", *(label.column for label in LABELS))
+# What the lab does with the others. Without one of them, this is left out.
+OPTIONAL = {
+    "FILE": "names of files (they are made from TELESCOPE and APOGEE_ID)",
+    "RA": "the velocity of the Earth toward a star",
+    "DEC": "the velocity of the Earth toward a star",
+    "STARFLAG": "flags of the spectra beside the verdicts on odd stars",
+    "ASPCAPFLAG": "flags of the labels beside the verdicts on odd stars",
+    "VSCATTER": "scatter of the radial velocities of odd stars",
+    "C_FE": "carbon, which no label contains",
+    "N_FE": "nitrogen, which no label contains",
+    **{f"{label.column}_ERR": f"the catalog's own error of {label.name}" for label in LABELS},
+}
+
+
+def check(table) -> None:
+    """Raise an error if a required column is missing, is not text or numbers, or is empty.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+
+    Raises
+    ------
+    ValueError
+        If this is so; the message names the column.
+    """
+    missing = [name for name in REQUIRED if name not in table.colnames]
+    if missing:
+        raise ValueError(f"the catalog has no column {', '.join(missing)}; it needs {', '.join(REQUIRED)}")
+    for name in REQUIRED[:2]:
+        if table[name].dtype.kind != "U" or table[name].ndim != 1:
+            raise ValueError(f"{name} is not a column of text, but of {table[name].dtype}")
+    values = {"SNR": numbers(table["SNR"], name="SNR")}
+    values |= dict(zip(REQUIRED[3:], from_catalog(table).values.T, strict=True))
+    empty = [name for name, column in values.items() if not np.isfinite(column).any()]
+    if len(table) and empty:
+        raise ValueError(f"the catalog has no value of {', '.join(empty)} that can be used, in {len(table)} rows")
+
+
+def lacking(catalog) -> dict:
+    """The columns of `OPTIONAL` that a catalog does not have, and what is left out without them.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+
+    Returns
+    -------
+    dict of str to str
+    """
+    return {name: purpose for name, purpose in OPTIONAL.items() if name not in catalog.colnames}
+
+
+def flags(catalog, name) -> np.ndarray:
+    """A column of flags; 0 where the catalog has no such column, or no flag that can be read.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+    name : str
+        STARFLAG or ASPCAPFLAG.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (n_rows,)
+    """
+    values = optional(catalog, name)
+    return np.where(np.abs(values) < 2.0**53, values, 0.0).astype(np.int64)  # exact in double precision
+
+
+def optional(catalog, name) -> np.ndarray:
+    """Numbers of an optional column, such as VSCATTER; NaN where the catalog has none that can be read.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+    name : str
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_rows,)
+    """
+    if name in catalog.colnames:
+        with contextlib.suppress(ValueError):  # a column of another type is as good as none
+            return numbers(catalog[name], name=name)
+    return np.full(len(catalog), np.nan)
