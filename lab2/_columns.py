@@ -4,9 +4,9 @@ import contextlib
 
 import numpy as np
 
-from lab2.labels import LABELS, from_catalog, numbers
+from lab2.labels import LABELS, from_catalog, numbers, texts
 
-__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "lacking", "optional"]
+__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "lacking", "optional", "typical_errors"]
 
 # Without these there is no lab. Every other column is optional.
 REQUIRED = ("APOGEE_ID", "FIELD", "SNR", *(label.column for label in LABELS))
@@ -22,6 +22,7 @@ OPTIONAL = {
     "N_FE": "nitrogen, which no label contains",
     **{f"{label.column}_ERR": f"the catalog's own error of {label.name}" for label in LABELS},
 }
+_ENOUGH = 0.1  # fraction of the rows that have a value
 
 
 def check(table) -> None:
@@ -49,8 +50,8 @@ def check(table) -> None:
         raise ValueError(f"the catalog has no value of {', '.join(empty)} that can be used, in {len(table)} rows")
 
 
-def lacking(catalog) -> dict:
-    """The columns of `OPTIONAL` that a catalog does not have, and what is left out without them.
+def lacking(catalog) -> dict[str, str]:
+    """The columns of `OPTIONAL` that a catalog does not have, or has in fewer than a tenth of its rows.
 
     Parameters
     ----------
@@ -59,12 +60,15 @@ def lacking(catalog) -> dict:
     Returns
     -------
     dict of str to str
+        The column, and what is left out without it.
     """
-    return {name: purpose for name, purpose in OPTIONAL.items() if name not in catalog.colnames}
+    has = {name: np.isfinite(optional(catalog, name)).mean() for name in OPTIONAL if name != "FILE"}
+    has["FILE"] = (texts(catalog["FILE"]) != "").mean() if "FILE" in catalog.colnames else 0.0
+    return {name: purpose for name, purpose in OPTIONAL.items() if has[name] < _ENOUGH}
 
 
 def flags(catalog, name) -> np.ndarray:
-    """A column of flags; 0 where the catalog has no such column, or no flag that can be read.
+    """A column of flags; 0 where the catalog has none that can be read.
 
     Parameters
     ----------
@@ -80,19 +84,37 @@ def flags(catalog, name) -> np.ndarray:
     return np.where(np.abs(values) < 2.0**53, values, 0.0).astype(np.int64)  # exact in double precision
 
 
-def optional(catalog, name) -> np.ndarray:
+def optional(catalog, name, unit=None) -> np.ndarray:
     """Numbers of an optional column, such as VSCATTER; NaN where the catalog has none that can be read.
 
     Parameters
     ----------
     catalog : astropy.table.Table
     name : str
+    unit : str, optional
+        To be converted to, if the column has a unit.
 
     Returns
     -------
     numpy.ndarray, shape (n_rows,)
     """
     if name in catalog.colnames:
-        with contextlib.suppress(ValueError):  # a column of another type is as good as none
-            return numbers(catalog[name], name=name)
+        with contextlib.suppress(ValueError):  # a column of another type or unit is as good as none
+            return numbers(catalog[name], unit, name)
     return np.full(len(catalog), np.nan)
+
+
+def typical_errors(catalog) -> np.ndarray:
+    """Median of the catalog's own errors of each of the five labels, in the label's unit; NaN where it has none.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+
+    Returns
+    -------
+    numpy.ndarray, shape (5,)
+    """
+    errors = [optional(catalog, f"{label.column}_ERR", label.unit) for label in LABELS]
+    errors = [values[values > 0] for values in errors]
+    return np.array([np.median(values) if len(values) else np.nan for values in errors])

@@ -8,7 +8,7 @@ import xarray as xr
 from astropy.table import QTable
 
 from lab2 import _columns, _tables
-from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional
+from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors
 from lab2._flags import AspcapFlag, StarFlag
 from lab2.labels import LABELS, from_catalog, label_names, numbers, texts
 from lab2.survey import manifest, survey_folder, write_manifest
@@ -29,6 +29,7 @@ __all__ = [
     "select_giants",
     "spectrum_paths",
     "truth",
+    "typical_errors",
     "with_spectra",
 ]
 

@@ -141,8 +141,8 @@ def _doubt(flux, ivar, stars):
     if odd.any():
         star = stars[np.flatnonzero((ivar > 0).any(axis=1))[odd.argmax()]]
         warnings.warn(
-            f"the flux of {odd.sum()} of {len(stars)} stars does not look normalized: the median of star {star!r} is "
-            f"{level[odd][0]:.3g}, where the continuum should be 1",
+            f"the flux of {odd.sum()} of {len(stars)} stars does not look normalized: the median of star "
+            f"{str(star)!r} is {level[odd][0]:.3g}, where the continuum should be 1",
             stacklevel=3,
         )
     snr = np.median([np.median(f * np.sqrt(iv)) for f, iv in rows])
