@@ -86,7 +86,7 @@ def names(values, n, what) -> list[str]:
     """
     if isinstance(values, str | bytes) or np.ndim(values) != 1 or len(values) != n:
         raise ValueError(f"expected the names of {n} {what}s; got {values!r}"[:200])
-    found = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in list(values)]
+    found = [_text(value) for value in list(values)]
     twice = sorted({name for name in found if found.count(name) > 1}) if len(set(found)) < n else []
     if twice or "" in found:
         said = f"is the name of more than one {what}: {', '.join(map(repr, twice[:5]))}" if twice else "is empty"
@@ -96,12 +96,13 @@ def names(values, n, what) -> list[str]:
 
 def names_along(values, axis, dim):
     """Names that a DataFrame or a DataArray has along an axis; None if it has none, or only counts."""
-    found = None
     if hasattr(values, "columns") and hasattr(values, "index"):
         found = list(values.columns if axis else values.index)
-    elif isinstance(values, xr.DataArray) and dim in values.coords:
-        found = values[dim].values.tolist()
-    return None if found == list(range(np.shape(values)[axis])) else found
+    elif isinstance(values, xr.DataArray) and dim in values.indexes:
+        found = values.indexes[dim].tolist()
+    else:
+        return None
+    return None if found == list(range(len(found))) else found
 
 
 def native(spectra) -> xr.Dataset:
@@ -118,6 +119,14 @@ def native(spectra) -> xr.Dataset:
             raise ValueError(f"{name} must be real numbers; got the type {kind}: convert it first")
     odd = {name: kind for name, kind in kinds.items() if kind not in (np.float32, np.float64)}
     return spectra.assign({name: spectra[name].astype(float) for name in odd}) if odd else spectra
+
+
+def _text(value):
+    """A name as text; "" for one that is missing."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    missing = value is None or value is np.ma.masked or value != value  # NaN alone differs from itself
+    return "" if missing else str(value)
 
 
 def _gathered(values):

@@ -20,13 +20,13 @@ OPTIONAL = {
     "VSCATTER": "scatter of the radial velocities of odd stars",
     "C_FE": "carbon, which no label contains",
     "N_FE": "nitrogen, which no label contains",
-    **{f"{label.column}_ERR": f"the catalog's own error of {label.name}" for label in LABELS},
+    **{f"{label.column}_ERR": "the catalog's own errors of the labels" for label in LABELS},
 }
 _ENOUGH = 0.1  # fraction of the rows that have a value
 
 
 def check(table) -> None:
-    """Raise an error if a required column is missing, is not text or numbers, or is empty.
+    """Raise an error if a required column is missing, is not text or numbers, or is empty, or rows end in nothing.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def check(table) -> None:
     for name in REQUIRED[:2]:
         if table[name].dtype.kind != "U" or table[name].ndim != 1:
             raise ValueError(f"{name} is not a column of text, but of {table[name].dtype}")
+    if len(table) and not any(texts(table[name])[-1] for name in REQUIRED[:2]):
+        raise ValueError("the last row has neither name nor field: the file is not whole, fetch it again")
     values = {"SNR": numbers(table["SNR"], name="SNR")}
     values |= dict(zip(REQUIRED[3:], from_catalog(table).values.T, strict=True))
     empty = [name for name, column in values.items() if not np.isfinite(column).any()]

@@ -165,7 +165,9 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     if (given == "").any():
         for name in ("TELESCOPE", "APOGEE_ID"):
             if name not in catalog.colnames:
-                raise ValueError(f"the catalog has no {name}, and no FILE for every star: the files cannot be found")
+                raise ValueError(
+                    f"allStar.fits of survey {survey!r} has no {name}, and no FILE for every star: one is needed"
+                )
     telescope, star = _words(catalog, "TELESCOPE"), _words(catalog, "APOGEE_ID")
     prefix = np.where(np.char.startswith(telescope, "lco"), "asStar", "apStar")
     built = [f"{kind}-dr17-{name}.fits" for kind, name in zip(prefix, star, strict=True)]

@@ -42,6 +42,11 @@ class Label:
         """Text for an axis: the symbol with its unit."""
         return f"{self.symbol} [{self.unit}]"
 
+    def beyond(self, values) -> np.ndarray:
+        """Where values are numbers, but such as no star has."""
+        values = np.asarray(values)
+        return (values < self.lowest) | (values > self.highest)
+
 
 # Limits: brown dwarfs and the hottest white dwarfs; supergiants and white dwarfs; the most extreme known stars.
 LABELS = (
@@ -97,7 +102,7 @@ def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArra
     columns = []
     for label in chosen:
         values = numbers(catalog[label.column], label.unit, label.column)
-        columns.append(np.where((values >= label.lowest) & (values <= label.highest), values, np.nan))
+        columns.append(np.where(label.beyond(values), np.nan, values))
     return xr.DataArray(
         np.reshape(columns, (len(chosen), len(catalog))).T,
         dims=("star", "label"),

@@ -35,8 +35,8 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     wavelength : array_like, shape (n_pixels,)
         [Angstrom], ascending. A Quantity of another unit of length is converted.
     labels : array_like, shape (n_stars, n_labels), optional
-        A masked label, or one with the value -9999, is NaN: not known. A Quantity is converted to the label's unit for
-        the names of `lab2.LABELS`; for others it must be dimensionless.
+        A masked label, or one with the value -9999, is NaN: not known. For the names of `lab2.LABELS` these are in the
+        units given there, to which a Quantity is converted; for others a Quantity must be dimensionless.
     star : sequence of str, optional
         Names, all different; by default those of a DataFrame's index or a DataArray's coordinate, or "0", "1", ...
     label : sequence of str, optional
@@ -59,8 +59,9 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     Warns
     -----
     UserWarning
-        If the flux of a star does not look normalized (its median is below 0.5 or above 1.5), or the inverse variances
-        look like errors (the typical signal-to-noise ratio per pixel is below 3).
+        If the flux of a star does not look normalized (its median is below 0.5 or above 1.5), the inverse variances
+        look like errors (the typical signal-to-noise ratio per pixel is below 3), or one of `lab2.LABELS` has a value
+        that no star has (such as a Teff of 0 K), which becomes NaN.
 
     Examples
     --------
@@ -121,14 +122,24 @@ def _labels(values, label, n_stars):
     if numbers.ndim != 2 or len(numbers) != n_stars:
         raise ValueError(f"labels must be ({n_stars}, n_labels); got {numbers.shape}")
     n_labels, unit = numbers.shape[1], unit_of(values)
+    values = np.where(masked | is_null(numbers), np.nan, numbers.astype(float))
     if label is None:
         label = [f"label_{i}" for i in range(n_labels)] if own is None else own
     label = names(label, n_labels, "label")
     if own is not None and label != names(own, n_labels, "label") and set(label) == set(map(str, own)):
         raise ValueError(f"the labels are in the order {own}, but their names are given as {label}")
-    units = {known.name: known.unit for known in LABELS}
-    factors = [1.0 if unit is None else factor(unit, units.get(name, ""), f"the label {name}") for name in label]
-    return np.where(masked | is_null(numbers), np.nan, numbers * factors), label
+    known = {one.name: one for one in LABELS}
+    for column, name in zip(values.T, label, strict=True):
+        if unit is not None:
+            column *= factor(unit, known[name].unit if name in known else "", f"the label {name}")
+        if name in known and (beyond := known[name].beyond(column)).any():
+            column[beyond] = np.nan
+            warnings.warn(
+                f"{name} of {beyond.sum()} of {n_stars} stars is not from {known[name].lowest:g} to "
+                f"{known[name].highest:g} {known[name].unit}, as that of every star: it counts as not known",
+                stacklevel=4,
+            )
+    return values, label
 
 
 def _doubt(flux, ivar, stars):
