@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable
+from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = ["read"]
 
@@ -29,7 +30,7 @@ def read(path) -> QTable:
     try:
         with warnings.catch_warnings():
             # what astropy warns of (padding, cards of no concern, units that it does not know) does not change a value
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+            warnings.simplefilter("ignore", AstropyUserWarning)
             _check_size(path)
             table = QTable.read(path, format="fits", hdu=1)
             for name in table.colnames:
@@ -54,6 +55,8 @@ def _check_size(path):
         there = path.stat().st_size - place["datLoc"]
         if not 0 <= need <= there:
             raise ValueError(f"its header promises {need} bytes of data, {there} are there")
+        if hdus[1].columns.dtype.itemsize != header["NAXIS1"]:
+            raise ValueError(f"its columns do not fill the {header['NAXIS1']} bytes of a row")
 
 
 def _decoded(column):

@@ -143,7 +143,7 @@ def numbers(column, unit=None, name="a column") -> np.ndarray:
     if values.dtype.kind in "USO":
         found = np.array([_number(value) for value in values.tolist()])
         if len(found) and not np.isfinite(found).any():
-            raise ValueError(f"{name} holds no numbers, but text such as {values[0]!r}")
+            raise ValueError(f"{name} holds no numbers, but text such as {str(values[0])!r}")
         values = found
     with np.errstate(over="ignore"):
         values = values.astype(float)
