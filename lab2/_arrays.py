@@ -1,5 +1,7 @@
 """Arrays as users have them, with the masks, units, names and number types that numpy alone would drop or keep."""
 
+from collections import Counter
+
 import numpy as np
 import xarray as xr
 from astropy import units as u
@@ -87,7 +89,7 @@ def names(values, n, what) -> list[str]:
     if isinstance(values, str | bytes) or np.ndim(values) != 1 or len(values) != n:
         raise ValueError(f"expected the names of {n} {what}s; got {values!r}"[:200])
     found = [_text(value) for value in list(values)]
-    twice = sorted({name for name in found if found.count(name) > 1}) if len(set(found)) < n else []
+    twice = [name for name, times in Counter(found).items() if times > 1]
     if twice or "" in found:
         said = f"is the name of more than one {what}: {', '.join(map(repr, twice[:5]))}" if twice else "is empty"
         raise ValueError(f"every {what} needs a name of its own; this {said}")
