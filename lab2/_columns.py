@@ -6,7 +6,7 @@ import numpy as np
 
 from lab2.labels import LABELS, from_catalog, numbers, texts
 
-__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "lacking", "optional", "typical_errors"]
+__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "lacking", "optional", "typical_errors", "words"]
 
 # Without these there is no lab. Every other column is optional.
 REQUIRED = ("APOGEE_ID", "FIELD", "SNR", *(label.column for label in LABELS))
@@ -65,7 +65,7 @@ def lacking(catalog) -> dict[str, str]:
         The column, and what is left out without it.
     """
     has = {name: np.isfinite(optional(catalog, name)).mean() for name in OPTIONAL if name != "FILE"}
-    has["FILE"] = (texts(catalog["FILE"]) != "").mean() if "FILE" in catalog.colnames else 0.0
+    has["FILE"] = (words(catalog, "FILE") != "").mean()
     return {name: purpose for name, purpose in OPTIONAL.items() if has[name] < _ENOUGH}
 
 
@@ -104,6 +104,24 @@ def optional(catalog, name, unit=None) -> np.ndarray:
         with contextlib.suppress(ValueError):  # a column of another type or unit is as good as none
             return numbers(catalog[name], unit, name)
     return np.full(len(catalog), np.nan)
+
+
+def words(catalog, name) -> np.ndarray:
+    """Text of an optional column, such as FILE; "" where the catalog has none that can be read.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+    name : str
+
+    Returns
+    -------
+    numpy.ndarray of str, shape (n_rows,)
+    """
+    if name in catalog.colnames:
+        with contextlib.suppress(ValueError):
+            return texts(catalog[name])
+    return np.full(len(catalog), "")
 
 
 def typical_errors(catalog) -> np.ndarray:

@@ -9,6 +9,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = ["read"]
 
+_MOST_COLUMNS = 999  # of the FITS standard
+
 
 def read(path) -> QTable:
     """The table in HDU 1 of a FITS file, its text decoded.
@@ -51,6 +53,8 @@ def _check_size(path):
         header, place = hdus[1].header, hdus[1].fileinfo()
         if header["XTENSION"].strip() != "BINTABLE":
             raise ValueError(f"HDU 1 is of the kind {header['XTENSION']}")
+        if not 0 <= header["TFIELDS"] <= _MOST_COLUMNS:
+            raise ValueError(f"its header promises {header['TFIELDS']} columns")
         need = header["NAXIS1"] * header["NAXIS2"] + header["PCOUNT"]
         there = path.stat().st_size - place["datLoc"]
         if not 0 <= need <= there:

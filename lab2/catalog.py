@@ -8,7 +8,7 @@ import xarray as xr
 from astropy.table import QTable
 
 from lab2 import _columns, _tables
-from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors
+from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
 from lab2.labels import LABELS, from_catalog, label_names, numbers, texts
 from lab2.survey import manifest, survey_folder, write_manifest
@@ -161,14 +161,14 @@ def spectrum_paths(catalog, survey) -> list[Path]:
         If the columns for a name are missing.
     """
     folder = survey_folder(survey) / "apStar"
-    given = _words(catalog, "FILE")
+    given = words(catalog, "FILE")
     if (given == "").any():
         for name in ("TELESCOPE", "APOGEE_ID"):
             if name not in catalog.colnames:
                 raise ValueError(
                     f"allStar.fits of survey {survey!r} has no {name}, and no FILE for every star: one is needed"
                 )
-    telescope, star = _words(catalog, "TELESCOPE"), _words(catalog, "APOGEE_ID")
+    telescope, star = words(catalog, "TELESCOPE"), words(catalog, "APOGEE_ID")
     prefix = np.where(np.char.startswith(telescope, "lco"), "asStar", "apStar")
     built = [f"{kind}-dr17-{name}.fits" for kind, name in zip(prefix, star, strict=True)]
     rows = zip(texts(catalog["FIELD"]), given, built, strict=True)
@@ -312,11 +312,6 @@ def truth(survey, stars):
     )
     oddity = np.asarray(rows["oddity"], dtype=str)
     return labels, np.where(oddity == "none", "", oddity)
-
-
-def _words(catalog, name):
-    """A column as text, "" if there is none."""
-    return texts(catalog[name]) if name in catalog.colnames else np.full(len(catalog), "")
 
 
 def _last_part(text) -> str:

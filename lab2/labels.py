@@ -154,7 +154,9 @@ def numbers(column, unit=None, name="a column") -> np.ndarray:
 
 
 def texts(column) -> np.ndarray:
-    """Text of a catalog's column, stripped; "" where it is masked."""
+    """Text of a catalog's column, stripped; "" where it is masked. A ValueError if it is not one text in each row."""
+    if np.ndim(column) != 1:
+        raise ValueError(f"a column of text must hold one in each row; its shape is {np.shape(column)}")
     mask = np.broadcast_to(getattr(column, "mask", False), len(column))
     return np.where(mask, "", np.char.strip(np.asarray(column).astype(str)))
 

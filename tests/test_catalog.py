@@ -213,14 +213,16 @@ def test_optional_columns_that_cannot_be_read_are_as_good_as_none(load):
     made["TEFF_ERR"] = np.where(np.arange(len(made)) < 9, 60.0, -9999.0)
     made["LOGG_ERR"] = np.where(np.arange(len(made)) < 9, 0.0, np.nan)
     made["C_FE"] = -9999.0
+    made["FILE"] = [["a", "b"]] * len(made)
     read = load(made)
     lacking = catalog.lacking(read)
-    assert {"STARFLAG", "C_FE", "RA"} <= set(lacking)
-    assert not {"ASPCAPFLAG", "VSCATTER", "TEFF_ERR", "FILE"} & set(lacking)
+    assert {"STARFLAG", "C_FE", "RA", "FILE"} <= set(lacking)
+    assert not {"ASPCAPFLAG", "VSCATTER", "TEFF_ERR"} & set(lacking)
     assert catalog.flags(read, "STARFLAG").tolist() == [0] * len(made)
     assert catalog.flags(read, "ASPCAPFLAG").tolist() == [0] + [1 << 23] * (len(made) - 1)
     np.testing.assert_array_equal(catalog.optional(read, "VSCATTER")[[0, 9]], [0.2, np.nan])
     np.testing.assert_array_equal(catalog.typical_errors(read), [60.0] + [np.nan] * 4)
+    assert catalog.spectrum_paths(read, "tiny")[0].name == "apStar-dr17-giant.fits"
 
 
 def test_units_of_optional_columns():
@@ -282,6 +284,8 @@ def damaged(content, how):
         ("NAXIS2=2147483648", "its header promises .* bytes of data"),
         ("NAXIS1=7", "its columns do not fill the 7 bytes of a row"),
         ("NAXIS2=-1", "is no whole FITS file"),
+        ("TFIELDS=2147483648", "its header promises 2147483648 columns"),
+        ("TFORM4='kK'", "its columns do not fill"),
         ("PCOUNT=1E400", "is no whole FITS file"),
         ("TFORM3='1000000D'", "is no whole FITS file"),
         ("BITPIX='x'", "is no whole FITS file"),
