@@ -137,7 +137,7 @@ def _labels(values, label, n_stars):
             warnings.warn(
                 f"{name} of {beyond.sum()} of {n_stars} stars is not from {known[name].lowest:g} to "
                 f"{known[name].highest:g} {known[name].unit}, as that of every star: it counts as not known",
-                stacklevel=4,
+                stacklevel=3,
             )
     return values, label
 

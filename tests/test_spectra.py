@@ -316,9 +316,10 @@ def test_flux_that_is_not_normalized_raises_doubt():
 
 
 def test_an_impossible_training_label_is_not_known():
-    with pytest.warns(UserWarning, match="teff of 1 of 2 stars is not from 1000 to 200000 K"):
+    with pytest.warns(UserWarning, match="teff of 1 of 2 stars is not from 1000 to 200000 K") as heard:
         spectra = from_arrays(FLUX, IVAR, WAVELENGTH, [[0.0, 0.0], [4500.0, 0.0]], label=["teff", "anything"])
     np.testing.assert_array_equal(spectra.labels, [[np.nan, 0.0], [4500.0, 0.0]])
+    assert heard[0].filename == __file__
 
 
 # --- and what they give -------------------------------------------------------------------------------------

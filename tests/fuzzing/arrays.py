@@ -5,6 +5,7 @@ labels back, whatever pixels and stars are left.
 """
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -66,7 +67,7 @@ class Door:
                 fits = lab2.fit_labels(model, spectra)
             except ValueError as refusal:
                 return Outcome.REFUSED, f"{said}: {refusal}"
-        warned = any(issubclass(one.category, UserWarning) and "lab2" not in str(one.filename) for one in heard)
+        warned = any(one.category is UserWarning and Path(one.filename) == Path(__file__) for one in heard)
         return self._compare(fits, warned, said)
 
     def _compare(self, fits, warned, said):
