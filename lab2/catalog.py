@@ -1,108 +1,44 @@
 """The allStar catalog: reading, selection of the giants of problem 1, joining with spectra."""
 
-import os
+import os.path
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from astropy.table import QTable
 
-from lab2._bits import Bits
+from lab2 import _columns, _tables
 from lab2._by_star import OtherStarWarning, by_star
+from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
+from lab2._flags import AspcapFlag, StarFlag
 from lab2._lock import alone
 from lab2._origin import SIMULATED
-from lab2.labels import from_catalog, label_names
+from lab2.labels import LABELS, from_catalog, label_names, numbers, texts
 from lab2.survey import manifest, survey_folder, verified, write_manifest
 
 __all__ = [
+    "OPTIONAL",
+    "REQUIRED",
     "AspcapFlag",
     "OtherStarWarning",
     "StarFlag",
     "adopt",
     "attach",
     "example_star",
+    "flags",
     "label_tree",
+    "lacking",
     "load",
+    "optional",
     "select_giants",
     "spectrum_paths",
     "truth",
+    "typical_errors",
     "with_spectra",
 ]
 
 
 EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
-
-
-class StarFlag(Bits):
-    """STARFLAG of SDSS DR17 (sdss4.org, "bitmasks"): possible problems of a star's spectra."""
-
-    BAD_PIXELS = 1 << 0
-    COMMISSIONING = 1 << 1
-    BRIGHT_NEIGHBOR = 1 << 2
-    VERY_BRIGHT_NEIGHBOR = 1 << 3
-    LOW_SNR = 1 << 4
-    PERSIST_HIGH = 1 << 9
-    PERSIST_MED = 1 << 10
-    PERSIST_LOW = 1 << 11
-    PERSIST_JUMP_POS = 1 << 12
-    PERSIST_JUMP_NEG = 1 << 13
-    SUSPECT_RV_COMBINATION = 1 << 16
-    SUSPECT_BROAD_LINES = 1 << 17
-    BAD_RV_COMBINATION = 1 << 18
-    RV_REJECT = 1 << 19
-    RV_SUSPECT = 1 << 20
-    MULTIPLE_SUSPECT = 1 << 21
-    RV_FAIL = 1 << 22
-    SUSPECT_ROTATION = 1 << 23
-    MTPFLUX_LT_75 = 1 << 24
-    MTPFLUX_LT_50 = 1 << 25
-
-
-class AspcapFlag(Bits):
-    """ASPCAPFLAG of SDSS DR17 (sdss4.org, "bitmasks").
-
-    Each problem as a warning (bits 0 and up) and as "bad" (bits 16 and up). Bits 31 to 36 say why there is no result,
-    40 and 41 that the object is not one ordinary star. Older releases hold bits 0 to 31, in a 32-bit integer.
-    """
-
-    TEFF_WARN = 1 << 0
-    LOGG_WARN = 1 << 1
-    VMICRO_WARN = 1 << 2
-    M_H_WARN = 1 << 3
-    ALPHA_M_WARN = 1 << 4
-    C_M_WARN = 1 << 5
-    N_M_WARN = 1 << 6
-    STAR_WARN = 1 << 7
-    CHI2_WARN = 1 << 8
-    COLORTE_WARN = 1 << 9
-    ROTATION_WARN = 1 << 10
-    SN_WARN = 1 << 11
-    SPEC_HOLE_WARN = 1 << 12
-    ATMOS_HOLE_WARN = 1 << 13
-    VSINI_WARN = 1 << 14
-    TEFF_BAD = 1 << 16
-    LOGG_BAD = 1 << 17
-    VMICRO_BAD = 1 << 18
-    M_H_BAD = 1 << 19
-    ALPHA_M_BAD = 1 << 20
-    C_M_BAD = 1 << 21
-    N_M_BAD = 1 << 22
-    STAR_BAD = 1 << 23
-    CHI2_BAD = 1 << 24
-    COLORTE_BAD = 1 << 25
-    ROTATION_BAD = 1 << 26
-    SN_BAD = 1 << 27
-    SPEC_HOLE_BAD = 1 << 28
-    ATMOS_HOLE_BAD = 1 << 29
-    VSINI_BAD = 1 << 30
-    NO_ASPCAP_RESULT = 1 << 31
-    MISSING_APSTAR = 1 << 32
-    NO_GRID = 1 << 33
-    BAD_FRAC_LOWSNR = 1 << 34
-    BAD_FRAC_BADPIX = 1 << 35
-    FERRE_FAIL = 1 << 36
-    PROBLEM_TARGET = 1 << 40
-    MULTIPLE_SUSPECT = 1 << 41
 
 
 def load(survey) -> QTable:
@@ -116,14 +52,15 @@ def load(survey) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        The rows of data/<survey>/allStar.fits, with DR17's column names.
+        The rows of data/<survey>/allStar.fits, with DR17's column names: those of `REQUIRED`, and any others.
 
     Raises
     ------
     FileNotFoundError
         If the survey or its catalog does not exist.
     ValueError
-        If the catalog cannot be read, or is not the one that the survey's manifest lists.
+        If the file cannot be read or is not the one that the survey's manifest lists, or if a column of `REQUIRED` is
+        missing or unreadable.
     """
     path = survey_folder(survey, must_exist=True) / "allStar.fits"
     if not path.is_file():
@@ -132,11 +69,11 @@ def load(survey) -> QTable:
 
 
 def _read(path):
+    table = _tables.read(path)
     try:
-        table = QTable.read(path, format="fits", hdu=1)
-    except (OSError, ValueError, IndexError) as error:
-        raise ValueError(f"{path} is no whole FITS file with a table in HDU 1 ({error}); fetch it again") from error
-    table.convert_bytestring_to_unicode()
+        _columns.check(table)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return table
 
 
@@ -193,13 +130,13 @@ def select_giants(catalog):
     cutflow : astropy.table.QTable
         Columns cut, removed, remaining; one row for each step.
     """
-    values = from_catalog(catalog).values
+    values, names = from_catalog(catalog).values, texts(catalog["APOGEE_ID"])
     teff, logg, fe_h = values[:, :3].T
-    snr = np.ma.filled(np.ma.asarray(catalog["SNR"].value, dtype=float), np.nan)
+    snr = numbers(catalog["SNR"], name="SNR")
     # Each line says what is REMOVED. A comparison with NaN is False, so a row with a missing label is counted
     # under the first cut only.
     cuts = [
-        ("one of the five labels missing", ~np.isfinite(values).all(axis=1)),
+        ("name or one of the five labels missing", ~np.isfinite(values).all(axis=1) | (names == "")),
         ("S/N below 50", ~(snr >= 50)),
         ("dwarf: log g > 4 or Teff > 5700 K", (logg > 4) | (teff > 5700)),
         ("metal-poor: [Fe/H] < -1", fe_h < -1),
@@ -208,7 +145,7 @@ def select_giants(catalog):
     steps = [("rows in the catalog", 0, len(catalog))]
     for name, removed in [*cuts, ("second row of a star, lower S/N", None)]:
         if removed is None:
-            removed = _lesser_rows(np.asarray(catalog["APOGEE_ID"], dtype=str), snr, keep)
+            removed = _lesser_rows(names, snr, keep)
         before = keep.sum()
         keep &= ~removed
         steps.append((name, int(before - keep.sum()), int(keep.sum())))
@@ -231,16 +168,25 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If the columns for a name are missing.
     """
     folder = survey_folder(survey) / "apStar"
-    files = []
-    for row in catalog:
-        name = _last_part(row["FILE"]) if "FILE" in catalog.colnames else ""
-        if not name:
-            prefix = "asStar" if str(row["TELESCOPE"]).strip().startswith("lco") else "apStar"
-            name = f"{prefix}-dr17-{str(row['APOGEE_ID']).strip()}.fits"
-        files.append(folder / _last_part(row["FIELD"]) / _last_part(name))
-    return files
+    given = words(catalog, "FILE")
+    if (given == "").any():
+        for name in ("TELESCOPE", "APOGEE_ID"):
+            if name not in catalog.colnames:
+                raise ValueError(
+                    f"allStar.fits of survey {survey!r} has no {name}, and no FILE for every star: one is needed"
+                )
+    telescope, star = words(catalog, "TELESCOPE"), words(catalog, "APOGEE_ID")
+    prefix = np.where(np.char.startswith(telescope, "lco"), "asStar", "apStar")
+    built = [f"{kind}-dr17-{name}.fits" for kind, name in zip(prefix, star, strict=True)]
+    rows = zip(texts(catalog["FIELD"]), given, built, strict=True)
+    return [folder / _last_part(field) / (_last_part(name) or _last_part(other)) for field, name, other in rows]
 
 
 def with_spectra(catalog, survey):
@@ -263,10 +209,14 @@ def with_spectra(catalog, survey):
     ------
     FileNotFoundError
         If the survey has no spectrum of any of the stars.
+    ValueError
+        If there are no rows.
     """
+    if not len(catalog):
+        raise ValueError("there are no rows: no star of the catalog is left, so there are no spectra to look for")
     folder, missing = survey_folder(survey), manifest(survey).get("missing", {})
     files = spectrum_paths(catalog, survey)
-    there = np.array([os.path.isfile(path) for path in files])  # False also for what cannot be a name
+    there = np.array([os.path.isfile(path) for path in files], dtype=bool)  # False for a name that no file can have
     if not there.any():
         raise FileNotFoundError(f"survey {survey!r} has no spectrum of these {len(catalog)} stars in {folder}/apStar")
     absent = (path.relative_to(folder).as_posix() for path, here in zip(files, there, strict=True) if not here)
@@ -307,7 +257,7 @@ def example_star(catalog) -> str:
     return EXAMPLE if EXAMPLE in stars else str(stars[0])
 
 
-def attach(spectra, catalog):
+def attach(spectra, catalog, labels=LABELS):
     """Join spectra with their catalog rows.
 
     Parameters
@@ -315,12 +265,15 @@ def attach(spectra, catalog):
     spectra : xarray.Dataset
         With the dim ``star``, in the order of the catalog's rows.
     catalog : astropy.table.Table
+    labels : sequence of str or lab2.labels.Label
+        The labels to take from the catalog, as `lab2.labels.from_catalog` takes them.
 
     Returns
     -------
     xarray.Dataset
-        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog. Where the file
-        of a row is of another star, the row is left without a spectrum (ivar 0, flux 1), and ``read_error`` says why.
+        With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog; a flag is 0 if
+        the catalog has none. Where the file of a row is of another star, the row is left without a spectrum (ivar 0,
+        flux 1), and ``read_error`` says why.
 
     Raises
     ------
@@ -332,12 +285,11 @@ def attach(spectra, catalog):
     OtherStarWarning
         If some spectra are of another star.
     """
-    labels = from_catalog(catalog)
+    labels = from_catalog(catalog, labels)
     spectra = by_star(spectra, labels.star.values.astype(str))
-    columns = {"field": ("FIELD", str), "snr": ("SNR", float), "starflag": ("STARFLAG", np.int64)}
-    columns["aspcapflag"] = ("ASPCAPFLAG", np.int64)
-    joined = {name: ("star", np.asarray(catalog[key], dtype=kind)) for name, (key, kind) in columns.items()}
-    return spectra.assign(labels=labels, **joined)
+    joined = {"field": texts(catalog["FIELD"]), "snr": numbers(catalog["SNR"], name="SNR")}
+    joined |= {name: flags(catalog, name.upper()) for name in ("starflag", "aspcapflag")}
+    return spectra.assign(labels=labels, **{name: ("star", values) for name, values in joined.items()})
 
 
 def truth(survey, stars):
@@ -380,8 +332,8 @@ def truth(survey, stars):
 
 
 def _last_part(text) -> str:
-    """The last part of a path from a table, so that it cannot point outside the survey's folder; "" if masked."""
-    name = "" if text is np.ma.masked else Path(str(text).strip()).name
+    """The last part of a path from a table, so that it cannot point outside the survey's folder."""
+    name = Path(text).name
     return "" if name == ".." else name
 
 

@@ -1,42 +1,60 @@
-"""The five labels of the lab, and their representation.
+"""The five labels of the lab, labels of other columns of a catalog, and their representation.
 
 Labels are an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN. A catalog has NULL (-9999) or
-NaN there, by its source; NULL is converted to NaN in this module only.
+NaN there, by its source; NULL is converted to NaN in this module only, which alone knows what values a label can have.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "label_names"]
+from lab2._arrays import factor
+from lab2._arrays import names as _names
+
+__all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "is_null", "label_names", "numbers", "texts"]
 
 # Value in SDSS catalogs where the pipeline derived none (the allStar data model of DR17). Some files of DR17 have NaN
-# in its place.
+# in its place; other catalogs have -9999.99 or -9999.9.
 CATALOG_NULL = -9999.0
+# Abundances, logarithmic, relative to the Sun. -99.99 is a NULL of theirs.
+_LOGARITHMIC = ("_FE", "_H", "_M")
+_ANY_ABUNDANCE = -10.0, 10.0
 
 
 @dataclass(frozen=True)
 class Label:
-    """One label: its short name, how a figure writes it, its unit and its allStar column."""
+    """One label: its short name, how a figure writes it, its unit, its allStar column, and the values that exist.
+
+    No star has a label outside `lowest` to `highest`: `from_catalog` treats such a value as missing.
+    """
 
     name: str
     symbol: str
     unit: str
     column: str
+    lowest: float = -np.inf
+    highest: float = np.inf
 
     @property
     def axis(self) -> str:
         """Text for an axis: the symbol with its unit."""
         return f"{self.symbol} [{self.unit}]"
 
+    def beyond(self, values) -> np.ndarray:
+        """Where values are numbers, but such as no star has."""
+        values = np.asarray(values)
+        return (values < self.lowest) | (values > self.highest)
 
+
+# Limits: brown dwarfs and the hottest white dwarfs; supergiants and white dwarfs; the most extreme known stars.
 LABELS = (
-    Label("teff", r"$T_\mathrm{eff}$", "K", "TEFF"),
-    Label("logg", r"$\log g$", "dex", "LOGG"),
-    Label("fe_h", "[Fe/H]", "dex", "FE_H"),
-    Label("mg_fe", "[Mg/Fe]", "dex", "MG_FE"),
-    Label("si_fe", "[Si/Fe]", "dex", "SI_FE"),
+    Label("teff", r"$T_\mathrm{eff}$", "K", "TEFF", 1000.0, 200000.0),
+    Label("logg", r"$\log g$", "dex", "LOGG", -2.0, 10.0),
+    Label("fe_h", "[Fe/H]", "dex", "FE_H", -8.0, 2.0),
+    Label("mg_fe", "[Mg/Fe]", "dex", "MG_FE", -4.0, 4.0),
+    Label("si_fe", "[Si/Fe]", "dex", "SI_FE", -4.0, 4.0),
 )
 
 
@@ -45,39 +63,125 @@ def label_names() -> list[str]:
     return [label.name for label in LABELS]
 
 
-def from_catalog(catalog) -> xr.DataArray:
-    """Labels of catalog rows.
+def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
+    """Labels of catalog rows, from any of its columns.
 
     Parameters
     ----------
     catalog : astropy.table.Table
-        Rows with the columns APOGEE_ID, TEFF, LOGG, FE_H, MG_FE and SI_FE, in K and dex.
+        With APOGEE_ID and the labels' columns.
+    labels : sequence of str or Label
+        By default the five of the lab. A string is the name of one of these ("teff") or of a column of the catalog
+        ("AL_FE"): then the label's name is the same in small letters ("al_fe"), and its unit that of the column, or
+        dex for the columns called ..._FE, ..._H and ..._M. A `Label` says itself what its name, unit, column and
+        limits are.
 
     Returns
     -------
     xarray.DataArray
-        Float64, dims ``(star, label)``; NaN where the catalog has NULL (-9999), a mask or NaN.
+        Float64, dims ``(star, label)``, with the labels' units in attrs. A column with another unit is converted. NaN
+        where the catalog has NULL (-9999), a mask, NaN, text that is no number, or a value that no star has.
 
     Raises
     ------
     ValueError
-        If a label's column is missing.
+        If a column is missing, does not hold numbers or has a unit that cannot be converted, or if a label is asked
+        for twice.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> rows = Table({"APOGEE_ID": ["a", "b"], "TEFF": [4500.0, 0.0], "AL_FE": [0.1, -9999.0]})
+    >>> from_catalog(rows, ["TEFF", "AL_FE"]).values.tolist()
+    [[4500.0, 0.1], [nan, nan]]
     """
-    missing = [c for c in ["APOGEE_ID", *(label.column for label in LABELS)] if c not in catalog.colnames]
+    chosen = [_chosen(which, catalog) for which in ([labels] if isinstance(labels, str | Label) else labels)]
+    missing = [c for c in ["APOGEE_ID", *(label.column for label in chosen)] if c not in catalog.colnames]
     if missing:
         raise ValueError(f"the catalog has no column {', '.join(missing)}; it has {catalog.colnames}")
     columns = []
-    for label in LABELS:
-        column = catalog[label.column]
-        # a QTable's column with a unit is a Quantity, any other a (masked) Column: both have .value
-        values = np.ma.filled(np.ma.asarray(column.value, dtype=float), np.nan)
-        columns.append(np.where(values == CATALOG_NULL, np.nan, values))
+    for label in chosen:
+        values = numbers(catalog[label.column], label.unit, label.column)
+        columns.append(np.where(label.beyond(values), np.nan, values))
     return xr.DataArray(
-        np.stack(columns, axis=1),
+        np.reshape(columns, (len(chosen), len(catalog))).T,
         dims=("star", "label"),
         coords={
-            "star": np.asarray(catalog["APOGEE_ID"], dtype=str),
-            "label": label_names(),
+            "star": texts(catalog["APOGEE_ID"]),
+            "label": _names([label.name for label in chosen], len(chosen), "label"),
         },
-        attrs={"units": [label.unit for label in LABELS]},
+        attrs={"units": [label.unit for label in chosen]},
     )
+
+
+def numbers(column, unit=None, name="a column") -> np.ndarray:
+    """Numbers of a catalog's column of any type.
+
+    Parameters
+    ----------
+    column : astropy.table.Column or Quantity, shape (n_rows,)
+        Masked or not, in any byte order; also numbers written as text.
+    unit : str, optional
+        To be converted to, if the column has a unit.
+    name : str
+        For error messages.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_rows,)
+        Float64; NaN for NULL (-9999), a mask, text that is no number, and infinity.
+
+    Raises
+    ------
+    ValueError
+        If the column does not hold real numbers, or its unit cannot be converted.
+    """
+    data = getattr(column, "unmasked", column)  # of a masked Quantity
+    values = np.asarray(getattr(data, "value", data))
+    if values.ndim != 1 or values.dtype.kind not in "fiuUSO":
+        raise ValueError(f"{name} must hold a number in each row; got the type {values.dtype}, shape {values.shape}")
+    if values.dtype.kind in "USO":
+        found = np.array([_number(value) for value in values.tolist()])
+        if len(found) and not np.isfinite(found).any():
+            raise ValueError(f"{name} holds no numbers, but text such as {str(values[0])!r}")
+        values = found
+    with np.errstate(over="ignore"):
+        values = values.astype(float)
+    known = np.isfinite(values) & ~is_null(values) & ~np.broadcast_to(getattr(column, "mask", False), values.shape)
+    own = getattr(column, "unit", None)
+    times = 1.0 if own is None or unit is None else factor(own, unit, name)
+    return np.where(known, values * times, np.nan)
+
+
+def texts(column) -> np.ndarray:
+    """Text of a catalog's column, stripped; "" where it is masked. A ValueError if it is not one text in each row."""
+    if np.ndim(column) != 1:
+        raise ValueError(f"a column of text must hold one in each row; its shape is {np.shape(column)}")
+    mask = np.broadcast_to(getattr(column, "mask", False), len(column))
+    return np.where(mask, "", np.char.strip(np.asarray(column).astype(str)))
+
+
+def is_null(values) -> np.ndarray:
+    """Whether values are a catalog's NULL: -9999, or one of its spellings such as -9999.99."""
+    return np.abs(np.asarray(values) - CATALOG_NULL) < 1.0
+
+
+def _chosen(which, catalog):
+    """The label that a user has named."""
+    if isinstance(which, Label):
+        return which
+    for label in LABELS:
+        if which in (label.name, label.column):
+            return label
+    abundance = which.endswith(_LOGARITHMIC)
+    unit = getattr(catalog[which], "unit", None) if which in catalog.colnames else None
+    unit = str(unit or ("dex" if abundance else ""))
+    return Label(which.lower(), which, unit, which, *(_ANY_ABUNDANCE if abundance else ()))
+
+
+def _number(text):
+    """A number written as text, NaN if it is none."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return np.nan

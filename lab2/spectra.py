@@ -1,10 +1,15 @@
 """Normalized spectra as a Dataset: creation from plain arrays, and checks before training and fitting."""
 
+import warnings
+
 import numpy as np
 import xarray as xr
+from astropy import units as u
 from numba import njit
 
+from lab2._arrays import factor, floats, names, names_along, native, unit_of
 from lab2._caching import CACHE
+from lab2.labels import LABELS, is_null
 
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
 
@@ -18,6 +23,9 @@ _FLOAT = np.finfo("f4")
 # A pixel counts fully if its weight is at least this fraction of the typical weight (its error is up to ten times as
 # large); below that it counts in proportion to its weight.
 _FULL = 0.01
+# Medians of a normalized spectrum that raise no doubt: cool giants lose a tenth of their light in lines.
+_LEVELS = 0.5, 1.5
+_LEAST_SNR = 3.0  # per pixel; spectra with a lower one are hardly ever fitted
 
 
 def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
@@ -26,46 +34,139 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     Parameters
     ----------
     flux, ivar : array_like, shape (n_stars, n_pixels)
-        Continuum-normalized flux and its inverse variance; inverse variance 0 for masked pixels.
+        Continuum-normalized flux and its inverse variance; inverse variance 0 for bad pixels. A pixel that is masked
+        in either (`numpy.ma`) gets the inverse variance 0 and the flux 1. A Quantity must be dimensionless.
     wavelength : array_like, shape (n_pixels,)
-        [Angstrom].
+        [Angstrom], ascending. A Quantity of another unit of length is converted.
     labels : array_like, shape (n_stars, n_labels), optional
+        A masked label, or one with the value -9999, is NaN: not known. For the names of `lab2.LABELS` these are in the
+        units given there, to which a Quantity is converted; for others a Quantity must be dimensionless.
     star : sequence of str, optional
-        Names; by default "0", "1", ...
+        Names, all different; by default those of a DataFrame's index or a DataArray's coordinate, or "0", "1", ...
     label : sequence of str, optional
-        Names of the labels; by default "label_0", ...
+        Names of the labels, all different; by default those of a DataFrame's columns or a DataArray's coordinate, or
+        "label_0", ...
 
     Returns
     -------
     xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) and, if given, ``labels`` (star, label).
+        ``flux``, ``ivar`` (star, wavelength) and, if given, ``labels`` (star, label). float32 flux and inverse variance
+        stay float32; every other type of number (big-endian, float16, integers, ...) becomes float64.
 
     Raises
     ------
     ValueError
-        If shapes do not match, or `check` rejects a value.
+        If an array has the wrong shape, does not hold real numbers or has a unit that cannot be converted; if
+        wavelengths are not finite and ascending; if a name is there twice, or the rows of a DataFrame are in another
+        order than the stars; or if `check` rejects a value.
+
+    Warns
+    -----
+    UserWarning
+        If the flux of a star does not look normalized (its median is below 0.5 or above 1.5), the inverse variances
+        look like errors (the typical signal-to-noise ratio per pixel is below 3), or one of `lab2.LABELS` has a value
+        that no star has (such as a Teff of 0 K), which becomes NaN.
+
+    Examples
+    --------
+    >>> spectra = from_arrays([[1.0, 0.9]], np.ma.array([[1e4, 1e4]], mask=[[False, True]]), [15200.0, 15201.0])
+    >>> spectra.ivar.values.tolist()
+    [[10000.0, 0.0]]
     """
-    flux, ivar, wavelength = np.asarray(flux), np.asarray(ivar), np.asarray(wavelength)
-    if flux.ndim != 2 or ivar.shape != flux.shape or wavelength.shape != flux.shape[1:]:
+    given = {"flux": _by_dims(flux, "wavelength"), "ivar": _by_dims(ivar, "wavelength")}
+    if labels is not None:
+        given["labels"] = _by_dims(labels, "label")
+    (flux, masked), (ivar, also_masked) = (floats(given[name], name, u.one) for name in ("flux", "ivar"))
+    wavelength, unknown = floats(wavelength, "wavelength", u.AA)
+    if flux.ndim != 2 or ivar.shape != flux.shape or wavelength.shape != flux.shape[1:] or not flux.size:
         raise ValueError(
             "flux and ivar must be (n_stars, n_pixels) and wavelength (n_pixels,); got "
             f"{flux.shape}, {ivar.shape} and {wavelength.shape}"
         )
-    star = [str(i) for i in range(len(flux))] if star is None else list(star)
+    if unknown.any():
+        raise ValueError(f"{unknown.sum()} wavelengths are masked: a pixel without a wavelength has to be left out")
+    masked |= also_masked
+    if masked.any():
+        flux, ivar = np.where(masked, flux.dtype.type(1), flux), np.where(masked, ivar.dtype.type(0), ivar)
     spectra = xr.Dataset(
         {"flux": (("star", "wavelength"), flux), "ivar": (("star", "wavelength"), ivar)},
-        coords={"star": star, "wavelength": wavelength},
+        coords={"star": _star_names(star, given, len(flux)), "wavelength": wavelength.astype(float)},
     )
     if labels is not None:
-        labels = np.asarray(labels, dtype=float)
-        if labels.ndim != 2 or len(labels) != len(flux):
-            raise ValueError(f"labels must be ({len(flux)}, n_labels); got {labels.shape}")
-        names = [f"label_{i}" for i in range(labels.shape[1])] if label is None else list(label)
-        if len(names) != labels.shape[1]:
-            raise ValueError(f"{len(names)} label names for {labels.shape[1]} labels: {names}")
-        spectra = spectra.assign_coords(label=names).assign(labels=(("star", "label"), labels))
+        values, label = _labels(given["labels"], label, len(flux))
+        spectra = spectra.assign_coords(label=label).assign(labels=(("star", "label"), values))
     check(spectra)
+    _doubt(flux, ivar, spectra.star.values)
     return spectra
+
+
+def _by_dims(values, second):
+    """A DataArray with the dims (star, second) in this order; anything else as it is."""
+    named = isinstance(values, xr.DataArray) and set(values.dims) == {"star", second}
+    return values.transpose("star", second) if named else values
+
+
+def _star_names(star, given, n_stars):
+    """Names of the stars, as given or from the rows of the inputs; an error if these are in different orders."""
+    rows = {name: found for name, values in given.items() if (found := names_along(values, 0, "star")) is not None}
+    if star is None:
+        star = next(iter(rows.values()), [str(i) for i in range(n_stars)])
+    stars = names(star, n_stars, "star")
+    for name, found in rows.items():
+        found = names(found, n_stars, "star")
+        if found != stars and set(found) == set(stars):
+            raise ValueError(f"the rows of {name} are in another order than the stars: {found[:2]}, {stars[:2]}, ...")
+    return stars
+
+
+def _labels(values, label, n_stars):
+    """Labels as float64, NaN where they are not known, and their names."""
+    own = names_along(values, 1, "label") if np.ndim(values) == 2 else None
+    numbers, masked = floats(values, "labels")
+    if numbers.ndim != 2 or len(numbers) != n_stars:
+        raise ValueError(f"labels must be ({n_stars}, n_labels); got {numbers.shape}")
+    n_labels, unit = numbers.shape[1], unit_of(values)
+    values = np.where(masked | is_null(numbers), np.nan, numbers.astype(float))
+    if label is None:
+        label = [f"label_{i}" for i in range(n_labels)] if own is None else own
+    label = names(label, n_labels, "label")
+    if own is not None and label != names(own, n_labels, "label") and set(label) == set(map(str, own)):
+        raise ValueError(f"the labels are in the order {own}, but their names are given as {label}")
+    known = {one.name: one for one in LABELS}
+    for column, name in zip(values.T, label, strict=True):
+        if unit is not None:
+            column *= factor(unit, known[name].unit if name in known else "", f"the label {name}")
+        if name in known and (beyond := known[name].beyond(column)).any():
+            column[beyond] = np.nan
+            warnings.warn(
+                f"{name} of {beyond.sum()} of {n_stars} stars is not from {known[name].lowest:g} to "
+                f"{known[name].highest:g} {known[name].unit}, as that of every star: it counts as not known",
+                stacklevel=3,
+            )
+    return values, label
+
+
+def _doubt(flux, ivar, stars):
+    """Warn of flux that is not normalized, and of errors in the place of inverse variances."""
+    rows = [(f[iv > 0], iv[iv > 0]) for f, iv in zip(flux, ivar, strict=True) if (iv > 0).any()]
+    if not rows:
+        return
+    level = np.array([np.median(f) for f, _ in rows])
+    odd = ~((level > _LEVELS[0]) & (level < _LEVELS[1]))
+    if odd.any():
+        star = stars[np.flatnonzero((ivar > 0).any(axis=1))[odd.argmax()]]
+        warnings.warn(
+            f"the flux of {odd.sum()} of {len(stars)} stars does not look normalized: the median of star "
+            f"{str(star)!r} is {level[odd][0]:.3g}, where the continuum should be 1",
+            stacklevel=3,
+        )
+    snr = np.median([np.median(f * np.sqrt(iv)) for f, iv in rows])
+    if snr < _LEAST_SNR:
+        warnings.warn(
+            f"the signal-to-noise ratio per pixel, flux * sqrt(ivar), is typically {snr:.2g}: ivar is the inverse "
+            "variance, 1 / error**2; was it given the errors?",
+            stacklevel=3,
+        )
 
 
 def credible_errors(error) -> np.ndarray:
@@ -139,10 +240,12 @@ def check(spectra) -> None:
     Raises
     ------
     ValueError
-        If a variable is missing or has other dims, an inverse variance is negative or not finite, or the flux of a
-        pixel with weight is not finite. The message gives the number of such pixels and the first star and pixel.
+        If `check_dims` refuses them, a variable does not hold real numbers, an inverse variance is negative or not
+        finite, or the flux of a pixel with weight is not finite. The message gives the number of such pixels and the
+        first star and pixel.
     """
     check_dims(spectra)
+    spectra = native(spectra)
     flux, ivar = spectra.flux.values, spectra.ivar.values
     if _all_usable(flux, ivar):
         return
@@ -151,7 +254,7 @@ def check(spectra) -> None:
 
 
 def check_dims(spectra) -> None:
-    """Raise an error if flux or inverse variance is missing or has other dims; the values are not read.
+    """Raise an error for the wrong variables, dims or wavelengths; the values of flux and ivar are not read.
 
     Parameters
     ----------
@@ -160,11 +263,21 @@ def check_dims(spectra) -> None:
     Raises
     ------
     ValueError
-        If this is so; the message names the variable.
+        If flux or inverse variance is missing or has other dims, or the wavelengths are not finite, positive and
+        ascending. The message names the variable, or the first wrong wavelength.
     """
     for name in ("flux", "ivar"):
         if name not in spectra or spectra[name].dims != ("star", "wavelength"):
             raise ValueError(f"spectra need {name} with dims (star, wavelength); got {dict(spectra.sizes)}")
+    wavelength = spectra.wavelength.values.astype(float)
+    wrong = ~((wavelength >= 0) & np.isfinite(wavelength) & (np.diff(wavelength, prepend=-1.0) > 0))
+    if wrong.any():
+        pixel = int(wrong.argmax())
+        before = f" after {wavelength[pixel - 1]:g}" if pixel else ""
+        raise ValueError(
+            f"wavelengths must be finite and ascending; that of pixel {pixel} is {wavelength[pixel]:g}{before}: "
+            "sort the pixels, and leave out those without a wavelength"
+        )
 
 
 def check_wavelengths(spectra, expected) -> None:

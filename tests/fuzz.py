@@ -16,7 +16,7 @@ import numpy as np
 from fuzzing import harness
 
 # Doors, each a module of tests/fuzzing with a class Door.
-TARGETS = ("apstar", "continuum_list", "models", "words")
+TARGETS = ("apstar", "arrays", "catalog", "continuum_list", "models", "words")
 
 
 def door(name):

@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -138,6 +140,165 @@ def test_a_catalog_that_cannot_be_read(tmp_path, monkeypatch, content):
         catalog.load("half")
 
 
+# --- required and optional columns --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def load(home):
+    """Write a table as the catalog of a survey, and read it."""
+
+    def written(made):
+        folder = home / "data" / "tiny"
+        folder.mkdir(parents=True, exist_ok=True)
+        made.write(folder / "allStar.fits", overwrite=True)
+        return catalog.load("tiny")
+
+    return written
+
+
+@pytest.mark.parametrize("name", catalog.REQUIRED)
+def test_a_required_column_that_is_missing_is_named_with_the_file(load, name):
+    made = table()
+    made.remove_column(name)
+    with pytest.raises(ValueError, match=rf"tiny/allStar\.fits: the catalog has no column {name}; it needs APOGEE_ID"):
+        load(made)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("SNR", "high", "SNR holds no numbers, but text such as 'high'"),
+        ("SNR", np.nan, f"no value of SNR that can be used, in {len(ROWS)} rows"),
+        ("SNR", [[1.0, 2.0]] * len(ROWS), "SNR must hold a number in each row"),
+        ("TEFF", 0.0, "no value of TEFF that can be used"),
+        ("FE_H", -9999.99, "no value of FE_H that can be used"),
+        ("LOGG", "-9999", "no value of LOGG that can be used"),
+        ("MG_FE", True, "MG_FE must hold a number in each row; got the type bool"),
+        ("FIELD", 0.1, "FIELD is not a column of text, but of >f8"),
+        ("APOGEE_ID", 17, "APOGEE_ID is not a column of text, but of >i8"),
+    ],
+)
+def test_a_required_column_that_cannot_be_read_is_named_with_the_file(load, name, values, message):
+    made = table()
+    made.remove_column(name)
+    made[name] = values
+    with pytest.raises(ValueError, match=rf"tiny/allStar\.fits: .*{message}"):
+        load(made)
+
+
+def test_every_other_column_may_be_missing(load):
+    made = table()[list(catalog.REQUIRED)]
+    giants, _ = catalog.select_giants(load(made))
+    assert len(giants) == sum(row[-1] == "" for row in ROWS)
+    assert set(catalog.lacking(giants)) == set(catalog.OPTIONAL)
+    names = [*giants["APOGEE_ID"]]
+    joined = catalog.attach(spectra_of(names), giants)
+    assert (joined.starflag == 0).all()
+    assert (joined.aspcapflag == 0).all()
+    assert joined.starflag.dtype == np.int64
+    assert np.isnan(catalog.optional(giants, "VSCATTER")).all()
+    assert np.isnan(catalog.typical_errors(giants)).all()
+    assert len(catalog.typical_errors(giants)) == len(LABELS)
+    with pytest.raises(
+        ValueError, match=r"allStar\.fits of survey 'tiny' has no TELESCOPE, and no FILE for every star"
+    ):
+        catalog.spectrum_paths(giants, "tiny")
+
+
+def test_optional_columns_that_cannot_be_read_are_as_good_as_none(load):
+    made = table()
+    made["STARFLAG"] = ["four"] * len(made)
+    made["ASPCAPFLAG"] = MaskedColumn(np.full(len(made), 1 << 23), mask=np.arange(len(made)) == 0)
+    made["VSCATTER"] = np.where(np.arange(len(made)) < 9, 0.2, -9999.0)
+    made["TEFF_ERR"] = np.where(np.arange(len(made)) < 9, 60.0, -9999.0)
+    made["LOGG_ERR"] = np.where(np.arange(len(made)) < 9, 0.0, np.nan)
+    made["C_FE"] = -9999.0
+    made["FILE"] = [["a", "b"]] * len(made)
+    read = load(made)
+    lacking = catalog.lacking(read)
+    assert {"STARFLAG", "C_FE", "RA", "FILE"} <= set(lacking)
+    assert not {"ASPCAPFLAG", "VSCATTER", "TEFF_ERR"} & set(lacking)
+    assert catalog.flags(read, "STARFLAG").tolist() == [0] * len(made)
+    assert catalog.flags(read, "ASPCAPFLAG").tolist() == [0] + [1 << 23] * (len(made) - 1)
+    np.testing.assert_array_equal(catalog.optional(read, "VSCATTER")[[0, 9]], [0.2, np.nan])
+    np.testing.assert_array_equal(catalog.typical_errors(read), [60.0] + [np.nan] * 4)
+    assert catalog.spectrum_paths(read, "tiny")[0].name == "apStar-dr17-giant.fits"
+
+
+def test_units_of_optional_columns():
+    made = Table({"VSCATTER": [200.0, 300.0]})
+    made["VSCATTER"].unit = "m/s"
+    np.testing.assert_allclose(catalog.optional(made, "VSCATTER", "km/s"), [0.2, 0.3])
+    made["VSCATTER"].unit = "K"
+    assert np.isnan(catalog.optional(made, "VSCATTER", "km/s")).all()
+
+
+@pytest.mark.parametrize("null", ["-9999", "-9999.99", "nan", "", "abc"])
+def test_columns_of_text_are_read_as_numbers(load, null):
+    made = table()
+    made["SNR"] = [str(snr) for snr in made["SNR"]]
+    made["TEFF"] = [null if teff == NULL else str(teff) for teff in made["TEFF"]]
+    giants, flow = catalog.select_giants(load(made))
+    assert list(giants["APOGEE_ID"]) == [row[0] for row in ROWS if row[-1] == ""]
+    assert [(row["removed"], row["remaining"]) for row in flow] == expected_flow(ROWS)
+
+
+def test_impossible_labels_and_nameless_rows_are_cut_first():
+    made = table()
+    made["APOGEE_ID"] = made["APOGEE_ID"].astype("U18")
+    stay = [k for k, row in enumerate(ROWS) if row[-1] == ""]
+    made["TEFF"][stay[0]], made["FE_H"][stay[1]], made["APOGEE_ID"][stay[2]] = 0.0, 25.0, " "
+    giants, flow = catalog.select_giants(made)
+    assert list(giants["APOGEE_ID"]) == [ROWS[k][0] for k in stay[3:]]
+    assert flow["removed"][1] == expected_flow(ROWS)[1][0] + 3
+
+
+def test_a_byte_that_is_no_text_costs_no_catalog(home, load):
+    made = table()
+    load(made)
+    path = home / "data" / "tiny" / "allStar.fits"
+    path.write_bytes(path.read_bytes().replace(b"no silicon", b"no sil\xffcon"))
+    assert catalog.load("tiny")["APOGEE_ID"][2] == "no sil\ufffdcon"
+
+
+def damaged(content, how):
+    """A whole allStar.fits with one fault."""
+    table_at = content.index(b"XTENSION")
+    if how == "cut":
+        return content[:-2000]
+    if how == "gz":
+        return gzip.compress(content)
+    if how == "rows of zeros":
+        return content[:-2880] + b"\0" * 2880
+    name, value = how.split("=")
+    at = content.index(name.encode().ljust(8), table_at)
+    return content[:at] + f"{name:<8}= {value:>20}".encode().ljust(80) + content[at + 80 :]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("cut", "its header promises .* bytes of data"),
+        ("gz", "is no whole FITS file"),
+        ("rows of zeros", "the last row has neither name nor field: the file is not whole"),
+        ("NAXIS2=2147483648", "its header promises .* bytes of data"),
+        ("NAXIS1=7", "its columns do not fill the 7 bytes of a row"),
+        ("NAXIS2=-1", "is no whole FITS file"),
+        ("TFIELDS=2147483648", "its header promises 2147483648 columns"),
+        ("PCOUNT=1E400", "is no whole FITS file"),
+        ("TFORM3='1000000D'", "is no whole FITS file"),
+        ("BITPIX='x'", "is no whole FITS file"),
+        ("TTYPE2='TEFF'", "is no whole FITS file"),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(home, load, how, message):
+    load(table()[sorted(table().colnames, key=lambda name: name != "APOGEE_ID")])
+    path = home / "data" / "tiny" / "allStar.fits"
+    path.write_bytes(damaged(path.read_bytes(), how))
+    with pytest.raises(ValueError, match=rf"allStar\.fits.*{message}"):
+        catalog.load("tiny")
+
+
 # --- where the spectra are ----------------------------------------------------------------------------------
 
 
@@ -154,7 +315,8 @@ def test_paths_take_the_name_from_the_table(folder):
 
 def test_paths_after_a_trip_through_fits(folder):
     # reading FITS masks an empty string
-    rows = Table({"FIELD": ["M67"], "FILE": [""], "TELESCOPE": ["lco25m"], "APOGEE_ID": ["2M1"]})
+    rows = table()[:1]
+    rows["FILE"], rows["TELESCOPE"], rows["APOGEE_ID"] = "", "lco25m", "2M1"
     folder.parent.mkdir(parents=True)
     rows.write(folder.parent / "allStar.fits")
     assert catalog.spectrum_paths(catalog.load("tiny"), "tiny") == [folder / "M67" / "asStar-dr17-2M1.fits"]
@@ -203,9 +365,19 @@ def test_rows_are_split_by_whether_their_spectra_are_there(folder):
     assert reasons == ["not fetched", "the server answered 404", "not fetched"]
     with pytest.raises(FileNotFoundError, match="has no spectrum of these 2 stars"):
         catalog.with_spectra(made[4:6], "tiny")
-    made["FILE"] = made["FILE"].astype("U9999")
-    made["FILE"][1:3] = ["x" * 9999, "a\x00b"]  # no names of files
-    assert catalog.with_spectra(made[:3], "tiny")[1] == ["not fetched"] * 2
+    with pytest.raises(ValueError, match="no star of the catalog is left"):
+        catalog.with_spectra(made[:0], "tiny")
+
+
+@pytest.mark.parametrize("file", ["x" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_not_there(folder, file):
+    made = table()[:2]
+    made["FILE"] = [file, made["FILE"][1]]
+    (there,) = catalog.spectrum_paths(made[1:], "tiny")
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"x")
+    write_manifest(folder.parent, simulated=False)
+    assert catalog.with_spectra(made, "tiny")[1] == ["not fetched"]
 
 
 def test_the_example_is_that_of_the_checkpoint_or_else_the_first():
@@ -279,7 +451,7 @@ def test_bits_are_those_of_dr17(flag, name, bit):
 
 def spectra_of(names):
     shape = (len(names), 4)
-    return from_arrays(np.ones(shape), np.ones(shape), np.arange(4.0), star=names)
+    return from_arrays(np.ones(shape), np.full(shape, 1e4), np.arange(4.0), star=names)
 
 
 def test_attach():
@@ -291,6 +463,14 @@ def test_attach():
     assert joined.field.values.tolist() == ["M67", "M67"]
     assert (joined.starflag.values.tolist(), joined.aspcapflag.values.tolist()) == ([1, 2], [3, 4])
     np.testing.assert_array_equal(joined.flux, 1.0)
+
+
+def test_attach_takes_the_labels_that_are_wanted():
+    rows = table()[[0, 6]]
+    rows["AL_FE"] = [0.1, -9999.0]
+    joined = catalog.attach(spectra_of(["giant", "just bright"]), rows, ["TEFF", "AL_FE"])
+    assert joined.label.values.tolist() == ["teff", "al_fe"]
+    np.testing.assert_array_equal(joined.labels, [[4500.0, 0.1], [4500.0, np.nan]])
 
 
 @pytest.mark.parametrize(

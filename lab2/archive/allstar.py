@@ -48,10 +48,11 @@ def read(path, fields):
     except (OSError, IndexError, AttributeError, TypeError) as error:
         raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({error})") from error
     result = checked(table, fields, str(path))
-    telling = next((name for name in ("FILE", "ASPCAP_ID") if name in result.colnames), None)
-    if telling and not any("dr17" in name for name in result[telling]):
+    names = {name: [text for text in result[name] if text] for name in ("FILE", "ASPCAP_ID") if name in result.colnames}
+    told = next(((name, texts) for name, texts in names.items() if texts), None)  # an empty column tells nothing
+    if told and not any("dr17" in text for text in told[1]):
         raise ArchiveError(
-            f"{path} is of another data release: its {telling} is {result[telling][0]}; "
+            f"{path} is of another data release: its {told[0]} is {told[1][0]}; "
             "give the allStar file of DR17, whose spectra will be fetched"
         )
     return result

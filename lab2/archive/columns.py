@@ -8,12 +8,17 @@ import numpy as np
 from astropy.table import Table
 
 from lab2.archive.web import ArchiveError
+from lab2.catalog import REQUIRED
 from lab2.labels import LABELS
 
 __all__ = ["COLUMNS", "PLAIN_NAME", "checked"]
 
 # Name of a field, a telescope, a star or a file, which cannot lead out of a folder or of a URL's path.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
+
+
+# To find the files of the spectra and to know their sizes.
+_TO_FETCH = "TELESCOPE", "NVISITS"
 
 
 @dataclass(frozen=True)
@@ -23,37 +28,41 @@ class Column:
     name: str
     table: str
     kind: str
-    required: bool = True
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no survey without it."""
+        return self.name in REQUIRED or self.name in _TO_FETCH
 
 
-def _star(kind, *names, required=True):
-    return [Column(name, "apogeeStar", kind, required) for name in names]
+def _star(kind, *names):
+    return [Column(name, "apogeeStar", kind) for name in names]
 
 
-def _aspcap(kind, *names, required=True):
-    return [Column(name, "aspcapStar", kind, required) for name in names]
+def _aspcap(kind, *names):
+    return [Column(name, "aspcapStar", kind) for name in names]
 
 
 _LABELS = [label.column for label in LABELS]
 _OTHERS = ["M_H", "ALPHA_M", *(f"{x}_FE" for x in ("C", "N", "O", "NA", "AL", "CA", "TI", "MN", "NI"))]
 
-# Names and types as in the allStar data model of DR17, and in the schema of its SQL tables. The lab does not need the
-# optional ones: FILE is constructed if it is absent, the others are for further analysis.
+# Names and types as in the allStar data model of DR17, and in the schema of its SQL tables. Those that
+# `lab2.catalog` does not require may be absent.
 COLUMNS = (
-    *_star("U", "FILE", "APSTAR_ID", required=False),
+    *_star("U", "FILE", "APSTAR_ID"),
     *_star("U", "APOGEE_ID", "TELESCOPE", "FIELD"),
     *_star("f8", "RA", "DEC"),
-    *_star("f8", "GLON", "GLAT", required=False),
+    *_star("f8", "GLON", "GLAT"),
     *_star("f4", "SNR"),
     *_star("i4", "NVISITS"),
     *_star("i8", "STARFLAG"),
-    *_star("i8", "ANDFLAG", "EXTRATARG", "LOCATION_ID", required=False),
-    *_star("f4", "VHELIO_AVG", "VSCATTER", "VERR", required=False),
-    *_aspcap("U", "ASPCAP_ID", required=False),
+    *_star("i8", "ANDFLAG", "EXTRATARG", "LOCATION_ID"),
+    *_star("f4", "VHELIO_AVG", "VSCATTER", "VERR"),
+    *_aspcap("U", "ASPCAP_ID"),
     *_aspcap("i8", "ASPCAPFLAG"),
     *_aspcap("f4", *_LABELS),
-    *_aspcap("f4", *(f"{name}_ERR" for name in _LABELS), required=False),
-    *_aspcap("f4", *(name + suffix for name in _OTHERS for suffix in ("", "_ERR")), required=False),
+    *_aspcap("f4", *(f"{name}_ERR" for name in _LABELS)),
+    *_aspcap("f4", *(name + suffix for name in _OTHERS for suffix in ("", "_ERR"))),
 )
 
 

@@ -193,8 +193,8 @@ class Cannon(Kept):
         return np.isfinite(self.s2)
 
     def scale(self, labels: ArrayLike) -> np.ndarray:
-        """Scaled labels (..., label) from labels in their units."""
-        labels = np.asarray(labels, dtype=float)
+        """Scaled labels (..., label) from labels in their units; those of a DataArray are taken by name."""
+        labels = np.asarray(self._in_order(labels), dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
         return (labels - self.label_mean.values) / self.label_scale.values
@@ -205,11 +205,16 @@ class Cannon(Kept):
         Parameters
         ----------
         labels : array_like, shape (n_stars, n_labels)
-            In the units of the training labels.
+            In the units of the training labels. A DataArray's are taken by name, in any order.
 
         Returns
         -------
         numpy.ndarray, shape (n_stars, n_terms)
+
+        Raises
+        ------
+        ValueError
+            If the last axis does not have this model's number of labels, or a DataArray lacks one of them.
         """
         return polynomial.design(self.scale(labels), self.pairs)
 
@@ -219,7 +224,7 @@ class Cannon(Kept):
         Parameters
         ----------
         labels : array_like, shape (n_stars, n_labels) or (n_labels,)
-            In the units of the training labels.
+            In the units of the training labels. A DataArray's are taken by name, in any order.
         factors : array_like, shape (n_stars, n_factors) or (n_factors,), optional
             Scores of the hidden factors; by default 0, their mean for stars with these labels.
 
@@ -231,10 +236,8 @@ class Cannon(Kept):
         Raises
         ------
         ValueError
-            If the last axis does not have this model's number of labels, or of factors.
+            If the last axis does not have this model's number of labels, or of factors, or a DataArray lacks a label.
         """
-        if isinstance(labels, xr.DataArray) and "star" in labels.dims:
-            labels = labels.transpose("star", "label")
         flux = self.design(labels) @ self.theta.values.T
         if factors is not None:
             factors, n_factors = np.asarray(factors, dtype=float), self.loadings.sizes["factor"]
@@ -274,3 +277,15 @@ class Cannon(Kept):
         x = self.scale(self.label_mean.values if at is None else at)
         slope = polynomial.jacobian(x, self.pairs)[:, index] / self.label_scale.values[index]
         return xr.DataArray(self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.wavelength})
+
+    def _in_order(self, labels):
+        """Labels of a DataArray with the dim label, last and in this model's order; anything else as it is."""
+        if not isinstance(labels, xr.DataArray) or "label" not in labels.dims:
+            return labels
+        labels = labels.transpose(..., "label")
+        if "label" not in labels.coords:
+            return labels
+        names = [str(name) for name in labels.label.values]
+        if any(names.count(name) != 1 for name in self.labels):
+            raise ValueError(f"expected each of the labels {self.labels} once; got {names}")
+        return labels[..., [names.index(name) for name in self.labels]]

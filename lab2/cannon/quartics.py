@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from lab2._arrays import native
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.model import Cannon
@@ -108,6 +109,7 @@ def quartics(
     """
     check_dims(spectra)
     check_wavelengths(spectra, model.wavelength)
+    spectra = native(spectra)
     sizes = spectra.sizes["star"], spectra.sizes["wavelength"]
     if isinstance(nuisances, Nuisance) or not all(isinstance(nuisance, Nuisance) for nuisance in nuisances):
         raise TypeError(f"nuisances are a sequence of lab2.cannon.Nuisance; got {type(nuisances).__name__}")

@@ -6,6 +6,7 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
+from lab2._arrays import native
 from lab2._blocks import map_blocks
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.factors import Design, learn_factors
@@ -71,6 +72,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")
     check_dims(spectra)
+    spectra = native(spectra)
     labels = spectra.labels.transpose("star", "label").values.astype(float)
     names = [str(name) for name in spectra.label.values]
     mean, scale = _label_scaling(labels, names)

@@ -130,7 +130,7 @@ def excess(model, spectra, fits) -> xr.DataArray:
         regions[f"{element} lines"] = (np.abs(wavelength[:, None] - at) < _NEAR_LINE).any(axis=1)
     regions = {name: inside & model.trained.values for name, inside in regions.items()}
     regions = {name: inside for name, inside in regions.items() if inside.sum() >= _FEWEST_PIXELS}
-    masks = np.array(list(regions.values()), dtype=float)
+    masks = np.reshape(list(regions.values()), (-1, len(wavelength))).astype(float)
 
     def sum_block(stars):
         weight = weights(model, spectra.ivar.values[stars])

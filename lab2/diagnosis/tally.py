@@ -6,7 +6,9 @@ import numpy as np
 from astropy.table import QTable
 from numpy.typing import ArrayLike
 
-__all__ = ["circumstances", "confusion", "detection"]
+from lab2.diagnosis.verdict import UNKNOWN
+
+__all__ = ["circumstances", "confusion", "detection", "shares_in_words"]
 
 _PROBABLE = 0.5  # probability above which labels are outliers
 _CLIPPED = 0.95  # quantile of the continuum's error above which the continuum counts as off
@@ -82,10 +84,11 @@ def circumstances(evidence: QTable) -> QTable:
     -------
     astropy.table.QTable
         One row per circumstance: its name, and its fraction among the outlying stars (whose labels are outliers with a
-        probability of more than 0.5) and among the others; NaN if there are no such stars. The circumstances are
-        "competing minima", "odd spectrum" (a kind other than "labels"), "continuum off" (the trusted pixels' level in
-        some chip deviates from 1 by more than in 95 % of the stars), "BAD flag" (of ASPCAPFLAG) and "STARFLAG" (any
-        bit). meta: outlying, the number of outlying stars; continuum, the deviation above which a continuum is off.
+        probability of more than 0.5) and among the others; NaN if there are no such stars, or the catalog does not
+        have the flags. The circumstances are "competing minima", "odd spectrum" (a kind other than "labels"),
+        "continuum off" (the trusted pixels' level in some chip deviates from 1 by more than in 95 % of the stars), "BAD
+        flag" (of ASPCAPFLAG) and "STARFLAG" (any bit). meta: outlying, the number of outlying stars; continuum, the
+        deviation above which a continuum is off.
     """
     outlying = np.asarray(evidence["outlier"]) > _PROBABLE
     kind = np.asarray(evidence["kind"])
@@ -95,15 +98,45 @@ def circumstances(evidence: QTable) -> QTable:
         "competing minima": ["MULTIPLE_MINIMA" in words for words in evidence["fit_flags"]],
         "odd spectrum": (kind != "") & (kind != "labels"),
         "continuum off": level > clipped,
-        "BAD flag": ["_BAD" in words for words in evidence["aspcapflag"]],
-        "STARFLAG": np.asarray(evidence["starflag"]) != "-",
+        "BAD flag": _known(evidence["aspcapflag"], ["_BAD" in words for words in evidence["aspcapflag"]]),
+        "STARFLAG": _known(evidence["starflag"], np.asarray(evidence["starflag"]) != "-"),
     }
-    shares = [[_fraction(np.asarray(case)[which]) for which in (outlying, ~outlying)] for case in cases.values()]
+    shares = [
+        [_fraction(np.asarray(case, dtype=float)[which]) for which in (outlying, ~outlying)] for case in cases.values()
+    ]
     return QTable(
         {"circumstance": list(cases), "outlying": [a for a, _ in shares], "others": [b for _, b in shares]},
         meta={"outlying": int(outlying.sum()), "continuum": clipped},
     )
 
 
+def shares_in_words(table: QTable) -> dict[str, str]:
+    """The fractions of each circumstance as a phrase.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        As from `circumstances`.
+
+    Examples
+    --------
+    >>> shares_in_words(QTable({"circumstance": ["BAD flag"], "outlying": [0.5], "others": [0.011]}))["BAD flag"]
+    '50 % of the stars with outlying labels and 1.1 % of the others'
+    """
+    pattern = "{:.0f} % of the stars with outlying labels and {:.1f} % of the others"
+    return {
+        row["circumstance"]: "an unknown number of stars"
+        if np.isnan(row["outlying"]) and np.isnan(row["others"])
+        else pattern.format(100 * row["outlying"], 100 * row["others"])
+        for row in table
+    }
+
+
+def _known(words, case):
+    """1 where a star is such a case and 0 where not; NaN where the flags are not known."""
+    return np.where(np.asarray(words) == UNKNOWN, np.nan, case)
+
+
 def _fraction(which):
-    return float(which.mean()) if which.size else float("nan")
+    known = which[np.isfinite(which)]
+    return float(known.mean()) if known.size else float("nan")

@@ -7,11 +7,15 @@ from lab2 import cannon, catalog, continuum
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
-from lab2.spectra import seen
+from lab2.grid import LOG_STEP
+from lab2.labels import texts
+from lab2.spectra import check_dims, seen
 from lab2.validation.calibration import calibrate
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
-__all__ = ["diagnose"]
+__all__ = ["UNKNOWN", "diagnose"]
+
+UNKNOWN = "unknown"  # flags, where the catalog has none
 
 # Evidence is measured in robust standard deviations of the whole survey. In a normal distribution no star of a survey
 # of this size would exceed 5; real distributions have longer tails, and a few stars in a thousand do. If a catalog flag
@@ -33,6 +37,7 @@ _BRIGHTER = 0.5  # a shifted spectrum with more than this fraction of the light 
 # The radial velocities of giants vary by about 0.1 km/s; a scatter of 1 km/s between visits indicates a binary.
 _BINARY_SCATTER = 1.0  # km/s
 _MASKED = 0.3  # fraction of masked pixels, three times the usual one
+_OFF_GRID = 0.01  # steps of the grid
 _BLOCK = 16  # stars judged at a time by one thread
 
 
@@ -44,9 +49,10 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     fits : xarray.Dataset
         As from `lab2.validation.cross_validate`: fits by models that were not trained on the star.
     spectra : xarray.Dataset
-        The same stars, with ``labels`` from the catalog.
+        The same stars, with ``labels`` from the catalog, on all or part of the survey's grid. Stars that lack a label
+        are not trained on.
     rows : astropy.table.Table
-        Catalog rows of the same stars: APOGEE_ID, STARFLAG, ASPCAPFLAG, VSCATTER.
+        Catalog rows of the same stars: APOGEE_ID and, if there are such columns, STARFLAG, ASPCAPFLAG and VSCATTER.
     factors : int
         Number of hidden factors of the model that is used to screen the spectra. With factors, odd stars are not
         trained on, and the effect of abundances that are not labels is not mistaken for an oddity.
@@ -62,7 +68,7 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
         emission_z, veil_z and dilution_z (in the same units); velocity [km/s] and share of the light (of a shifted or
         second spectrum), v_sin_i [km/s], veil, dilution; n_minima and delta_chi2; distance from the training set;
         masked (fraction of masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s];
-        fit_flags, starflag and aspcapflag in words.
+        fit_flags, starflag and aspcapflag in words, these two "unknown" where the catalog has none.
 
     Raises
     ------
@@ -75,9 +81,12 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     changes the model little). Only stars with a significant velocity are fitted again, with a velocity shift and with
     two stars.
     """
-    if not (list(fits.star.values) == list(spectra.star.values) == list(np.asarray(rows["APOGEE_ID"], str))):
+    if not (list(fits.star.values) == list(spectra.star.values) == list(texts(rows["APOGEE_ID"]))):
         raise ValueError("fits, spectra and catalog rows are not of the same stars in the same order")
-    model = cannon.train(spectra, factors=factors)
+    check_dims(spectra)
+    spectra = _without_gaps(spectra)
+    labeled = np.isfinite(spectra.labels.transpose("star", "label").values).all(axis=1)
+    model = cannon.train(spectra.isel(star=np.flatnonzero(labeled)), factors=factors)
     own = cannon.fit_labels(model, spectra)
     table = _gather(fits, own, spectra, rows, model)
 
@@ -122,11 +131,30 @@ def _gather(fits, own, spectra, rows, model):
     table["distance"] = fits.distance.values
     table["masked"] = 1.0 - fits.n_pixels.values / fits.n_pixels.values.max()
     table["continuum"] = _continuum_level(spectra)
-    table["vscatter"] = np.asarray(rows["VSCATTER"], dtype=float)
+    table["vscatter"] = catalog.optional(rows, "VSCATTER", "km/s")
     table["fit_flags"] = [Flag.words(flag) for flag in fits.flag.values]
-    table["starflag"] = [catalog.StarFlag.words(flag) for flag in rows["STARFLAG"]]
-    table["aspcapflag"] = [catalog.AspcapFlag.words(flag) for flag in rows["ASPCAPFLAG"]]
+    table["starflag"] = _in_words(rows, "STARFLAG", catalog.StarFlag)
+    table["aspcapflag"] = _in_words(rows, "ASPCAPFLAG", catalog.AspcapFlag)
     return table
+
+
+def _in_words(rows, name, bits):
+    """Flags of each star in words; "unknown" where the catalog has none that can be read."""
+    known = np.isfinite(catalog.optional(rows, name))
+    return [bits.words(flag) if one else UNKNOWN for flag, one in zip(catalog.flags(rows, name), known, strict=True)]
+
+
+def _without_gaps(spectra):
+    """Spectra on every step of the logarithmic grid between their ends; added pixels have no weight."""
+    wavelength = spectra.wavelength.values
+    steps = np.log10(wavelength / wavelength[0]) / LOG_STEP
+    place = np.rint(steps).astype(int)
+    if place[-1] + 1 == len(place) or np.abs(steps - place).max() > _OFF_GRID:
+        return spectra
+    every = wavelength[0] * 10 ** (LOG_STEP * np.arange(place[-1] + 1))
+    every[place] = wavelength
+    nothing = {"flux": 1.0, "ivar": 0.0, "trusted": False, "chip": ""}
+    return spectra.reindex(wavelength=every, fill_value={k: v for k, v in nothing.items() if k in spectra.variables})
 
 
 def _judge(row, model, spectrum, labels):
@@ -191,6 +219,7 @@ def _about_labels(row):
     """Why the labels of a star with an ordinary spectrum may differ from the catalog's."""
     explanations = [
         ("UNCONSTRAINED" in row["fit_flags"], "the spectrum does not constrain every label"),
+        (np.isinf(row["deviation"]), f"the catalog has no {row['label']} of this star"),
         ("MULTIPLE_MINIMA" in row["fit_flags"], "two minima compete"),
         ("_BAD" in row["aspcapflag"], "the catalog's labels are wrong, as its flags say"),
         ("OUTSIDE_TRAINING" in row["fit_flags"], "the fit lies outside the training set"),
@@ -210,9 +239,11 @@ def _standardised(values):
 
 def _where_in_wavelength(excess):
     """The region of each star's spectrum with the largest excess in chi^2; "everywhere" if all chips stand out."""
+    if not excess.sizes["region"]:  # too few pixels to tell regions apart
+        return np.full(excess.sizes["star"], "everywhere")
     z = np.apply_along_axis(_standardised, 0, np.log(excess.values))
     chips = np.char.endswith(excess.region.values.astype(str), "chip")
-    everywhere = (z[:, chips] > _ALONE).all(axis=1)
+    everywhere = chips.any() & (z[:, chips] > _ALONE).all(axis=1)
     return np.where(everywhere, "everywhere", excess.region.values.astype(str)[z.argmax(axis=1)])
 
 

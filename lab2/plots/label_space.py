@@ -76,9 +76,8 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
         Colors the points; `color_name` names it.
     """
     names = fitted.label.values
-    figure, axes = plt.subplots(
-        2, len(names), figsize=(1.48 * len(names) + 0.4, 3.5), height_ratios=[1.7, 1], sharex="col"
-    )
+    size = (1.48 * len(names) + 0.4, 3.5)
+    figure, axes = plt.subplots(2, len(names), figsize=size, height_ratios=[1.7, 1], sharex="col", squeeze=False)
     points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if color is None else color, "cmap": None}
     points["cmap"] = None if color is None else "cividis"
     for name, (top, low), row in zip(names, axes.T, statistics, strict=True):

@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 
 from lab2 import archive as sdss
+from lab2 import catalog
 from lab2.archive import allstar as module
 from lab2.archive.web import ArchiveError
 
@@ -51,3 +52,27 @@ def test_other_files_are_no_allstar(tmp_path, allstar, real_spectra):
     table.write(tmp_path / "allStar-r12.fits")
     with pytest.raises(ArchiveError, match="of another data release: its FILE is apStar-r12-"):
         module.read(tmp_path / "allStar-r12.fits", sdss.FIELDS)
+
+
+def test_an_empty_column_of_names_says_nothing_about_the_data_release(tmp_path, allstar):
+    table = Table.read(allstar)
+    table["FILE"] = ""
+    table.write(tmp_path / "no_names.fits")
+    assert len(module.read(tmp_path / "no_names.fits", sdss.FIELDS)) > 100
+    table["ASPCAP_ID"] = [str(name).replace("dr17", "r12") for name in table["ASPCAP_ID"]]
+    table.write(tmp_path / "r12.fits")
+    with pytest.raises(ArchiveError, match="of another data release: its ASPCAP_ID is apogee"):
+        module.read(tmp_path / "r12.fits", sdss.FIELDS)
+
+
+def test_what_the_lab_can_do_without_may_be_absent(tmp_path, allstar):
+    table = Table.read(allstar)
+    optional = [name for name in (*catalog.OPTIONAL, "ASPCAP_ID", "VERR") if name in table.colnames]
+    table.remove_columns(optional)
+    table.write(tmp_path / "short.fits")
+    read = module.read(tmp_path / "short.fits", sdss.FIELDS)
+    assert {*catalog.REQUIRED, "TELESCOPE", "NVISITS"} <= set(read.colnames)
+    table.remove_column("SNR")
+    table.write(tmp_path / "shorter.fits")
+    with pytest.raises(ArchiveError, match="has no column SNR"):
+        module.read(tmp_path / "shorter.fits", sdss.FIELDS)

@@ -288,7 +288,9 @@ def test_edge_of_the_training_set(model, distance, outside):
 
 def test_nonsense_is_held_by_the_wall_and_flagged(model):
     flux = np.random.default_rng(37).uniform(0, 30, (8, N_PIXELS))
-    fits = fit_labels(model, from_arrays(flux, np.full(flux.shape, 1e6), model.dataset.wavelength))
+    with pytest.warns(UserWarning, match="does not look normalized"):
+        spectra = from_arrays(flux, np.full(flux.shape, 1e6), model.dataset.wavelength)
+    fits = fit_labels(model, spectra)
     lost = is_set(fits, "NOT_CONVERGED")
     assert is_set(fits, "POOR_FIT")[~lost].all()
     assert (fits.distance.values[~lost] < 20).all()

@@ -42,6 +42,26 @@ def test_predict_refuses_other_labels(model, wrong):
         model.predict(wrong)
 
 
+def test_labels_of_a_data_array_are_taken_by_name(model, small):
+    shuffled = small.labels[:, [2, 0, 1]]
+    np.testing.assert_array_equal(model.predict(shuffled), model.predict(small.labels.values))
+    np.testing.assert_array_equal(model.design(shuffled.T), model.design(small.labels.values))
+    np.testing.assert_array_equal(model.predict(shuffled[5]), model.predict(small.labels.values[5]))
+    np.testing.assert_array_equal(model.gradient("label_1", at=shuffled[5]), model.gradient("label_1", small.labels[5]))
+    more = xr.concat([shuffled, shuffled[:, :1].assign_coords(label=["age"])], "label")
+    np.testing.assert_array_equal(model.predict(more), model.predict(small.labels.values))
+    nameless = small.labels.drop_vars("label")
+    np.testing.assert_array_equal(model.predict(nameless), model.predict(small.labels.values))
+
+
+def test_predict_refuses_a_data_array_without_its_labels(model, small):
+    other = small.labels.assign_coords(label=["label_0", "label_1", "teff"])
+    with pytest.raises(ValueError, match=r"each of the labels \['label_0', 'label_1', 'label_2'\] once; got .*'teff'"):
+        model.predict(other)
+    with pytest.raises(ValueError, match="once; got"):
+        model.predict(other.assign_coords(label=["label_0", "label_0", "label_1"]))
+
+
 @pytest.mark.parametrize("label", ["label_0", "label_1", "label_2"])
 def test_gradient_is_the_slope_of_predict(model, label):
     k, at = model.labels.index(label), model.label_mean.values + [0.7, -1.1, 0.4] * model.label_scale.values

@@ -115,3 +115,11 @@ def test_circumstances_of_outlying_labels():
     assert shares["continuum off"][0] == 0.3
     assert found.meta["outlying"] == 10
     assert 0 < found.meta["continuum"] < 0.05
+    assert tally.shares_in_words(found)["STARFLAG"] == "10 % of the stars with outlying labels and 10.0 % of the others"
+    table["starflag"] = "unknown"
+    table["aspcapflag"][0] = "unknown"
+    found = tally.circumstances(table)
+    shares = {row["circumstance"]: (row["outlying"], row["others"]) for row in found}
+    assert shares["BAD flag"] == (pytest.approx(1 / 9), 0.0)
+    assert np.isnan(shares["STARFLAG"]).all()
+    assert tally.shares_in_words(found)["STARFLAG"] == "an unknown number of stars"

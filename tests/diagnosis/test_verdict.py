@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.table import MaskedColumn
 from stars_with_lines import (
     COOL,
     GRID,
@@ -139,6 +140,52 @@ def test_a_star_without_data_is_diagnosed(survey):
     table = diagnose(cross_validate(spectra, 2), spectra, survey[2])
     assert (table["kind"][7], table["outlier"][7], table["deviation"][7]) == ("no fit", 1.0, np.inf)
     assert table["kind"][0] == "double"
+
+
+def test_flags_that_are_masked_or_absent_are_unknown(survey, table):
+    fits, spectra, rows = survey[0], survey[1], survey[2].copy()
+    rows["STARFLAG"] = MaskedColumn(rows["STARFLAG"], mask=np.arange(len(rows)) % 2 == 0)
+    rows["ASPCAPFLAG"], rows["VSCATTER"] = rows["ASPCAPFLAG"].astype(float), ["0.1 km/s"] * len(rows)
+    masked = diagnose(fits, spectra, rows)
+    assert masked["starflag"][:2].tolist() == ["unknown", "-"]
+    assert masked["aspcapflag"].tolist() == table["aspcapflag"].tolist()
+    assert np.isnan(masked["vscatter"]).all()
+    without = diagnose(fits, spectra, rows[["APOGEE_ID"]])
+    assert set(without["starflag"]) == set(without["aspcapflag"]) == {"unknown"}
+    assert (
+        without["verdict"][6] == "a good fit: the catalog's labels are in doubt"
+    )  # the flags said that they are wrong
+    for found in (masked, without):
+        assert found["kind"].tolist() == table["kind"].tolist()
+
+
+def test_a_star_without_a_catalog_label_is_diagnosed(survey, table):
+    fits, spectra, rows = survey[0], survey[1].copy(deep=True), survey[2]
+    spectra["labels"][9, 1] = np.nan
+    found = diagnose(fits, spectra, rows)
+    assert (found["kind"][9], found["verdict"][9]) == ("labels", "the catalog has no logg of this star")
+    others = np.arange(len(rows)) != 9
+    assert found["kind"][others].tolist() == table["kind"][others].tolist()
+
+
+def test_spectra_with_a_gap_are_diagnosed_as_with_masked_pixels(survey):
+    spectra, rows = survey[1], survey[2]
+    gap = (np.arange(GRID.size) > 700) & (np.arange(GRID.size) < 800)
+    masked = spectra.assign(ivar=spectra.ivar.where(~gap, 0.0))
+    cut = spectra.isel(wavelength=~gap)
+    fits = cross_validate(cut, 2)
+    with_gap, whole = diagnose(fits, cut, rows), diagnose(fits, masked, rows)
+    assert with_gap["kind"].tolist() == whole["kind"].tolist()
+    np.testing.assert_allclose(with_gap["velocity_z"], whole["velocity_z"], rtol=1e-6, atol=1e-6)
+    assert with_gap["kind"][1] == "shifted"
+
+
+@pytest.mark.parametrize("n_pixels", [25, 60, 400])
+def test_a_small_part_of_the_grid_will_do(survey, n_pixels):
+    part = survey[1].isel(wavelength=slice(300, 300 + n_pixels))
+    found = diagnose(cross_validate(part, 2), part, survey[2])
+    assert len(found) == len(survey[2])
+    assert (found["excess"] == "everywhere").all() == (n_pixels == 25)
 
 
 def test_diagnosis_refuses_other_stars(survey):
