@@ -95,7 +95,7 @@ def test_captions_belong_to_the_figure_or_table_before_them(figure):
     page = "\n".join(pages)
     assert "drawn as pdf" in page  # the vector form, not the PNG
     assert "Figure 1. Flux of stars with 𝑀 < 1 [K], 100 %. More." in page
-    assert "Table 1. The #1 bias.\nname [Fe/H] bias\na_b 1\n𝑇𝑒 −2.5\n- c –" in page
+    assert "Table 1. The #1 bias.\nname [Fe/H] bias\na_b 1\n$T_e$ −2.5\n- c –" in page
     assert "Figure 2. Another." in page
     assert "show()" not in page
 
