@@ -5,6 +5,7 @@ The tables apogeeStar and aspcapStar are made from an allStar catalog, and SQLit
 of a folder, served with ranges, ETag and Last-Modified.
 """
 
+import contextlib
 import gzip
 import hashlib
 import random
@@ -22,6 +23,8 @@ from astropy.table import Table
 from lab2.archive.columns import COLUMNS
 
 PAGE = b"<!DOCTYPE html><html><head><title>SkyServer</title></head><body>\n<h1>Error</h1>, sorry\n</body></html>"
+# SkyServer's answer to one query too many (spExecuteSQL of its database): a table of one cell
+TOO_MANY = '#Table1\nerror_message\n"ERROR: Maximum 60 queries allowed per minute. Rejected query: '
 STARS = "/sas/dr17/apogee/spectro/redux/dr17/stars/"
 
 
@@ -67,8 +70,16 @@ class ArchiveServer:
         Path, first byte asked for, status, bytes sent (if the client stayed); of every request for a file.
     statements : list of str
         The SQL that was asked.
+    queries : list of dict
+        Parameters of the requests for it.
+    trickle : float
+        Seconds between two bytes of a file.
+    slow_heads : bool
+        Whether the head of such an answer trickles, too.
     redirect : str
         Where requests for spectra are sent instead.
+    redirects : dict of str to str
+        Where requests for single files are sent, by their names.
     ranges : bool
         Whether parts of files are served.
     cut : int
@@ -81,10 +92,11 @@ class ArchiveServer:
 
     def __init__(self, catalog=None, stars=None, course=None, faults=Faults(), seed=1):
         self.stars, self.course, self.faults = stars, course, faults
-        self.sql, self.redirect = "ok", None
+        self.sql, self.redirect, self.redirects = "ok", None, {}
         self.lost, self.busy, self.changed, self.agents = set(), set(), set(), set()
         self.ranges, self.cut, self.pace, self._failures = True, None, 0.0, None
-        self.requests, self.statements = [], []
+        self.requests, self.statements, self.queries = [], [], []
+        self.trickle, self.slow_heads = None, False
         self.stalled = threading.Event()  # set at the end, so that stalled answers end too
         self._rng, self._lock = random.Random(seed), threading.Lock()
         self._rows = None if catalog is None else Table(catalog, copy=True)
@@ -121,6 +133,10 @@ class ArchiveServer:
         if self._failures is not None:
             self._failures -= 1
         return self.sql
+
+    def elsewhere(self, name):
+        """Where a request for a spectrum is sent instead; None for nowhere."""
+        return self.redirects.get(name, self.redirect)
 
     def draw(self):
         """What goes wrong with the next request for a file, and after what share of it."""
@@ -167,8 +183,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._sql(parse_qs(url.query))
         elif path.startswith("/course/") and self.archive.course:
             self._file(path, self.archive.course / path.rsplit("/", 1)[1])
-        elif path.startswith(STARS) and self.archive.redirect:
-            self._send(302, b"", "text/html", Location=self.archive.redirect)
+        elif path.startswith(STARS) and (
+            target := self.archive.redirects.get(path.rsplit("/", 1)[1], self.archive.redirect)
+        ):
+            self._send(302, b"", "text/html", Location=target)
         elif path.startswith(STARS) and self.archive.stars:
             _, field, name = path.removeprefix(STARS).split("/")
             self._file(path, self.archive.stars / field / name)
@@ -178,10 +196,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _sql(self, query):
         (statement,), archive = query["cmd"], self.archive
         archive.statements.append(statement.strip())
-        assert query["format"] == ["csv"]
+        archive.queries.append({name: value for name, (value,) in query.items()})
         how = archive.how()
         if how == "redirect":
-            return self._send(302, b"", "text/html", Location=archive.redirect)
+            return self._redirect(archive.redirect)
         if how == "500":
             return self._send(500, PAGE, "text/html")
         if how == "page":
@@ -193,6 +211,13 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, b'<html><body>{"error_message": "Invalid column name"}</body></html>', "text/html")
         if how == "words":
             return self._send(200, b"#Table1\nSQL returned an error. \nInvalid object name 'x'.\n", "text/plain")
+        if how == "too many":
+            return self._send(200, f'{TOO_MANY}{statement}"\n'.encode(), "text/plain")
+        if how in ("endless", "trickle"):
+            self._begin(200, None, "text/plain", {})
+            return self._repeat(b"#Table1\nx" * 4096 if how == "endless" else b"#", 0.0 if how == "endless" else 0.05)
+        if how == "bomb":
+            return self._send(200, gzip.compress(bytes(500_000_000), 1), "text/plain", **{"Content-Encoding": "gzip"})
         text = archive.answer(statement)
         if how == "empty" and "COUNT" not in statement:
             text = "".join(text.splitlines(keepends=True)[:2])
@@ -210,6 +235,8 @@ class _Handler(BaseHTTPRequestHandler):
         if file.name in archive.changed:  # another edition, of the same size
             body = body[::-1]
         archive.agents.add(self.headers["User-Agent"])
+        if archive.trickle is not None:
+            return self._trickle(path, body)
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if archive.ranges else None
         start = int(asked[1]) if asked else 0
         if fault == "busy" or file.name in archive.busy:
@@ -251,6 +278,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         return None
 
+    def _trickle(self, path, body):
+        archive = self.archive
+        archive.requests.append((path, 0, 200, 0))
+        self.close_connection = True
+        if not archive.slow_heads:
+            self._begin(200, len(body), "application/fits", {"ETag": '"x"'})
+        with contextlib.suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK" if archive.slow_heads else body:
+                self.wfile.write(bytes([byte]))
+                if archive.stalled.wait(archive.trickle):
+                    return
+
+    def _redirect(self, target):
+        """To there, with a body that never ends."""
+        self._begin(302, None, "text/html", {"Location": target})
+        self._repeat(b" " * 65536)
+
+    def _repeat(self, block, pause=0.0):
+        """Send something until the client has left."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while not self.archive.stalled.wait(pause):
+                self.wfile.write(block)
+
     def _send(self, status, body, kind, **headers):
         self._begin(status, len(body), kind, headers)
         self.wfile.write(body)
@@ -258,7 +309,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _begin(self, status, length, kind, headers):
         self.send_response(status)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(length))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from lab2.archive.web import ArchiveError
+from lab2.archive.web import ArchiveError, words
 from lab2.labels import LABELS
 
 __all__ = ["COLUMNS", "PLAIN_NAME", "checked"]
@@ -110,7 +110,9 @@ def _typed(values, column, source):
     """A column's values converted to its type; a missing value is "" or NaN, and an error in an integer column."""
     values = np.ma.asarray(values)
     if column.kind == "U":
-        return np.char.strip(np.ma.filled(values.astype(str), ""))
+        # FITS has no other characters; a name that had them is that of no file
+        texts = np.ma.filled(values.astype(str), "").tolist()
+        return np.array([re.sub(r"[^ -~]", "?", text).strip() for text in texts], dtype=str)
     if values.dtype.kind in "US":
         # numbers as text: SQL's NULL is among them, or something that is not a number
         values = np.ma.filled(values.astype(str), "")
@@ -119,8 +121,14 @@ def _typed(values, column, source):
     if column.kind.startswith("i") and empty.any():
         raise ArchiveError(f"{source}: {column.name} is empty in {empty.sum()} rows")
     result = np.full(len(values), np.nan if column.kind.startswith("f") else 0, dtype=column.kind)
+    numbers = values.data[~empty]
     try:
-        result[~empty] = values.data[~empty].astype(column.kind)
-    except ValueError as error:
-        raise ArchiveError(f"{source}: {column.name} holds no numbers ({error})") from error
+        if numbers.dtype.kind in "US":
+            numbers = numbers.astype("f8" if column.kind.startswith("f") else "i8")
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite, or found out in the next line
+            result[~empty] = numbers
+        if column.kind.startswith("i") and (odd := result[~empty] != numbers).any():
+            raise ValueError(f"{numbers[odd][0]} is no integer of {8 * result.itemsize} bits")
+    except (ValueError, OverflowError) as error:
+        raise ArchiveError(f"{source}: {column.name} holds no numbers ({words(str(error))})") from error
     return result

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lab2.archive.hosts import base_url
+from lab2.archive.session import Session
 from lab2.archive.transfer import Download, fetch
-from lab2.archive.web import ArchiveError, RefusedError, TransientError, session
+from lab2.archive.web import ArchiveError, RefusedError, TransientError
 from lab2.files import sha256
 from lab2.survey import course_file as present_course_file
 from lab2.survey import home
@@ -58,7 +59,7 @@ def course_file(kind):
     for folder in FOLDERS:
         url = f"{base_url('LAB2_COURSE_URL')}/{folder}/{known.name}"
         try:
-            with session() as http:
+            with Session() as http:
                 fetch(http, Download(url, path, lambda part: _check(part, known), 0, LIMIT))
         except RefusedError as error:
             problems.append(str(error))

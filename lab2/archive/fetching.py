@@ -21,7 +21,7 @@ from lab2.archive.course import course_file
 from lab2.archive.hosts import base_url
 from lab2.archive.parallel import fetch_all
 from lab2.archive.transfer import Download
-from lab2.archive.web import ArchiveError, RefusedError, TransientError
+from lab2.archive.web import ArchiveError, RefusedError, TransientError, words
 from lab2.files import replacing, sha256
 from lab2.survey import manifest, survey_folder, write_manifest
 
@@ -31,7 +31,9 @@ __all__ = ["Plan", "fetch", "plan"]
 STARS = "sas/dr17/apogee/spectro/redux/dr17/stars"
 # From two files of DR17, one of 2 rows (one visit) and one of 5 (three visits and two coadds) [bytes].
 HEADERS, ROW = 43_200, 501_120
-LIMIT = 200_000_000  # bytes, the size of 400 visits; no star has more than about a hundred
+# A star has at most about a hundred visits. A file may be twice as large as its visits by the catalog say: which of
+# them are in it, and how long its headers are, is the pipeline's choice.
+MOST_VISITS = 400
 # Fraction of the spectra that may be missing without an error.
 TOLERATED = 0.05
 # Downloads are checked in threads, but reading turns astropy's warnings into errors, for all threads at once.
@@ -177,14 +179,16 @@ def fetch(plan):
 
 def _look(plan, stars, files, verify):
     """Check which spectra are on disk, and add the others to the plan."""
-    for row, path in tqdm(list(zip(stars, files, strict=True)), desc="looking", unit="file", delay=1):
-        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
-        given = str(row["FILE"]).strip() if "FILE" in row.colnames else ""
-        names.append(given or path.name)
-        if not all(PLAIN_NAME.fullmatch(name) for name in names):
-            plan.refused[path.name] = f"the catalog calls it {names}, which are no plain names"
+    owners = {}
+    for row, path in zip(stars, files, strict=True):
+        owners.setdefault(path, []).append(row)
+    for path, rows in tqdm(owners.items(), desc="looking", unit="file", delay=1):
+        names = [str(row[name]).strip() for row in rows for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
+        names += [str(row["FILE"]).strip() or path.name for row in rows if "FILE" in row.colnames]
+        if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
+            plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are no plain names"
             continue
-        download = _download(row, path)
+        download = _download(rows, path)
         if path.is_file():
             problem = _damage(download, plan.recorded.get(path.relative_to(plan.folder).as_posix()), verify)
             if not problem:
@@ -194,16 +198,29 @@ def _look(plan, stars, files, verify):
         plan.downloads.append(download)
 
 
-def _download(row, path):
-    visits = int(row["NVISITS"])
-    parts = [str(row["TELESCOPE"]), path.parent.name, path.name]
+def _download(rows, path):
+    """The download of a file, which several rows of a catalog may name: it is the spectrum of one of their stars."""
+    expected = size(max(int(row["NVISITS"]) for row in rows))
+    parts = [str(rows[0]["TELESCOPE"]).strip(), path.parent.name, path.name]
     return Download(
-        url="/".join([base_url("LAB2_SAS_URL"), STARS, *(quote(part, safe="+") for part in parts)]),
+        url=url(*parts),
         path=path,
-        check=partial(_check, star=str(row["APOGEE_ID"])),
-        expected=HEADERS + ROW * (visits + 2 if visits > 1 else 2),
-        limit=LIMIT,
+        check=partial(_check, stars={str(row["APOGEE_ID"]).strip() for row in rows}),
+        expected=expected,
+        limit=2 * expected,
     )
+
+
+def url(telescope, folder, name):
+    """The address of a spectrum: the name of its file, in the folder of its field."""
+    parts = (quote(part, safe="+") for part in (telescope, folder, name))
+    return "/".join([base_url("LAB2_SAS_URL"), STARS, *parts])
+
+
+def size(visits):
+    """Size of the file of a star with so many visits [bytes]."""
+    visits = min(max(visits, 1), MOST_VISITS)
+    return HEADERS + ROW * (visits + 2 if visits > 1 else 2)
 
 
 def _spread(giants, limit):
@@ -216,15 +233,15 @@ def _spread(giants, limit):
     return chosen
 
 
-def _check(path, star):
-    """Check that a file is a complete spectrum of that star."""
+def _check(path, stars):
+    """Check that a file is a complete spectrum of one of the stars."""
     try:
         with _READING:
             found = str(apstar.read(path).star.values[0])
     except apstar.SpectrumError as error:
-        raise TransientError(str(error)) from error
-    if found != star:
-        raise RefusedError(f"the file is of the star {found}, not {star}")
+        raise TransientError(words(str(error))) from error
+    if found not in stars:
+        raise RefusedError(f"the file is of the star {words(found)}, not {' or '.join(sorted(stars))}")
 
 
 def _damage(download, record, verify):

@@ -1,29 +1,35 @@
 """A catalog from SDSS's SkyServer, by SQL."""
 
+import csv
+import io
+import re
 import time
 
-import requests
-from astropy.io.ascii import InconsistentTableError
 from astropy.table import Table, vstack
-from astroquery.exceptions import RemoteServiceError
-from astroquery.exceptions import TimeoutError as QueryTimeoutError
-from astroquery.sdss import SDSSClass, conf
 from tqdm import tqdm
 
 from lab2.archive.columns import COLUMNS, checked
 from lab2.archive.hosts import base_url
-from lab2.archive.web import ArchiveError, TransientError, retrying, session, words
+from lab2.archive.session import Session, answer, body, retry_after
+from lab2.archive.web import ArchiveError, RefusedError, TransientError, retrying, words
 
-__all__ = ["query", "sql"]
+__all__ = ["ask", "columns", "count", "query", "sql"]
 
-RELEASE = 17
 TABLES = "apogeeStar AS s JOIN aspcapStar AS a ON a.apstar_id = s.apstar_id"
-TIMEOUT = 120  # s
+PATH = "dr17/en/tools/search/x_results.aspx"
+TIMEOUT = 120  # s, for a whole answer
 ATTEMPTS = 4
-# SkyServer allows 60 queries a minute ("Query Limits" of its help).
+# SkyServer allows 60 queries a minute ("Query Limits" of its help), and refuses the others with these words.
 PAUSE = 1.0  # s
+TOO_MANY = "queries allowed per minute"
+MINUTE = 60.0  # s
 # IIS, which serves SkyServer, answers a longer query string with 404 (requestFiltering: maxQueryString, 2048 bytes).
 LONGEST_SQL = 1500
+# Rows of a field: the largest have a few thousand. An answer is as long as its rows: 40 bytes a cell are twice as many
+# as those of a row have on average, and its head may be a web page.
+MOST_ROWS = 20_000
+CELL, HEAD = 40, 100_000  # bytes
+ADVICE = "Try again later, or give a catalog that you have: --allstar FILE"
 
 
 def query(fields):
@@ -52,19 +58,18 @@ def query(fields):
     References
     ----------
     SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); schema/sql/ApogeeTables.sql of
-    sciserver/sqlloader (their columns); astroquery.sdss, `SDSSClass.query_sql`.
+    sciserver/sqlloader (their columns), spExecuteSQL.sql there (its limits); astroquery.sdss (the form of a request).
     """
-    columns = _columns()
+    there = columns()
     parts, statements = [], []
     for field in tqdm(fields, desc="catalog", unit="field"):
-        statement = sql(field, columns)
-        count = int(_ask(_count(field), ["N"])["N"][0])
-        if not count:
+        statement = sql(field, there)
+        n_rows = count(field)
+        if not n_rows:
             raise ArchiveError(f"SkyServer has no star in the field {field!r}; such are M15, N6791, 060+00")
-        parts.append(_ask(statement, [column.name for column in columns], count))
+        parts.append(ask(statement, [column.name for column in there], n_rows))
         statements.append(statement)
-    # metadata of answers are comments, which differ and say nothing
-    return checked(vstack(parts, metadata_conflicts="silent"), fields, "SkyServer's answer"), statements
+    return checked(vstack(parts), fields, "SkyServer's answer"), statements
 
 
 def sql(field, columns=COLUMNS):
@@ -90,56 +95,90 @@ def sql(field, columns=COLUMNS):
     return statement
 
 
-def _count(field):
-    return f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}"
+def count(field):
+    """The number of rows of a field, by COUNT(*)."""
+    (said,) = ask(f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}", ["N"], 1)["N"]
+    if not (said.isdecimal() and len(said) < 10 and int(said) <= MOST_ROWS):
+        raise ArchiveError(
+            f"SkyServer counts {words(said)!r} rows in the field {field}; up to {MOST_ROWS} are expected. {ADVICE}"
+        )
+    return int(said)
+
+
+def columns():
+    """Those of `COLUMNS` that the tables have."""
+    has = {
+        table: ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"], 1).colnames for table in ("apogeeStar", "aspcapStar")
+    }
+    missing = [f"{c.table}.{c.name.lower()}" for c in COLUMNS if c.required and c.name not in has[c.table]]
+    if missing:
+        raise ArchiveError(f"SkyServer's tables lack {', '.join(missing)}: is this its release 17?")
+    return [column for column in COLUMNS if column.name in has[column.table]]
 
 
 def _where(field):
     return "s.field = '{}'".format(field.replace("'", "''"))
 
 
-def _columns():
-    """Those of `COLUMNS` that the tables have."""
-    has = {
-        table: _ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"]).colnames for table in ("apogeeStar", "aspcapStar")
-    }
-    missing = [f"{c.table}.{c.name.lower()}" for c in COLUMNS if c.required and c.name not in has[c.table]]
-    if missing:
-        raise ArchiveError(f"SkyServer's tables lack {', '.join(missing)}: is this its release {RELEASE}?")
-    return [column for column in COLUMNS if column.name in has[column.table]]
+def ask(statement, expected, n_rows, attempts=ATTEMPTS, timeout=None):
+    """SkyServer's answer to a statement.
+
+    Parameters
+    ----------
+    statement : str
+    expected : sequence of str
+        Columns that it has to have, in capitals.
+    n_rows : int
+        Its number of rows.
+    attempts : int
+    timeout : float, optional
+        Time for each of them [s]; default: `TIMEOUT`.
+
+    Returns
+    -------
+    astropy.table.Table
+        All cells are text; names of columns in capitals.
+
+    Raises
+    ------
+    RefusedError
+        If the answer is another one, in the words that came.
+    TransientError
+        If it does not come, or not now, or not whole.
+    """
+    return retrying(attempts)(_ask_once, statement, expected, n_rows, timeout or TIMEOUT)
 
 
-def _ask(statement, expected, n_rows=1):
-    """SkyServer's answer to a statement, with the expected columns and rows; all names in capitals."""
-    return retrying(ATTEMPTS)(_ask_once, statement, expected, n_rows)
-
-
-def _ask_once(statement, expected, n_rows):
-    url = base_url("LAB2_SKYSERVER_URL")
+def _ask_once(statement, expected, n_rows, timeout):
+    server = base_url("LAB2_SKYSERVER_URL")
     time.sleep(PAUSE)
-    advice = "Try again later, or give a catalog that you have: --allstar FILE"
-    sdss = SDSSClass()
+    request = {"cmd": statement, "format": "csv", "searchtool": "SQL"}
+    limit = HEAD + CELL * n_rows * len(expected)
     try:
-        with session() as http, conf.set_temp("skyserver_baseurl", url):
-            # astroquery takes no session from its caller, and its own would follow a redirect to another scheme
-            sdss._session = http
-            # without the cache, which would keep an answer that is an error for a week
-            answer = sdss.query_sql(statement, timeout=TIMEOUT, cache=False, data_release=RELEASE)
-    except RemoteServiceError as error:
-        raise ArchiveError(f"SkyServer refused {statement}: {words(str(error))} {advice}") from error
-    except (QueryTimeoutError, requests.Timeout) as error:
-        raise TransientError(f"SkyServer ({url}) did not answer within {TIMEOUT} s. {advice}") from error
-    except requests.RequestException as error:
-        raise TransientError(f"SkyServer ({url}) gave no answer: {words(str(error))}. {advice}") from error
-    except (InconsistentTableError, ValueError) as error:
-        raise TransientError(f"SkyServer ({url}) sent something that is no table. {advice}") from error
-    answer = Table(names=expected) if answer is None else answer
-    names = [name.upper() for name in answer.colnames]
-    if not set(expected) <= set(names):
-        # its errors come as text, which reads like a table of one column
-        said = words(" ".join([*answer.colnames, *(str(value) for row in answer for value in row)]))
-        raise ArchiveError(f"SkyServer answered {statement} with words in the place of rows: {said} {advice}")
-    answer.rename_columns(answer.colnames, names)
-    if len(answer) != n_rows:
-        raise TransientError(f"SkyServer sent {len(answer)} of {n_rows} rows. {advice}")
-    return answer
+        with Session() as http, answer(http, f"{server}/{PATH}", timeout, params=request) as (response, _):
+            status, said = response.status_code, body(response, limit).decode("utf-8-sig", errors="replace")
+    except ArchiveError as error:
+        raise type(error)(f"SkyServer: {error}. {ADVICE}") from error
+    heard = words(said).rstrip(".")
+    if TOO_MANY in said:
+        raise TransientError(f"SkyServer says: {heard}. {ADVICE}", retry_after=MINUTE)
+    if status == 429 or status >= 500:
+        raise TransientError(f"SkyServer ({server}) answered {status}: {heard}. {ADVICE}", retry_after(response))
+    table = _table(said)
+    if status != 200 or table is None or not set(expected) <= set(table.colnames):
+        # a web page without a message is that of a server in trouble
+        kind = TransientError if said.lstrip().startswith("<") and "error_message" not in said else RefusedError
+        raise kind(f"SkyServer answered {statement} with words in the place of rows: {heard}. {ADVICE}")
+    if len(table) != n_rows:
+        raise TransientError(f"SkyServer sent {len(table)} of {n_rows} rows. {ADVICE}")
+    return table
+
+
+def _table(said):
+    """The table that CSV holds, after lines of comments, all cells text; None if it is no table."""
+    rows = re.sub(r"\A(#[^\n]*\n)+", "", said)
+    try:
+        names, *rows = [row for row in csv.reader(io.StringIO(rows, newline=""), strict=True) if row]
+        return Table(rows=rows or None, names=[name.strip().upper() for name in names], dtype=[str] * len(names))
+    except (csv.Error, ValueError):
+        return None

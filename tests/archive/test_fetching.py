@@ -39,7 +39,7 @@ def parts(folder):
 
 
 def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUT", (5, 1))
+    monkeypatch.setattr(transfer, "PATIENCE", 1)
     # an eighth of all answers: that one of 150 files fails six times in a row happens in one run of 2000
     archive.faults = Faults(drop=0.05, busy=0.04, page=0.02, stall=0.015)
     about, notes = fetch()
@@ -310,7 +310,7 @@ def test_southern_files_have_their_own_prefix(archive, folder):
     del table["FILE"]
     table["TELESCOPE"] = ["lco25m"]
     (path,) = catalog.spectrum_paths(table, "dr17")
-    download = fetching._download(table[0], path)
+    download = fetching._download([table[0]], path)
     star, field = table["APOGEE_ID"][0], table["FIELD"][0]
     expected = f"/sas/dr17/apogee/spectro/redux/dr17/stars/lco25m/{field}/asStar-dr17-{star}.fits"
     assert download.url == archive.url + expected
