@@ -13,6 +13,7 @@ import re
 import sqlite3
 import threading
 import time
+import zlib
 from dataclasses import dataclass
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,12 @@ PAGE = b"<!DOCTYPE html><html><head><title>SkyServer</title></head><body>\n<h1>E
 # SkyServer's answer to one query too many (spExecuteSQL of its database): a table of one cell
 TOO_MANY = '#Table1\nerror_message\n"ERROR: Maximum 60 queries allowed per minute. Rejected query: '
 STARS = "/sas/dr17/apogee/spectro/redux/dr17/stars/"
+
+
+def bomb():
+    """Half a megabyte that unpacks to 500."""
+    packer = zlib.compressobj(wbits=31)
+    return b"".join([packer.compress(bytes(1 << 20)) for _ in range(500)]) + packer.flush()
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,18 @@ class ArchiveServer:
         """Have tables without a column."""
         self._rows.remove_column(column)
 
+    def rename(self, field, name):
+        """Give a field another name."""
+        self.set(field, "FIELD", [name] * len(self._rows))
+
+    def set(self, field, column, values):
+        """Have other values in a column of a field's rows, which take as many as they are."""
+        rows = [i for i, name in enumerate(self._rows["FIELD"]) if str(name).strip() == field]
+        texts = [str(text) for text in self._rows[column]]
+        for row, value in zip(rows, values, strict=False):
+            texts[row] = value
+        self._rows[column] = texts
+
     def recover_after(self, n):
         """Answer SQL well again after `n` failures."""
         self._failures = n
@@ -217,7 +236,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._begin(200, None, "text/plain", {})
             return self._repeat(b"#Table1\nx" * 4096 if how == "endless" else b"#", 0.0 if how == "endless" else 0.05)
         if how == "bomb":
-            return self._send(200, gzip.compress(bytes(500_000_000), 1), "text/plain", **{"Content-Encoding": "gzip"})
+            return self._send(200, bomb(), "text/plain", **{"Content-Encoding": "gzip"})
         text = archive.answer(statement)
         if how == "empty" and "COUNT" not in statement:
             text = "".join(text.splitlines(keepends=True)[:2])

@@ -20,6 +20,7 @@ __all__ = ["fetch_all"]
 CONNECTIONS = 4  # in parallel: a browser opens six to one server
 # After so many failed files in a row, each after all its attempts, the server is taken to be down.
 FAILURES_IN_A_ROW = 8
+NAME = "lab2 download"  # of its threads
 GRACE = 2.0  # s, to end for threads whose connections were cut
 
 
@@ -84,7 +85,7 @@ def _results(downloads, bar):
                     results.put((one, None))
 
     sessions = [Session() for _ in range(min(CONNECTIONS, len(downloads)))]  # requests does not share one
-    threads = [threading.Thread(target=work, args=(http,), daemon=True) for http in sessions]
+    threads = [threading.Thread(target=work, args=(http,), name=NAME, daemon=True) for http in sessions]
     try:
         for thread in threads:
             thread.start()

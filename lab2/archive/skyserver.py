@@ -120,7 +120,7 @@ def _where(field):
     return "s.field = '{}'".format(field.replace("'", "''"))
 
 
-def ask(statement, expected, n_rows, attempts=ATTEMPTS, timeout=None):
+def ask(statement, expected, n_rows, attempts=None, timeout=None):
     """SkyServer's answer to a statement.
 
     Parameters
@@ -130,7 +130,8 @@ def ask(statement, expected, n_rows, attempts=ATTEMPTS, timeout=None):
         Columns that it has to have, in capitals.
     n_rows : int
         Its number of rows.
-    attempts : int
+    attempts : int, optional
+        Default: `ATTEMPTS`.
     timeout : float, optional
         Time for each of them [s]; default: `TIMEOUT`.
 
@@ -146,7 +147,7 @@ def ask(statement, expected, n_rows, attempts=ATTEMPTS, timeout=None):
     TransientError
         If it does not come, or not now, or not whole.
     """
-    return retrying(attempts)(_ask_once, statement, expected, n_rows, timeout or TIMEOUT)
+    return retrying(attempts or ATTEMPTS)(_ask_once, statement, expected, n_rows, timeout or TIMEOUT)
 
 
 def _ask_once(statement, expected, n_rows, timeout):

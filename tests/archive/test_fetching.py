@@ -18,7 +18,7 @@ from lab2 import apstar, catalog
 from lab2 import archive as sdss
 from lab2.__main__ import main
 from lab2.archive import fetching, parallel, transfer
-from lab2.archive.web import ArchiveError
+from lab2.archive.web import ArchiveError, RefusedError
 from lab2.files import sha256
 from lab2.survey import check, list_files
 
@@ -109,6 +109,41 @@ exit(main(["fetch"]))
     assert spectra(folder) == expected
     assert parts(folder) == []
     assert max(Counter(request[0] for request in archive.requests if "stars" in request[0]).values()) == 1
+
+
+@pytest.mark.parametrize("slow", ["body", "head", "sql"])
+def test_interrupted_at_a_slow_server_it_ends_at_once_and_goes_on(archive, folder, tiny_survey, slow):
+    code = """
+import signal
+from lab2.archive import skyserver
+from lab2.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+skyserver.PAUSE = 0
+exit(main(["fetch", "--limit", "8"]))
+"""
+    fetch(limit=3)
+    whole = spectra(folder)
+    if slow == "sql":
+        shutil.rmtree(folder)
+        archive.sql = "trickle"
+    archive.trickle, archive.slow_heads = 5.0, slow == "head"
+    archive.requests.clear()
+    archive.statements.clear()
+    client = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    wait_until(lambda: len(archive.requests) == parallel.CONNECTIONS or len(archive.statements) == 1)
+    time.sleep(0.5)
+    start = time.monotonic()
+    client.send_signal(signal.SIGINT)
+    _, said = client.communicate(timeout=60)
+    assert time.monotonic() - start < 5
+    assert client.returncode == 130
+    assert b"Traceback" not in said
+    assert slow == "sql" or whole.items() <= spectra(folder).items()
+    archive.trickle, archive.sql = None, "ok"
+    fetch(limit=8)
+    assert len(spectra(folder)) >= 8
+    assert spectra(folder).items() <= spectra(tiny_survey).items()
+    assert parts(folder) == []
 
 
 def wait_until(condition, seconds=60):
@@ -222,6 +257,72 @@ def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, t
     assert {name.split("/")[-1] for name in about["missing"]} == {cut.name, page.name, other.name}
     assert len(spectra(folder)) == 147
     assert parts(folder) == []
+
+
+def test_a_file_that_always_comes_damaged_is_its_own_fault(archive, folder, tmp_path, tiny_survey):
+    archive.stars = tmp_path / "served"
+    shutil.copytree(tiny_survey / "apStar", archive.stars)
+    bad = sorted(archive.stars.glob("N6791/*.fits"))[0]
+    whole = bad.read_bytes()
+    bad.write_bytes(whole.replace(b"CRVAL1  =", b"CRVAL1  = 'what?' /"))
+    for _ in range(2):  # the second run is no worse
+        archive.requests.clear()
+        about, _ = fetch()
+        ((name, reason),) = about["missing"].items()
+        assert name == f"apStar/N6791/{bad.name}"
+        assert "CRVAL1" in reason or "not a whole FITS file" in reason
+        assert sum(request[0].endswith(bad.name) for request in archive.requests) == transfer.ATTEMPTS
+        assert len(spectra(folder)) == 149
+        assert parts(folder) == []
+    bad.write_bytes(whole)
+    assert fetch()[0]["missing"] == {}
+
+
+def test_a_file_of_two_rows_is_fetched_once(archive, folder):
+    plan = sdss.plan()
+    giants, _ = catalog.select_giants(plan.table)
+    names = giants["FILE"].tolist()
+    fields = giants["FIELD"].tolist()
+    names[1], fields[1] = names[0], fields[0]
+    giants["FILE"], giants["FIELD"] = names, fields
+    twice = fetching.Plan(folder, plan.table, plan.record, new=False)
+    fetching._look(twice, giants, catalog.spectrum_paths(giants, "dr17"), verify=False)
+    assert len(twice.downloads) == len({download.path for download in twice.downloads}) == len(giants) - 1
+    parallel.fetch_all(twice.downloads, "spectra")
+    asked = [request[0] for request in archive.requests]
+    assert len(asked) == len(set(asked)) == len(giants) - 1
+    assert spectra(folder)[f"{fields[0]}/{names[0]}"] == (archive.stars / fields[0] / names[0]).read_bytes()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_file_of_two_stars_is_that_of_either(archive, folder, order):
+    table = sdss.plan().table
+    rows = [table[0], table[-1]][::order]
+    path = folder / "apStar" / str(rows[0]["FIELD"]) / str(rows[0]["FILE"])
+    download = fetching._download(rows, path)
+    (path.parent).mkdir(parents=True)
+    shutil.copy(archive.stars / path.parent.name / path.name, path)
+    download.check(path)
+    with pytest.raises(RefusedError, match=f"not {re.escape(rows[1]['APOGEE_ID'])}$"):
+        fetching._download(rows[1:], path).check(path)
+
+
+def test_sizes_are_bounded_by_the_visits(archive, folder, tmp_path, tiny_survey):
+    plan = sdss.plan()
+    rows = {row["FILE"]: row for row in plan.table}
+    for download in plan.downloads:
+        assert download.limit == 2 * fetching.size(rows[download.path.name]["NVISITS"]) < 50_000_000
+    assert fetching.size(0) == fetching.size(1) == 1_045_440
+    assert fetching.size(2**31 - 1) == fetching.size(400) < 250_000_000
+    archive.stars = tmp_path / "served"
+    shutil.copytree(tiny_survey / "apStar", archive.stars)
+    big = plan.downloads[3]
+    with (archive.stars / big.path.parent.name / big.path.name).open("ab") as file:
+        file.truncate(40_000_000)
+    ((name, reason),) = fetch()[0]["missing"].items()
+    assert name.endswith(big.path.name)
+    assert f"larger than {big.limit / 1e6:.1f} MB" in reason
+    assert sum(request[0].endswith(big.path.name) for request in archive.requests) == 1
 
 
 def test_damaged_files_are_found_set_aside_and_fetched_again(archive, folder, capsys):

@@ -1,3 +1,5 @@
+import time
+import tracemalloc
 from urllib.parse import urlencode
 
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 from astropy.table import Table, vstack
 
 from lab2 import archive
-from lab2.archive import columns, skyserver
+from lab2.archive import columns, skyserver, web
 from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 FIELDS = list(archive.FIELDS)
@@ -105,6 +107,66 @@ def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, messa
     assert asked == expected
 
 
+def test_too_many_queries_are_told_in_skyserver_s_words_and_asked_again_after_a_minute(archive, monkeypatch):
+    monkeypatch.setattr(web, "LONGEST_WAIT", 0.01)
+    archive.sql = "too many"
+    message = (
+        r"SkyServer says: .*ERROR: Maximum 60 queries allowed per minute\. Rejected query: SELECT TOP 1.* Try again"
+    )
+    with pytest.raises(TransientError, match=message) as raised:
+        skyserver.query(["M15"])
+    assert raised.value.retry_after == 60
+    assert len(archive.statements) == skyserver.ATTEMPTS
+    archive.recover_after(1)
+    assert len(skyserver.query(["M15"])[0]) > 10
+
+
+@pytest.mark.parametrize("how", ["endless", "bomb"])
+def test_a_body_is_bounded_by_the_rows_that_were_asked_for(archive, how):
+    archive.sql = how
+    start = time.monotonic()
+    tracemalloc.start()
+    with pytest.raises(RefusedError, match=r"SkyServer: the answer is longer than 0\.1 MB, .*Try again later, or give"):
+        skyserver.query(["M15"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - start < 5
+    assert peak < 3_000_000
+    assert len(archive.statements) == 1
+
+
+def test_a_body_s_time_is_bounded_though_there_is_always_a_next_byte(archive, monkeypatch):
+    monkeypatch.setattr(skyserver, "TIMEOUT", 0.4)
+    monkeypatch.setattr(skyserver, "ATTEMPTS", 1)
+    archive.sql = "trickle"
+    start = time.monotonic()
+    with pytest.raises(TransientError, match=r"no answer, or one that is too slow, within 0\.4 s"):
+        skyserver.query(["M15"])
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("n", ["many", "-1", "1e9", "99999999999", ""])
+def test_a_count_is_a_number_of_rows_of_a_field(archive, monkeypatch, n):
+    monkeypatch.setattr(archive, "answer", lambda statement: f'#Table1\nn\n"{n}"\n')
+    with pytest.raises(ArchiveError, match=r"SkyServer counts '.*' rows in the field M15|sent 0 of 1 rows"):
+        skyserver.count("M15")
+
+
+@pytest.mark.parametrize("field", ["0123", "1E5", "nan", "null", "inf", "NA", "-0"])
+def test_a_cell_of_text_stays_text(archive, field):
+    archive.rename("M15", field)
+    table, _ = skyserver.query([field])
+    assert set(table["FIELD"]) == {field}
+    assert len(table) > 10
+
+
+def test_a_row_s_names_stay_text(archive):
+    archive.rename("M15", "7")
+    archive.set("7", "APOGEE_ID", [f"{number:05d}" for number in range(1, 1000)])
+    table, _ = skyserver.query(["7"])
+    assert table["APOGEE_ID"].tolist() == [f"{number:05d}" for number in range(1, len(table) + 1)]
+
+
 @pytest.mark.parametrize("target", ["https://127.0.0.1/x", "ftp://127.0.0.1/x", "http://127.0.0.1:9/x"])
 def test_no_redirect_leads_to_another_server(archive, target):
     archive.sql, archive.redirect = "redirect", target
@@ -164,6 +226,18 @@ def test_words_in_the_place_of_numbers_are_found(table, name):
     table[name] = ["what?", *map(str, table[name][1:])]
     with pytest.raises(ArchiveError, match=rf"it: {name} holds no numbers \(.*what\?"):
         columns.checked(table, ["M15"], "it")
+
+
+@pytest.mark.parametrize("value", ["99999999999999999999", "4294967296", "1E5", "1.5", 2**40, 1.5, np.nan])
+def test_what_is_no_number_of_visits_is_found(table, value):
+    table["NVISITS"] = [value, *(type(value)(n) for n in table["NVISITS"][1:])]
+    with pytest.raises(ArchiveError, match=r"it: NVISITS (holds no numbers|is empty in 1 rows)"):
+        columns.checked(table, ["M15"], "it")
+
+
+def test_a_name_has_no_character_that_fits_has_not(table):
+    table["APOGEE_ID"] = ["2M\u00c4\x1b\n0", *table["APOGEE_ID"][1:]]
+    assert "2M???0" in columns.checked(table, ["M15"], "it")["APOGEE_ID"]
 
 
 @pytest.mark.parametrize("nothing", ["null", "NULL", ""])

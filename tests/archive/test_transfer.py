@@ -2,6 +2,7 @@ import datetime
 import email.utils
 import itertools
 import re
+import signal
 import threading
 import time
 
@@ -10,7 +11,7 @@ import requests
 from archive_server import STARS, Faults
 
 from lab2.archive import parallel, transfer, web
-from lab2.archive.session import Session, retry_after
+from lab2.archive.session import CHUNK, Session, retry_after
 from lab2.archive.transfer import Download
 from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
@@ -167,6 +168,32 @@ def test_a_stalled_answer_is_given_up_and_resumed(archive, source, http, tmp_pat
         transfer.fetch(http, one)
         assert one.path.read_bytes() == source.read_bytes()
     assert any(request[1] > 0 for request in archive.requests)
+
+
+@pytest.mark.parametrize("slow_heads", [False, True])
+def test_a_trickle_is_given_up_with_its_reason(archive, source, http, tmp_path, monkeypatch, slow_heads):
+    monkeypatch.setattr(transfer, "PATIENCE", 0.4)
+    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
+    archive.trickle, archive.slow_heads = 0.05, slow_heads  # there is always a next byte
+    start = time.monotonic()
+    with pytest.raises(TransientError, match=r"a\.fits: no answer, or one that is too slow, within 0\.4 s"):
+        transfer.fetch(http, download(archive, tmp_path))
+    assert time.monotonic() - start < 5
+    assert len(archive.requests) == 2
+
+
+def test_a_slow_line_is_used_as_long_as_it_can_get_there(archive, source, http, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "PATIENCE", 0.5)
+    archive.pace = 0.2  # 64 KiB in less time than that, the file in more
+    one = download(archive, tmp_path)
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == source.read_bytes()
+    assert len(archive.requests) == 1
+
+
+def test_a_survey_s_time_is_bounded_by_rate_and_size():
+    rate = CHUNK / transfer.PATIENCE
+    assert 4 * rate * 86400 * 7 > 4e9, "a survey of 4 GB comes in a week"
 
 
 @pytest.mark.parametrize(
@@ -344,6 +371,28 @@ def test_what_goes_wrong_with_one_file_stops_the_others(archive, source, tmp_pat
     assert not wanted[0].path.exists()
 
 
+@pytest.mark.parametrize("slow_heads", [False, True])
+def test_the_user_s_interruption_ends_a_slow_server(archive, source, tmp_path, slow_heads):
+    archive.trickle, archive.slow_heads = 5.0, slow_heads
+    wanted = [download(archive, tmp_path, name=f"{number}.fits") for number in range(8)]
+    for one in wanted:
+        (source.parent / one.path.name).write_bytes(source.read_bytes())
+    main = threading.main_thread().ident
+
+    def interrupt():
+        while len(archive.requests) < parallel.CONNECTIONS:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        parallel.fetch_all(wanted, "files")
+    assert time.monotonic() - start < 5
+    assert not [thread for thread in threading.enumerate() if thread.name == parallel.NAME], "all threads have ended"
+
+
 def test_an_error_of_the_disk_stops_everything(archive, source, tmp_path):
     (tmp_path / "here").write_text("a file in the place of the folder")
     with pytest.raises(OSError, match="here"):
@@ -359,11 +408,50 @@ def test_the_server_says_how_long_to_wait():
     assert 90 < retry_after(response) <= 100
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-3"])
+@pytest.mark.parametrize("text", ["", "soon", "-3", "9" * 5000, "Mon, 01 Jan 999999 00:00:00 GMT"])
 def test_nonsense_is_no_time_to_wait(text):
     response = requests.Response()
     response.headers["Retry-After"] = text
     assert retry_after(response) == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Content-Length": "9" * 5000}, {"Content-Length": "-1"}, {"Content-Length": "ten"}, {"ETag": "\x1b[2J"}],
+)
+def test_nonsense_in_a_header_is_no_size(http, tmp_path, monkeypatch, headers):
+    monkeypatch.setattr(http, "get", lambda *given, **also: Answer([b"12345"], **headers))
+    one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
+    transfer.fetch(http, one)
+    assert one.path.read_bytes() == b"12345"
+    assert parts(one) == []
+
+
+@pytest.mark.parametrize("said", ["bytes 0-4/*", "bytes 1-4/" + "9" * 5000, "bytes x-y/z", ""])
+def test_nonsense_is_no_part_of_a_file(http, tmp_path, monkeypatch, said):
+    monkeypatch.setattr(web, "BACKOFF", 0.001)
+    answer = Answer([b"12345"], **{"Content-Range": said})
+    answer.status_code = 206
+    monkeypatch.setattr(http, "get", lambda *given, **also: answer)
+    with pytest.raises(TransientError, match="part of a file, without saying which"):
+        transfer.fetch(http, Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000))
+
+
+def test_what_a_server_says_is_short_plain_text():
+    assert web.words("<h1>It</h1> is\r\n &lt;gone&gt;\x1b[31m\x07 \u202eback") == "It is <gone> [31m back"
+    assert web.words("http://x/") == "http://x/"
+    assert len(web.words("x" * 10**6)) == len(web.words("<p>" + "y" * 10**6)) == 300
+    assert web.words("<a>" * 10**6 + "deep") == ""
+
+
+def test_a_status_s_words_are_plain_text(http, tmp_path, monkeypatch):
+    answer = Answer([])
+    answer.status_code, answer.reason = 404, "\x1b[2J" + "gone " * 1000
+    monkeypatch.setattr(http, "get", lambda *given, **also: answer)
+    with pytest.raises(RefusedError) as raised:
+        transfer.fetch(http, Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000))
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 400
 
 
 def test_waiting_grows_and_obeys_the_server_within_reason(monkeypatch):
