@@ -79,6 +79,12 @@ class ArchiveServer:
         The SQL that was asked.
     queries : list of dict
         Parameters of the requests for it.
+    row_limit, most_queries : int
+        Rows of an answer, and queries until there are too many.
+    count_as : str
+        The name that COUNT(*) gets, whatever it was asked to be.
+    etag : bool or None
+        Whether files have an identity; None: another one each time.
     trickle : float
         Seconds between two bytes of a file.
     slow_heads : bool
@@ -104,9 +110,10 @@ class ArchiveServer:
         self.ranges, self.cut, self.pace, self._failures = True, None, 0.0, None
         self.requests, self.statements, self.queries = [], [], []
         self.trickle, self.slow_heads = None, False
+        self.row_limit, self.most_queries, self.count_as, self.etag = 500_000, 60_000, None, True
         self.stalled = threading.Event()  # set at the end, so that stalled answers end too
         self._rng, self._lock = random.Random(seed), threading.Lock()
-        self._rows = None if catalog is None else Table(catalog, copy=True)
+        self._rows, self._tables = None if catalog is None else Table(catalog, copy=True), None
         self._server = _Server(("127.0.0.1", 0), type("Bound", (_Handler,), {"archive": self}))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -127,18 +134,19 @@ class ArchiveServer:
 
     def hide(self, column):
         """Have tables without a column."""
-        self._rows.remove_column(column)
+        self._rows = self._rows[[name for name in self._rows.colnames if name != column]]
 
     def rename(self, field, name):
         """Give a field another name."""
         self.set(field, "FIELD", [name] * len(self._rows))
 
     def set(self, field, column, values):
-        """Have other values in a column of a field's rows, which take as many as they are."""
-        rows = [i for i, name in enumerate(self._rows["FIELD"]) if str(name).strip() == field]
+        """Have other values in the first rows of a field, or of all."""
+        rows = [i for i, name in enumerate(self._rows["FIELD"]) if field in ("", str(name).strip())]
         texts = [str(text) for text in self._rows[column]]
         for row, value in zip(rows, values, strict=False):
             texts[row] = value
+        self._rows = Table(self._rows, copy=True)
         self._rows[column] = texts
 
     def recover_after(self, n):
@@ -162,9 +170,11 @@ class ArchiveServer:
         with self._lock:
             return self.faults.draw(self._rng), self._rng.random()
 
-    def answer(self, statement):
-        """The CSV of an SQL statement, as SkyServer writes it."""
-        database = sqlite3.connect(":memory:")
+    def _database(self):
+        """The tables, made anew only when they have changed."""
+        if self._tables and self._tables[0] is self._rows:
+            return self._tables[1]
+        database = sqlite3.connect(":memory:", check_same_thread=False)
         for table in ("apogeeStar", "aspcapStar"):
             columns = [c.name for c in COLUMNS if c.table == table and c.name in self._rows.colnames]
             columns += [name for name in ["APSTAR_ID"] if name not in columns]
@@ -173,11 +183,17 @@ class ArchiveServer:
             marks = ", ".join("?" for _ in columns)
             values = zip(*(self._rows[name].tolist() for name in columns), strict=True)
             database.executemany(f"insert into {table} values ({marks})", values)
+            database.execute(f"create index of_{table} on {table} (apstar_id)")
+        self._tables = self._rows, database
+        return database
+
+    def answer(self, statement):
+        """The CSV of an SQL statement, as SkyServer writes it."""
+        database = self._database()
         top = re.search(r"\bTOP (\d+)\b", statement)
         statement = re.sub(r"\bTOP \d+\b", "", statement) + (f" LIMIT {top[1]}" if top else "")
         cursor = database.execute(statement)
         lines = [",".join(name[0] for name in cursor.description), *(",".join(map(str, row)) for row in cursor)]
-        database.close()
         return "#Table1\n" + "".join(line + "\n" for line in lines)
 
 
@@ -230,14 +246,20 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, b'<html><body>{"error_message": "Invalid column name"}</body></html>', "text/html")
         if how == "words":
             return self._send(200, b"#Table1\nSQL returned an error. \nInvalid object name 'x'.\n", "text/plain")
-        if how == "too many":
+        if how == "too many" or len(archive.statements) > archive.most_queries:
             return self._send(200, f'{TOO_MANY}{statement}"\n'.encode(), "text/plain")
         if how in ("endless", "trickle"):
             self._begin(200, None, "text/plain", {})
             return self._repeat(b"#Table1\nx" * 4096 if how == "endless" else b"#", 0.0 if how == "endless" else 0.05)
+        if int(re.sub(r"^SELECT (TOP (\d+)|).*", r"0\2", statement)) > archive.row_limit:
+            return self._send(
+                200, f"#Table1\nerror_message\nerror: limit is {archive.row_limit}".encode(), "text/plain"
+            )
         if how == "bomb":
             return self._send(200, bomb(), "text/plain", **{"Content-Encoding": "gzip"})
         text = archive.answer(statement)
+        if archive.count_as:
+            text = re.sub(r"^n$", archive.count_as, text, flags=re.MULTILINE)
         if how == "empty" and "COUNT" not in statement:
             text = "".join(text.splitlines(keepends=True)[:2])
         if how == "truncated" and "COUNT" not in statement and "TOP" not in statement:
@@ -274,11 +296,10 @@ class _Handler(BaseHTTPRequestHandler):
             fault, where = "drop", archive.cut / len(part)
         sent = int(where * len(part)) if fault in ("drop", "stall") else len(part)
         headers = {"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
-        headers |= {
-            "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"',
-            "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True),
-            "Accept-Ranges": "bytes",
-        }
+        headers["Accept-Ranges"] = "bytes"
+        if archive.etag is not False:
+            identity = hashlib.sha256(body).hexdigest()[:16] if archive.etag else archive.draw()[1]
+            headers |= {"ETag": f'"{identity}"', "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True)}
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
         archive.requests.append((path, start, 206 if asked else 200, sent))

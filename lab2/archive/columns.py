@@ -82,7 +82,7 @@ def checked(table, fields, source):
     """
     missing = [column.name for column in COLUMNS if column.required and column.name not in table.colnames]
     if missing:
-        raise ArchiveError(f"{source} has no column {', '.join(missing)}; it has {', '.join(table.colnames)}")
+        raise ArchiveError(f"{source} has no column {', '.join(missing)}; it has {words(', '.join(table.colnames))}")
     result = Table()
     for column in COLUMNS:
         if column.name in table.colnames:
@@ -90,7 +90,7 @@ def checked(table, fields, source):
     found = set(result["FIELD"])
     if found != set(fields):
         odd = "; ".join(
-            f"{what} {', '.join(sorted(names))}"
+            words(f"{what} {', '.join(sorted(names))}")
             for what, names in (("nothing for", set(fields) - found), ("not asked for:", found - set(fields)))
             if names
         )
@@ -98,8 +98,9 @@ def checked(table, fields, source):
     keys = Counter(zip(result["TELESCOPE"], result["FIELD"], result["APOGEE_ID"], strict=True))
     (key, times), *_ = keys.most_common(1)
     if times > 1:
+        telescope, field, star = map(words, key)
         raise ArchiveError(
-            f"{source} has the star {key[2]} of {key[0]}, {key[1]} {times} times: rows were multiplied. Ask again, or "
+            f"{source} has the star {star} of {telescope}, {field} {times} times: rows were multiplied. Ask again, or "
             "take the catalog from another source (--allstar FILE)"
         )
     order = np.lexsort((-result["SNR"], result["APOGEE_ID"]))

@@ -4,40 +4,27 @@ import contextlib
 import fcntl
 import os
 import shutil
-import threading
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from lab2 import apstar, catalog
+from lab2 import catalog
+from lab2.archive import stars
 from lab2.archive import table as catalog_table
 from lab2.archive.columns import PLAIN_NAME
 from lab2.archive.course import course_file
-from lab2.archive.hosts import base_url
 from lab2.archive.parallel import fetch_all
-from lab2.archive.transfer import Download
-from lab2.archive.web import ArchiveError, RefusedError, TransientError, words
+from lab2.archive.web import ArchiveError, words
 from lab2.files import replacing, sha256
 from lab2.survey import manifest, survey_folder, write_manifest
 
 __all__ = ["Plan", "fetch", "plan"]
 
-# SDSS DR17, data model of apStar: APOGEE_REDUX/dr17/stars/TELESCOPE/FIELD/FILE.
-STARS = "sas/dr17/apogee/spectro/redux/dr17/stars"
-# From two files of DR17, one of 2 rows (one visit) and one of 5 (three visits and two coadds) [bytes].
-HEADERS, ROW = 43_200, 501_120
-# A star has at most about a hundred visits. A file may be twice as large as its visits by the catalog say: which of
-# them are in it, and how long its headers are, is the pipeline's choice.
-MOST_VISITS = 400
 # Fraction of the spectra that may be missing without an error.
 TOLERATED = 0.05
-# Downloads are checked in threads, but reading turns astropy's warnings into errors, for all threads at once.
-_READING = threading.Lock()
 
 
 @dataclass
@@ -177,10 +164,10 @@ def fetch(plan):
         return _manifest(plan, missing), notes
 
 
-def _look(plan, stars, files, verify):
+def _look(plan, giants, files, verify):
     """Check which spectra are on disk, and add the others to the plan."""
     owners = {}
-    for row, path in zip(stars, files, strict=True):
+    for row, path in zip(giants, files, strict=True):
         owners.setdefault(path, []).append(row)
     for path, rows in tqdm(owners.items(), desc="looking", unit="file", delay=1):
         names = [str(row[name]).strip() for row in rows for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
@@ -188,7 +175,7 @@ def _look(plan, stars, files, verify):
         if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
             plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are no plain names"
             continue
-        download = _download(rows, path)
+        download = stars.download(rows, path)
         if path.is_file():
             problem = _damage(download, plan.recorded.get(path.relative_to(plan.folder).as_posix()), verify)
             if not problem:
@@ -196,31 +183,6 @@ def _look(plan, stars, files, verify):
                 continue
             plan.damaged[path] = problem
         plan.downloads.append(download)
-
-
-def _download(rows, path):
-    """The download of a file, which several rows of a catalog may name: it is the spectrum of one of their stars."""
-    expected = size(max(int(row["NVISITS"]) for row in rows))
-    parts = [str(rows[0]["TELESCOPE"]).strip(), path.parent.name, path.name]
-    return Download(
-        url=url(*parts),
-        path=path,
-        check=partial(_check, stars={str(row["APOGEE_ID"]).strip() for row in rows}),
-        expected=expected,
-        limit=2 * expected,
-    )
-
-
-def url(telescope, folder, name):
-    """The address of a spectrum: the name of its file, in the folder of its field."""
-    parts = (quote(part, safe="+") for part in (telescope, folder, name))
-    return "/".join([base_url("LAB2_SAS_URL"), STARS, *parts])
-
-
-def size(visits):
-    """Size of the file of a star with so many visits [bytes]."""
-    visits = min(max(visits, 1), MOST_VISITS)
-    return HEADERS + ROW * (visits + 2 if visits > 1 else 2)
 
 
 def _spread(giants, limit):
@@ -231,17 +193,6 @@ def _spread(giants, limit):
     example = np.flatnonzero(giants["APOGEE_ID"] == catalog.example_star(giants))
     chosen[np.argmin(np.abs(chosen - example))] = example[0]
     return chosen
-
-
-def _check(path, stars):
-    """Check that a file is a complete spectrum of one of the stars."""
-    try:
-        with _READING:
-            found = str(apstar.read(path).star.values[0])
-    except apstar.SpectrumError as error:
-        raise TransientError(words(str(error))) from error
-    if found not in stars:
-        raise RefusedError(f"the file is of the star {words(found)}, not {' or '.join(sorted(stars))}")
 
 
 def _damage(download, record, verify):

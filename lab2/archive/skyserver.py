@@ -13,7 +13,7 @@ from lab2.archive.hosts import base_url
 from lab2.archive.session import Session, answer, body, retry_after
 from lab2.archive.web import ArchiveError, RefusedError, TransientError, retrying, words
 
-__all__ = ["ask", "columns", "count", "query", "sql"]
+__all__ = ["ask", "columns", "count", "first_row", "lacking", "query", "sql"]
 
 TABLES = "apogeeStar AS s JOIN aspcapStar AS a ON a.apstar_id = s.apstar_id"
 PATH = "dr17/en/tools/search/x_results.aspx"
@@ -60,11 +60,11 @@ def query(fields):
     SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); schema/sql/ApogeeTables.sql of
     sciserver/sqlloader (their columns), spExecuteSQL.sql there (its limits); astroquery.sdss (the form of a request).
     """
-    there = columns()
+    there = columns(ask)
     parts, statements = [], []
     for field in tqdm(fields, desc="catalog", unit="field"):
         statement = sql(field, there)
-        n_rows = count(field)
+        n_rows = count(field, ask)
         if not n_rows:
             raise ArchiveError(f"SkyServer has no star in the field {field!r}; such are M15, N6791, 060+00")
         parts.append(ask(statement, [column.name for column in there], n_rows))
@@ -95,24 +95,31 @@ def sql(field, columns=COLUMNS):
     return statement
 
 
-def count(field):
-    """The number of rows of a field, by COUNT(*)."""
+def count(field, ask):
+    """The number of rows of a field, by COUNT(*); `ask` is the function of that name or does as it does."""
     (said,) = ask(f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}", ["N"], 1)["N"]
     if not (said.isdecimal() and len(said) < 10 and int(said) <= MOST_ROWS):
-        raise ArchiveError(
+        raise RefusedError(
             f"SkyServer counts {words(said)!r} rows in the field {field}; up to {MOST_ROWS} are expected. {ADVICE}"
         )
     return int(said)
 
 
-def columns():
+def first_row(table, ask):
+    """The first row of a table, all its columns."""
+    return ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"], 1)
+
+
+def lacking(table, names):
+    """The required columns that are not among a table's."""
+    return [f"{table}.{c.name.lower()}" for c in COLUMNS if c.table == table and c.required and c.name not in names]
+
+
+def columns(ask):
     """Those of `COLUMNS` that the tables have."""
-    has = {
-        table: ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"], 1).colnames for table in ("apogeeStar", "aspcapStar")
-    }
-    missing = [f"{c.table}.{c.name.lower()}" for c in COLUMNS if c.required and c.name not in has[c.table]]
-    if missing:
-        raise ArchiveError(f"SkyServer's tables lack {', '.join(missing)}: is this its release 17?")
+    has = {table: first_row(table, ask).colnames for table in ("apogeeStar", "aspcapStar")}
+    if missing := [name for table, names in has.items() for name in lacking(table, names)]:
+        raise RefusedError(f"SkyServer's tables lack {', '.join(missing)}: is this its release 17?")
     return [column for column in COLUMNS if column.name in has[column.table]]
 
 

@@ -17,7 +17,7 @@ from astropy.table import Table
 from lab2 import apstar, catalog
 from lab2 import archive as sdss
 from lab2.__main__ import main
-from lab2.archive import fetching, parallel, transfer
+from lab2.archive import fetching, parallel, stars, transfer
 from lab2.archive.web import ArchiveError, RefusedError
 from lab2.files import sha256
 from lab2.survey import check, list_files
@@ -166,7 +166,7 @@ def test_a_plan_writes_nothing(archive, folder, capsys):
 def test_sizes_are_those_of_dr17(real_spectra):
     sizes = {"dwarf": 2, "giant": 5}  # rows
     for kind, rows in sizes.items():
-        assert real_spectra[kind].stat().st_size == fetching.HEADERS + fetching.ROW * rows
+        assert real_spectra[kind].stat().st_size == stars.HEADERS + stars.ROW * rows
 
 
 def test_some_spectra_are_spread_over_all(archive, folder):
@@ -299,21 +299,21 @@ def test_a_file_of_two_stars_is_that_of_either(archive, folder, order):
     table = sdss.plan().table
     rows = [table[0], table[-1]][::order]
     path = folder / "apStar" / str(rows[0]["FIELD"]) / str(rows[0]["FILE"])
-    download = fetching._download(rows, path)
+    download = stars.download(rows, path)
     (path.parent).mkdir(parents=True)
     shutil.copy(archive.stars / path.parent.name / path.name, path)
     download.check(path)
     with pytest.raises(RefusedError, match=f"not {re.escape(rows[1]['APOGEE_ID'])}$"):
-        fetching._download(rows[1:], path).check(path)
+        stars.download(rows[1:], path).check(path)
 
 
 def test_sizes_are_bounded_by_the_visits(archive, folder, tmp_path, tiny_survey):
     plan = sdss.plan()
     rows = {row["FILE"]: row for row in plan.table}
     for download in plan.downloads:
-        assert download.limit == 2 * fetching.size(rows[download.path.name]["NVISITS"]) < 50_000_000
-    assert fetching.size(0) == fetching.size(1) == 1_045_440
-    assert fetching.size(2**31 - 1) == fetching.size(400) < 250_000_000
+        assert download.limit == 2 * stars.size(rows[download.path.name]["NVISITS"]) < 50_000_000
+    assert stars.size(0) == stars.size(1) == 1_045_440
+    assert stars.size(2**31 - 1) == stars.size(400) < 250_000_000
     archive.stars = tmp_path / "served"
     shutil.copytree(tiny_survey / "apStar", archive.stars)
     big = plan.downloads[3]
@@ -411,7 +411,7 @@ def test_southern_files_have_their_own_prefix(archive, folder):
     del table["FILE"]
     table["TELESCOPE"] = ["lco25m"]
     (path,) = catalog.spectrum_paths(table, "dr17")
-    download = fetching._download([table[0]], path)
+    download = stars.download([table[0]], path)
     star, field = table["APOGEE_ID"][0], table["FIELD"][0]
     expected = f"/sas/dr17/apogee/spectro/redux/dr17/stars/lco25m/{field}/asStar-dr17-{star}.fits"
     assert download.url == archive.url + expected
