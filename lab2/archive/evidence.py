@@ -10,7 +10,7 @@ from lab2 import catalog
 from lab2.archive import course, skyserver, stars
 from lab2.archive.columns import checked
 from lab2.archive.hosts import base_url
-from lab2.archive.session import Session, accept, answer, body
+from lab2.archive.session import Session, accept, answer, body, chunks
 from lab2.archive.table import FIELDS
 from lab2.archive.web import RefusedError, TransientError, UnreachableError
 
@@ -103,7 +103,7 @@ class Evidence:
         (path,) = catalog.spectrum_paths(table, "dr17")
         with self._get(stars.url(telescope, path.parent.name, path.name)) as response:
             accept(response)
-            return response.url, next(response.iter_content(BLOCK), b"")
+            return response.url, next(chunks(response), b"")[:BLOCK]
 
     @once
     def spectrum(self):
@@ -120,7 +120,7 @@ class Evidence:
         start = self.path.stat().st_size - BLOCK
         with self._get(self._example, headers={"Range": f"bytes={start}-"}) as response:
             accept(response)
-            return response.status_code, response.headers, next(response.iter_content(BLOCK), b"")
+            return response.status_code, response.headers, next(chunks(response), b"")[:BLOCK]
 
     def course_sha256(self, kind):
         """SHA-256 of a file of the course, from the first edition that has it."""

@@ -14,7 +14,7 @@ from urllib3.util import Retry
 
 from lab2.archive.web import RefusedError, TransientError, UnreachableError, words
 
-__all__ = ["Session", "accept", "answer", "body", "retry_after"]
+__all__ = ["Session", "accept", "answer", "body", "chunks", "retry_after"]
 
 CONNECT = 10  # s
 CHUNK = 1 << 16  # bytes
@@ -149,6 +149,16 @@ def answer(http, url, seconds, **request):
         raise late
 
 
+def chunks(response):
+    """The content of a response in pieces of 64 KiB, unpacked if it came packed."""
+    try:
+        yield from response.iter_content(CHUNK)
+    except ValueError as error:  # urllib3 does not expect the size of a chunk to be below 0
+        if isinstance(error, requests.RequestException):
+            raise
+        raise TransientError(f"{words(response.url)}: an answer that breaks HTTP ({words(str(error))})") from error
+
+
 def body(response, limit):
     """The content of a response.
 
@@ -156,7 +166,7 @@ def body(response, limit):
     ----------
     response : requests.Response
     limit : int
-        Maximum size [bytes], unpacked if it came packed.
+        Maximum size [bytes].
 
     Raises
     ------
@@ -164,7 +174,7 @@ def body(response, limit):
         If it is larger.
     """
     content = bytearray()
-    for chunk in response.iter_content(CHUNK):
+    for chunk in chunks(response):
         content += chunk
         if len(content) > limit:
             raise RefusedError(f"the answer is longer than {limit / 1e6:.1f} MB, which none of this kind is")

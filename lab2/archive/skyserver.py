@@ -1,5 +1,6 @@
 """A catalog from SDSS's SkyServer, by SQL."""
 
+import contextlib
 import csv
 import io
 import re
@@ -172,21 +173,22 @@ def _ask_once(statement, expected, n_rows, timeout):
         raise TransientError(f"SkyServer says: {heard}. {ADVICE}", retry_after=MINUTE)
     if status == 429 or status >= 500:
         raise TransientError(f"SkyServer ({server}) answered {status}: {heard}. {ADVICE}", retry_after(response))
-    table = _table(said)
-    if status != 200 or table is None or not set(expected) <= set(table.colnames):
+    names, rows = _cells(said)
+    if status != 200 or not set(expected) <= set(names) or len(set(names)) < len(names):
         # a web page without a message is that of a server in trouble
         kind = TransientError if said.lstrip().startswith("<") and "error_message" not in said else RefusedError
         raise kind(f"SkyServer answered {statement} with words in the place of rows: {heard}. {ADVICE}")
-    if len(table) != n_rows:
-        raise TransientError(f"SkyServer sent {len(table)} of {n_rows} rows. {ADVICE}")
-    return table
+    whole = [row for row in rows if len(row) == len(names)]
+    if len(whole) != n_rows or len(rows) != n_rows:
+        raise TransientError(f"SkyServer sent {len(whole)} of {n_rows} rows. {ADVICE}")
+    return Table(rows=rows, names=names, dtype=[str] * len(names))
 
 
-def _table(said):
-    """The table that CSV holds, after lines of comments, all cells text; None if it is no table."""
-    rows = re.sub(r"\A(#[^\n]*\n)+", "", said)
-    try:
-        names, *rows = [row for row in csv.reader(io.StringIO(rows, newline=""), strict=True) if row]
-        return Table(rows=rows or None, names=[name.strip().upper() for name in names], dtype=[str] * len(names))
-    except (csv.Error, ValueError):
-        return None
+def _cells(said):
+    """Names, in capitals, and rows of the CSV that follows lines of comments."""
+    rows = []
+    with contextlib.suppress(csv.Error):  # what follows is no CSV, and is missed as rows that did not come
+        for row in csv.reader(io.StringIO(re.sub(r"\A(#[^\n]*\n)+", "", said), newline=""), strict=True):
+            rows += [row] if row else []
+    names, *rows = rows or [[]]
+    return [name.strip().upper() for name in names], rows

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import requests
 
-from lab2.archive.session import CHUNK, accept, answer
+from lab2.archive.session import CHUNK, accept, answer, chunks
 from lab2.archive.web import ArchiveError, RefusedError, TransientError, retrying
 
 __all__ = ["Download", "fetch"]
@@ -29,6 +29,10 @@ PATIENCE = 30
 
 class _ChangedError(TransientError):
     """The data received belong to another file than the partial file on disk."""
+
+
+class _TooLargeError(RefusedError):
+    """More came, or is to come, than the file can be."""
 
 
 class _StoppedError(ArchiveError):
@@ -125,8 +129,8 @@ def _attempt(http, download, progress, stop):
             if part and part != wanted:
                 part.unlink()
             _receive(response, clock, wanted, offer, download, progress, stop)
-    except _ChangedError:
-        if part:
+    except (_ChangedError, _TooLargeError):
+        if part := _part_of(path):
             part.unlink()
         raise
     try:
@@ -142,7 +146,7 @@ def _receive(response, clock, part, offer, download, progress, stop):
     size = offer.start
     with part.open("r+b" if size else "wb") as file:
         file.seek(size)
-        for chunk in response.iter_content(CHUNK):
+        for chunk in chunks(response):
             _go_on(stop)
             clock.renew()
             size += len(chunk)
@@ -187,4 +191,4 @@ def _offer(response, url):
 
 def _bound(download, size):
     if size > download.limit:
-        raise RefusedError(f"{download.url}: larger than {download.limit / 1e6:.1f} MB, the most it may be")
+        raise _TooLargeError(f"{download.url}: larger than {download.limit / 1e6:.1f} MB, the most it may be")

@@ -1,18 +1,14 @@
 import os
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections import Counter
 
 import numpy as np
 import pytest
 from archive_server import Faults
 from astropy.io import fits
 from astropy.table import Table
+from downloads import fetch, parts_in, spectra
 
 from lab2 import apstar, catalog
 from lab2 import archive as sdss
@@ -23,28 +19,13 @@ from lab2.files import sha256
 from lab2.survey import check, list_files
 
 
-def fetch(**given):
-    return sdss.fetch(sdss.plan(**given))
-
-
-def spectra(folder):
-    """Every spectrum under a final name: field and name to its contents."""
-    return {
-        path.relative_to(folder / "apStar").as_posix(): path.read_bytes() for path in folder.glob("apStar/*/*.fits")
-    }
-
-
-def parts(folder):
-    return [path for path in folder.rglob(".*") if path.is_file() and path.name != ".lock"]
-
-
 def test_a_survey_comes_complete_through_a_bad_line(archive, folder, tiny_survey, monkeypatch):
     monkeypatch.setattr(transfer, "PATIENCE", 1)
     # an eighth of all answers: that one of 150 files fails six times in a row happens in one run of 2000
     archive.faults = Faults(drop=0.05, busy=0.04, page=0.02, stall=0.015)
     about, notes = fetch()
     assert spectra(folder) == spectra(tiny_survey)
-    assert parts(folder) == []
+    assert parts_in(folder) == []
     assert about["missing"] == {}
     assert about["simulated"] is False
     assert about["label_tree"] == "synspec"
@@ -64,93 +45,6 @@ def test_nothing_is_fetched_twice(archive, folder):
     assert (folder / "manifest.json").stat().st_mtime_ns == written, "make would run everything again"
     assert archive.statements == []
     assert [request for request in archive.requests if request[2] == 200] == []
-
-
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_any_moment_it_goes_on(archive, folder, tiny_survey, death):
-    archive.pace = 0.03  # slow enough that four clients, killed in time, are not done
-    expected, rng = spectra(tiny_survey), random.Random(int(death))
-    # a shell's background job ignores SIGINT, and so do its children: the client shall be like one in the foreground
-    client_code = """
-import signal
-from lab2.archive import skyserver
-from lab2.__main__ import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-skyserver.PAUSE = 0
-exit(main(["fetch"]))
-"""
-    whole, killed = {}, 0
-    while killed < 4:
-        archive.requests.clear()
-        client = subprocess.Popen(
-            [sys.executable, "-c", client_code], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        many = rng.randint(1, 20)
-        wait_until(lambda: len(archive.requests) >= many)  # noqa: B023 (it is waited for here)
-        time.sleep(rng.uniform(0, 0.05))
-        client.send_signal(death)
-        _, said = client.communicate(timeout=60)
-        assert client.returncode in ({-signal.SIGKILL} if death == signal.SIGKILL else {130}), said[-500:]
-        if death == signal.SIGINT:
-            assert b"the same command goes on from here" in said
-            assert b"Traceback" not in said
-        killed += 1
-        fetched_again = {
-            request[0].rsplit("/", 2)[-2] + "/" + request[0].rsplit("/", 1)[1] for request in archive.requests
-        }
-        assert not fetched_again & whole.keys()
-        before, whole = whole, spectra(folder)
-        assert before.items() <= whole.items()
-        assert whole.items() <= expected.items(), "something half under a final name"
-    assert len(whole) < len(expected), "it was too quick to be killed"
-    archive.pace = 0
-    archive.requests.clear()
-    fetch()
-    assert spectra(folder) == expected
-    assert parts(folder) == []
-    assert max(Counter(request[0] for request in archive.requests if "stars" in request[0]).values()) == 1
-
-
-@pytest.mark.parametrize("slow", ["body", "head", "sql"])
-def test_interrupted_at_a_slow_server_it_ends_at_once_and_goes_on(archive, folder, tiny_survey, slow):
-    code = """
-import signal
-from lab2.archive import skyserver
-from lab2.__main__ import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-skyserver.PAUSE = 0
-exit(main(["fetch", "--limit", "8"]))
-"""
-    fetch(limit=3)
-    whole = spectra(folder)
-    if slow == "sql":
-        shutil.rmtree(folder)
-        archive.sql = "trickle"
-    archive.trickle, archive.slow_heads = 5.0, slow == "head"
-    archive.requests.clear()
-    archive.statements.clear()
-    client = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    wait_until(lambda: len(archive.requests) == parallel.CONNECTIONS or len(archive.statements) == 1)
-    time.sleep(0.5)
-    start = time.monotonic()
-    client.send_signal(signal.SIGINT)
-    _, said = client.communicate(timeout=60)
-    assert time.monotonic() - start < 5
-    assert client.returncode == 130
-    assert b"Traceback" not in said
-    assert slow == "sql" or whole.items() <= spectra(folder).items()
-    archive.trickle, archive.sql = None, "ok"
-    fetch(limit=8)
-    assert len(spectra(folder)) >= 8
-    assert spectra(folder).items() <= spectra(tiny_survey).items()
-    assert parts(folder) == []
-
-
-def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_a_plan_writes_nothing(archive, folder, capsys):
@@ -256,7 +150,7 @@ def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, t
     about, _ = fetch()
     assert {name.split("/")[-1] for name in about["missing"]} == {cut.name, page.name, other.name}
     assert len(spectra(folder)) == 147
-    assert parts(folder) == []
+    assert parts_in(folder) == []
 
 
 def test_a_file_that_always_comes_damaged_is_its_own_fault(archive, folder, tmp_path, tiny_survey):
@@ -273,7 +167,7 @@ def test_a_file_that_always_comes_damaged_is_its_own_fault(archive, folder, tmp_
         assert "CRVAL1" in reason or "not a whole FITS file" in reason
         assert sum(request[0].endswith(bad.name) for request in archive.requests) == transfer.ATTEMPTS
         assert len(spectra(folder)) == 149
-        assert parts(folder) == []
+        assert parts_in(folder) == []
     bad.write_bytes(whole)
     assert fetch()[0]["missing"] == {}
 
@@ -305,6 +199,20 @@ def test_a_file_of_two_stars_is_that_of_either(archive, folder, order):
     download.check(path)
     with pytest.raises(RefusedError, match=f"not {re.escape(rows[1]['APOGEE_ID'])}$"):
         stars.download(rows[1:], path).check(path)
+
+
+@pytest.mark.parametrize("field", ["0123", "1E5", "nan", "null"])
+def test_a_field_s_name_is_text_from_the_catalog_to_the_disk(archive, folder, tmp_path, tiny_survey, field):
+    archive.stars = tmp_path / "served"
+    shutil.copytree(tiny_survey / "apStar" / "M15", archive.stars / field)
+    archive.rename("M15", field)
+    about, _ = fetch(fields=[field], limit=2)
+    assert {name.split("/")[0] for name in spectra(folder)} == {field}
+    assert about["missing"] == {}
+    again = sdss.plan(fields=[field], limit=2)
+    assert again.present == 2
+    assert again.record["fields"] == [field]
+    assert again.record["sha256"] == sha256(folder / "allStar.fits")
 
 
 def test_sizes_are_bounded_by_the_visits(archive, folder, tmp_path, tiny_survey):

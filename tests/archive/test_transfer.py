@@ -1,42 +1,17 @@
-import datetime
-import email.utils
 import itertools
 import re
-import signal
 import threading
 import time
 
 import pytest
-import requests
-from archive_server import STARS, Faults
+from archive_server import Faults
+from downloads import Answer, download
 
 from lab2.archive import parallel, transfer, web
-from lab2.archive.session import CHUNK, Session, retry_after
 from lab2.archive.transfer import Download
 from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 BLOCK = 1 << 16
-
-
-@pytest.fixture
-def source(archive, tmp_path):
-    """A file of 400 kB on the server."""
-    archive.stars = tmp_path / "served"
-    path = archive.stars / "F" / "a.fits"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(bytes(range(256)) * 1600)
-    return path
-
-
-@pytest.fixture
-def http():
-    with Session() as http:
-        yield http
-
-
-def download(archive, folder, name="a.fits", **other):
-    given = {"check": lambda path: None, "expected": 400_000, "limit": 1_000_000} | other
-    return Download(url=f"{archive.url}{STARS}apo25m/F/{name}", path=folder / "here" / name, **given)
 
 
 def parts(one):
@@ -170,32 +145,6 @@ def test_a_stalled_answer_is_given_up_and_resumed(archive, source, http, tmp_pat
     assert any(request[1] > 0 for request in archive.requests)
 
 
-@pytest.mark.parametrize("slow_heads", [False, True])
-def test_a_trickle_is_given_up_with_its_reason(archive, source, http, tmp_path, monkeypatch, slow_heads):
-    monkeypatch.setattr(transfer, "PATIENCE", 0.4)
-    monkeypatch.setattr(transfer, "ATTEMPTS", 2)
-    archive.trickle, archive.slow_heads = 0.05, slow_heads  # there is always a next byte
-    start = time.monotonic()
-    with pytest.raises(TransientError, match=r"a\.fits: no answer, or one that is too slow, within 0\.4 s"):
-        transfer.fetch(http, download(archive, tmp_path))
-    assert time.monotonic() - start < 5
-    assert len(archive.requests) == 2
-
-
-def test_a_slow_line_is_used_as_long_as_it_can_get_there(archive, source, http, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer, "PATIENCE", 0.5)
-    archive.pace = 0.2  # 64 KiB in less time than that, the file in more
-    one = download(archive, tmp_path)
-    transfer.fetch(http, one)
-    assert one.path.read_bytes() == source.read_bytes()
-    assert len(archive.requests) == 1
-
-
-def test_a_survey_s_time_is_bounded_by_rate_and_size():
-    rate = CHUNK / transfer.PATIENCE
-    assert 4 * rate * 86400 * 7 > 4e9, "a survey of 4 GB comes in a week"
-
-
 @pytest.mark.parametrize(
     ("faults", "message"),
     [(Faults(busy=1.0), "answered 503"), (Faults(page=1.0), "a web page came in the place of the file")],
@@ -223,31 +172,13 @@ def test_sizes_are_bounded(archive, source, http, tmp_path):
     transfer.fetch(http, download(archive, tmp_path, limit=409_600))
 
 
-class Answer:
-    """An answer that no server of the standard library would give."""
-
-    status_code, url = 200, "http://x/"
-
-    def __init__(self, chunks, **headers):
-        self.chunks, self.headers = chunks, headers
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
-
-    def iter_content(self, size):
-        return iter(self.chunks)
-
-
 def test_an_endless_answer_is_cut_off(http, tmp_path, monkeypatch):
     chunks = (b"x" * BLOCK for _ in range(1000))  # it would not end, were the test not to
     monkeypatch.setattr(http, "get", lambda *given, **also: Answer(chunks))
     one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
     with pytest.raises(RefusedError, match=r"larger than 1\.0 MB"):
         transfer.fetch(http, one)
-    assert not one.path.exists()
+    assert list(tmp_path.iterdir()) == [], "nor is its part kept"
 
 
 def test_an_answer_shorter_than_it_says_is_not_believed(http, tmp_path, monkeypatch):
@@ -257,49 +188,6 @@ def test_an_answer_shorter_than_it_says_is_not_believed(http, tmp_path, monkeypa
     with pytest.raises(TransientError, match="5 of 10 bytes came"):
         transfer.fetch(http, one)
     assert not one.path.exists()
-
-
-BAD_REDIRECTS = {
-    "https://127.0.0.1/a.fits": "to another server",
-    "ftp://127.0.0.1/a.fits": "to another server",
-    "file:///etc/passwd": "to another server",
-    "http://127.0.0.1:9/a.fits": "to another server",
-    "//elsewhere/a.fits": "to another server",
-    "http://[bad/a.fits": "to something that is no address",
-    "http://127.0.0.1:99999/a.fits": "to something that is no address",
-    "http://x:y/a.fits": "to something that is no address",
-    "\xff\xfe": "to something that is no address",
-}
-
-
-@pytest.mark.parametrize("target", BAD_REDIRECTS)
-def test_no_redirect_leads_to_another_server(archive, source, http, tmp_path, target):
-    archive.redirect = target
-    with pytest.raises(RefusedError, match=f"redirects {BAD_REDIRECTS[target]}"):
-        transfer.fetch(http, download(archive, tmp_path))
-
-
-@pytest.mark.parametrize("target", [*BAD_REDIRECTS, f"{STARS}apo25m/F/b.fits"])
-def test_a_bad_redirect_is_the_fault_of_its_file_alone(archive, source, tmp_path, target):
-    for name in "bcd":
-        (source.parent / f"{name}.fits").write_bytes(source.read_bytes())
-    archive.redirects["b.fits"] = target  # the last is a circle
-    wanted = [download(archive, tmp_path, name=f"{name}.fits") for name in "abcd"]
-    (failed,) = parallel.fetch_all(wanted, "files").items()
-    assert failed[0].name == "b.fits"
-    assert "redirect" in failed[1]
-    assert sum(one.path.read_bytes() == source.read_bytes() for one in wanted if one.path.exists()) == 3
-
-
-def test_a_redirect_on_the_server_is_followed_but_not_for_ever(archive, source, http, tmp_path):
-    archive.course = source.parent
-    archive.redirect = f"{archive.url}/course/a.fits"
-    one = download(archive, tmp_path)
-    transfer.fetch(http, one)
-    assert one.path.read_bytes() == source.read_bytes()
-    archive.redirect = f"{archive.url}{STARS}apo25m/F/a.fits"
-    with pytest.raises(RefusedError, match="xceeded 5 redirects"):
-        transfer.fetch(http, download(archive, tmp_path / "again"))
 
 
 def test_what_fails_its_check_is_fetched_again_from_the_start(archive, source, http, tmp_path):
@@ -371,87 +259,10 @@ def test_what_goes_wrong_with_one_file_stops_the_others(archive, source, tmp_pat
     assert not wanted[0].path.exists()
 
 
-@pytest.mark.parametrize("slow_heads", [False, True])
-def test_the_user_s_interruption_ends_a_slow_server(archive, source, tmp_path, slow_heads):
-    archive.trickle, archive.slow_heads = 5.0, slow_heads
-    wanted = [download(archive, tmp_path, name=f"{number}.fits") for number in range(8)]
-    for one in wanted:
-        (source.parent / one.path.name).write_bytes(source.read_bytes())
-    main = threading.main_thread().ident
-
-    def interrupt():
-        while len(archive.requests) < parallel.CONNECTIONS:
-            time.sleep(0.01)
-        time.sleep(0.2)
-        signal.pthread_kill(main, signal.SIGINT)
-
-    threading.Thread(target=interrupt, daemon=True).start()
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        parallel.fetch_all(wanted, "files")
-    assert time.monotonic() - start < 5
-    assert not [thread for thread in threading.enumerate() if thread.name == parallel.NAME], "all threads have ended"
-
-
 def test_an_error_of_the_disk_stops_everything(archive, source, tmp_path):
     (tmp_path / "here").write_text("a file in the place of the folder")
     with pytest.raises(OSError, match="here"):
         parallel.fetch_all([download(archive, tmp_path)], "files")
-
-
-def test_the_server_says_how_long_to_wait():
-    response = requests.Response()
-    response.headers["Retry-After"] = "7"
-    assert retry_after(response) == 7
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=100)
-    response.headers["Retry-After"] = email.utils.format_datetime(soon, usegmt=True)
-    assert 90 < retry_after(response) <= 100
-
-
-@pytest.mark.parametrize("text", ["", "soon", "-3", "9" * 5000, "Mon, 01 Jan 999999 00:00:00 GMT"])
-def test_nonsense_is_no_time_to_wait(text):
-    response = requests.Response()
-    response.headers["Retry-After"] = text
-    assert retry_after(response) == 0
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{"Content-Length": "9" * 5000}, {"Content-Length": "-1"}, {"Content-Length": "ten"}, {"ETag": "\x1b[2J"}],
-)
-def test_nonsense_in_a_header_is_no_size(http, tmp_path, monkeypatch, headers):
-    monkeypatch.setattr(http, "get", lambda *given, **also: Answer([b"12345"], **headers))
-    one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
-    transfer.fetch(http, one)
-    assert one.path.read_bytes() == b"12345"
-    assert parts(one) == []
-
-
-@pytest.mark.parametrize("said", ["bytes 0-4/*", "bytes 1-4/" + "9" * 5000, "bytes x-y/z", ""])
-def test_nonsense_is_no_part_of_a_file(http, tmp_path, monkeypatch, said):
-    monkeypatch.setattr(web, "BACKOFF", 0.001)
-    answer = Answer([b"12345"], **{"Content-Range": said})
-    answer.status_code = 206
-    monkeypatch.setattr(http, "get", lambda *given, **also: answer)
-    with pytest.raises(TransientError, match="part of a file, without saying which"):
-        transfer.fetch(http, Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000))
-
-
-def test_what_a_server_says_is_short_plain_text():
-    assert web.words("<h1>It</h1> is\r\n &lt;gone&gt;\x1b[31m\x07 \u202eback") == "It is <gone> [31m back"
-    assert web.words("http://x/") == "http://x/"
-    assert len(web.words("x" * 10**6)) == len(web.words("<p>" + "y" * 10**6)) == 300
-    assert web.words("<a>" * 10**6 + "deep") == ""
-
-
-def test_a_status_s_words_are_plain_text(http, tmp_path, monkeypatch):
-    answer = Answer([])
-    answer.status_code, answer.reason = 404, "\x1b[2J" + "gone " * 1000
-    monkeypatch.setattr(http, "get", lambda *given, **also: answer)
-    with pytest.raises(RefusedError) as raised:
-        transfer.fetch(http, Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000))
-    assert str(raised.value).isprintable()
-    assert len(str(raised.value)) < 400
 
 
 def test_waiting_grows_and_obeys_the_server_within_reason(monkeypatch):
