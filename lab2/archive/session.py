@@ -211,4 +211,4 @@ def retry_after(response):
 
 def _origin(url):
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -18,7 +18,7 @@ from archive_server import STARS
 from downloads import Answer, download, fetch, parts_in, spectra
 
 from lab2.archive import parallel, skyserver, transfer, web
-from lab2.archive.session import CHUNK, retry_after
+from lab2.archive.session import CHUNK, _origin, retry_after
 from lab2.archive.transfer import Download
 from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
@@ -130,6 +130,11 @@ def test_no_redirect_leads_to_another_server(archive, source, http, tmp_path, ta
     archive.redirect = target
     with pytest.raises(RefusedError, match=f"redirects {BAD_REDIRECTS[target]}"):
         transfer.fetch(http, download(archive, tmp_path))
+
+
+def test_a_server_is_the_same_with_its_port_told():
+    assert _origin("https://data.sdss.org/x") == _origin("https://data.sdss.org:443/y")
+    assert _origin("https://data.sdss.org/x") != _origin("http://data.sdss.org:443/x")
 
 
 @pytest.mark.parametrize("target", [*BAD_REDIRECTS, f"{STARS}apo25m/F/b.fits"])
