@@ -45,6 +45,9 @@ def fetch(chosen):
     from lab2._lock import alone
     from lab2.survey import build_folder
 
+    if chosen.probe:
+        _probe()
+        return
     plan = archive.plan(chosen.survey, chosen.fields, chosen.limit, chosen.allstar, chosen.verify)
     record = plan.record
     print(
@@ -66,6 +69,17 @@ def fetch(chosen):
     spectra = sum(name.startswith("apStar/") for name in about["files"])
     without = f"; {len(about['missing'])} are missing, and the lab runs without them" if about["missing"] else ""
     print(f"{spectra} spectra in {plan.folder}{without}")
+
+
+def _probe():
+    """Print what is found of each assumption about the archives."""
+    from lab2.archive import ArchiveError
+    from lab2.archive.probe import probe, table
+
+    findings = probe()
+    print(table(findings))
+    if wrong := sum(bool(finding.advice) for finding in findings):
+        raise ArchiveError(f"{wrong} of {len(findings)} assumptions do not hold")
 
 
 def simulate(chosen):
@@ -243,6 +257,7 @@ def _parser():
     one.add_argument("--allstar", metavar="FILE", help="take the catalog from this allStar file of DR17")
     one.add_argument("--verify", action="store_true", help="read all files that are here, and compare checksums")
     one.add_argument("--dry-run", action="store_true", help="say what would be fetched, and how large it is")
+    one.add_argument("--probe", action="store_true", help="fetch nothing, but test what lab2 assumes of the archives")
 
     one = add(simulate, "simulate", "the survey is as it was before; the same command begins anew")
     one.add_argument("--survey", **on_survey)

@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from lab2._origin import says_simulated
 from lab2.archive.columns import COLUMNS, checked
-from lab2.archive.web import ArchiveError
+from lab2.archive.web import ArchiveError, words
 
 __all__ = ["read"]
 
@@ -45,14 +45,16 @@ def read(path, fields):
     try:
         with fits.open(path, memmap=True) as hdus:
             table = _rows(hdus[1].data, fields, path)
-    except (OSError, IndexError, AttributeError, TypeError) as error:
-        raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({error})") from error
+    except ArchiveError:
+        raise
+    except Exception as error:  # the one place where this file is read: astropy has many for damaged ones
+        raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({words(str(error))})") from error
     result = checked(table, fields, str(path))
-    names = {name: [text for text in result[name] if text] for name in ("FILE", "ASPCAP_ID") if name in result.colnames}
-    told = next(((name, texts) for name, texts in names.items() if texts), None)  # an empty column tells nothing
-    if told and not any("dr17" in text for text in told[1]):
+    # an empty column says nothing
+    told = [(name, result[name]) for name in ("FILE", "ASPCAP_ID") if name in result.colnames and any(result[name])]
+    if told and not any("dr17" in text for text in told[0][1]):
         raise ArchiveError(
-            f"{path} is of another data release: its {told[0]} is {told[1][0]}; "
+            f"{path} is of another data release: its {told[0][0]} is {next(filter(None, told[0][1]))}; "
             "give the allStar file of DR17, whose spectra will be fetched"
         )
     return result

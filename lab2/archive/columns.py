@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from lab2.archive.web import ArchiveError
+from lab2.archive.web import ArchiveError, words
 from lab2.catalog import REQUIRED
 from lab2.labels import LABELS
 
@@ -91,7 +91,7 @@ def checked(table, fields, source):
     """
     missing = [column.name for column in COLUMNS if column.required and column.name not in table.colnames]
     if missing:
-        raise ArchiveError(f"{source} has no column {', '.join(missing)}; it has {', '.join(table.colnames)}")
+        raise ArchiveError(f"{source} has no column {', '.join(missing)}; it has {words(', '.join(table.colnames))}")
     result = Table()
     for column in COLUMNS:
         if column.name in table.colnames:
@@ -99,7 +99,7 @@ def checked(table, fields, source):
     found = set(result["FIELD"])
     if found != set(fields):
         odd = "; ".join(
-            f"{what} {', '.join(sorted(names))}"
+            words(f"{what} {', '.join(sorted(names))}")
             for what, names in (("nothing for", set(fields) - found), ("not asked for:", found - set(fields)))
             if names
         )
@@ -107,8 +107,9 @@ def checked(table, fields, source):
     keys = Counter(zip(result["TELESCOPE"], result["FIELD"], result["APOGEE_ID"], strict=True))
     (key, times), *_ = keys.most_common(1)
     if times > 1:
+        telescope, field, star = map(words, key)
         raise ArchiveError(
-            f"{source} has the star {key[2]} of {key[0]}, {key[1]} {times} times: rows were multiplied. Ask again, or "
+            f"{source} has the star {star} of {telescope}, {field} {times} times: rows were multiplied. Ask again, or "
             "take the catalog from another source (--allstar FILE)"
         )
     order = np.lexsort((-result["SNR"], result["APOGEE_ID"]))
@@ -119,7 +120,9 @@ def _typed(values, column, source):
     """A column's values converted to its type; a missing value is "" or NaN, and an error in an integer column."""
     values = np.ma.asarray(values)
     if column.kind == "U":
-        return np.char.strip(np.ma.filled(values.astype(str), ""))
+        # FITS has no other characters; a name that had them is that of no file
+        texts = np.ma.filled(values.astype(str), "").tolist()
+        return np.array([re.sub(r"[^ -~]", "?", text).strip() for text in texts], dtype=str)
     if values.dtype.kind in "US":
         # numbers as text: SQL's NULL is among them, or something that is not a number
         values = np.ma.filled(values.astype(str), "")
@@ -128,8 +131,14 @@ def _typed(values, column, source):
     if column.kind.startswith("i") and empty.any():
         raise ArchiveError(f"{source}: {column.name} is empty in {empty.sum()} rows")
     result = np.full(len(values), np.nan if column.kind.startswith("f") else 0, dtype=column.kind)
+    numbers = values.data[~empty]
     try:
-        result[~empty] = values.data[~empty].astype(column.kind)
-    except ValueError as error:
-        raise ArchiveError(f"{source}: {column.name} holds no numbers ({error})") from error
+        if numbers.dtype.kind in "US":
+            numbers = numbers.astype("f8" if column.kind.startswith("f") else "i8")
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite, or found out in the next line
+            result[~empty] = numbers
+        if column.kind.startswith("i") and (odd := result[~empty] != numbers).any():
+            raise ValueError(f"{numbers[odd][0]} is no integer of {8 * result.itemsize} bits")
+    except (ValueError, OverflowError) as error:
+        raise ArchiveError(f"{source}: {column.name} holds no numbers ({words(str(error))})") from error
     return result

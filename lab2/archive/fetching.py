@@ -2,39 +2,28 @@
 
 import os
 import shutil
-import threading
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 from astropy.table import Table
 from tqdm import tqdm
 
-from lab2 import apstar, catalog
+from lab2 import catalog
 from lab2._lock import alone
+from lab2.archive import stars
 from lab2.archive import table as catalog_table
 from lab2.archive.columns import PLAIN_NAME
 from lab2.archive.course import course_file
-from lab2.archive.hosts import base_url
 from lab2.archive.parallel import fetch_all
-from lab2.archive.transfer import Download
-from lab2.archive.web import ArchiveError, RefusedError, TransientError
+from lab2.archive.web import ArchiveError, words
 from lab2.files import replacing, sha256
 from lab2.survey import manifest, survey_folder, write_manifest
 
 __all__ = ["Plan", "fetch", "plan"]
 
-# SDSS DR17, data model of apStar: APOGEE_REDUX/dr17/stars/TELESCOPE/FIELD/FILE.
-STARS = "sas/dr17/apogee/spectro/redux/dr17/stars"
-# From two files of DR17, one of 2 rows (one visit) and one of 5 (three visits and two coadds) [bytes].
-HEADERS, ROW = 43_200, 501_120
-LIMIT = 200_000_000  # bytes, the size of 400 visits; no star has more than about a hundred
 # Fraction of the spectra that may be missing without an error.
 TOLERATED = 0.05
-# Downloads are checked in threads, but reading turns astropy's warnings into errors, for all threads at once.
-_READING = threading.Lock()
 
 
 @dataclass
@@ -175,16 +164,18 @@ def fetch(plan):
         return _manifest(plan, missing), notes
 
 
-def _look(plan, stars, files, verify):
+def _look(plan, giants, files, verify):
     """Check which spectra are on disk, and add the others to the plan."""
-    for row, path in tqdm(list(zip(stars, files, strict=True)), desc="looking", unit="file", delay=1):
-        names = [str(row[name]).strip() for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
-        given = str(row["FILE"]).strip() if "FILE" in row.colnames else ""
-        names.append(given or path.name)
-        if not all(PLAIN_NAME.fullmatch(name) for name in names):
-            plan.refused[path.name] = f"the catalog calls it {names}, which are no plain names"
+    owners = {}
+    for row, path in zip(giants, files, strict=True):
+        owners.setdefault(path, []).append(row)
+    for path, rows in tqdm(owners.items(), desc="looking", unit="file", delay=1):
+        names = [str(row[name]).strip() for row in rows for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
+        names += [str(row["FILE"]).strip() or path.name for row in rows if "FILE" in row.colnames]
+        if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
+            plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are no plain names"
             continue
-        download = _download(row, path)
+        download = stars.download(rows, path)
         if path.is_file():
             problem = _damage(download, plan.recorded.get(path.relative_to(plan.folder).as_posix()), verify)
             if not problem:
@@ -192,18 +183,6 @@ def _look(plan, stars, files, verify):
                 continue
             plan.damaged[path] = problem
         plan.downloads.append(download)
-
-
-def _download(row, path):
-    visits = int(row["NVISITS"])
-    parts = [str(row["TELESCOPE"]), path.parent.name, path.name]
-    return Download(
-        url="/".join([base_url("LAB2_SAS_URL"), STARS, *(quote(part, safe="+") for part in parts)]),
-        path=path,
-        check=partial(_check, star=str(row["APOGEE_ID"])),
-        expected=HEADERS + ROW * (visits + 2 if visits > 1 else 2),
-        limit=LIMIT,
-    )
 
 
 def _spread(giants, limit):
@@ -214,17 +193,6 @@ def _spread(giants, limit):
     example = np.flatnonzero(giants["APOGEE_ID"] == catalog.example_star(giants))
     chosen[np.argmin(np.abs(chosen - example))] = example[0]
     return chosen
-
-
-def _check(path, star):
-    """Check that a file is a complete spectrum of that star."""
-    try:
-        with _READING:
-            found = str(apstar.read(path).star.values[0])
-    except apstar.SpectrumError as error:
-        raise TransientError(str(error)) from error
-    if found != star:
-        raise RefusedError(f"the file is of the star {found}, not {star}")
 
 
 def _damage(download, record, verify):

@@ -1,23 +1,27 @@
 """Parallel downloads with a common progress bar.
 
-tqdm's thread_map is no replacement: the first worker that meets a real error or the user's interruption has to stop the
-others in the middle of their files, each thread needs a session of its own, and the bar counts bytes, not files.
+A pool of concurrent.futures is no replacement: Python waits for its threads at the end, and a thread may be waiting for
+a server that never answers.
 """
 
 import contextlib
+import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import time
 
 from tqdm import tqdm
 
+from lab2.archive.session import Session
 from lab2.archive.transfer import fetch
-from lab2.archive.web import ArchiveError, TransientError, session
+from lab2.archive.web import ArchiveError, TransientError
 
 __all__ = ["fetch_all"]
 
 CONNECTIONS = 4  # in parallel: a browser opens six to one server
 # After so many failed files in a row, each after all its attempts, the server is taken to be down.
 FAILURES_IN_A_ROW = 8
+NAME = "lab2 download"  # of its threads
+GRACE = 2.0  # s, to end for threads whose connections were cut
 
 
 def fetch_all(downloads, description):
@@ -28,6 +32,7 @@ def fetch_all(downloads, description):
     Parameters
     ----------
     downloads : sequence of Download
+        Each with a path of its own.
     description : str
         Text of the progress bar.
 
@@ -42,28 +47,17 @@ def fetch_all(downloads, description):
         If many files in a row could not be fetched: the server is down.
     """
     failed, in_a_row = {}, 0
-    stop, local = threading.Event(), threading.local()
-
-    def start():
-        local.http = sessions.enter_context(session())  # requests does not share one between threads
-
-    with (
-        contextlib.ExitStack() as sessions,
-        _Bar(downloads, description) as bar,
-        ThreadPoolExecutor(CONNECTIONS, initializer=start) as pool,
-        _stopping(stop, pool),
-    ):
-        jobs = {pool.submit(lambda d: fetch(local.http, d, bar.reporter(d), stop), d): d for d in downloads}
-        for job in as_completed(jobs):
-            path, error = jobs[job].path, job.exception()
+    with _Bar(downloads, description) as bar, _results(downloads, bar) as results:
+        for _ in downloads:
+            one, error = results.get()
             if error is None:
                 in_a_row = 0
             elif isinstance(error, ArchiveError):
-                failed[path] = str(error)
+                failed[one.path] = str(error)
                 in_a_row += isinstance(error, TransientError)
             else:
                 raise error
-            bar.finished(jobs[job], error)
+            bar.finished(one, error)
             if in_a_row >= FAILURES_IN_A_ROW:
                 raise ArchiveError(
                     f"the archive does not serve: {in_a_row} files in a row failed, the last one: {error}. "
@@ -73,14 +67,37 @@ def fetch_all(downloads, description):
 
 
 @contextlib.contextmanager
-def _stopping(stop, pool):
-    """When the block raises, cancel the downloads that are waiting and stop those that are running."""
+def _results(downloads, bar):
+    """A queue of each download and its exception or None. At the end of the block, what is still running is stopped."""
+    stop, waiting, results = threading.Event(), queue.SimpleQueue(), queue.SimpleQueue()
+    for one in downloads:
+        waiting.put(one)
+
+    def work(http):
+        with http, contextlib.suppress(queue.Empty):
+            while not stop.is_set():
+                one = waiting.get_nowait()
+                try:
+                    fetch(http, one, bar.reporter(one), stop)
+                except Exception as error:  # it is raised where the results are read
+                    results.put((one, error))
+                else:
+                    results.put((one, None))
+
+    sessions = [Session() for _ in range(min(CONNECTIONS, len(downloads)))]  # requests does not share one
+    threads = [threading.Thread(target=work, args=(http,), name=NAME, daemon=True) for http in sessions]
     try:
-        yield
-    except BaseException:
+        for thread in threads:
+            thread.start()
+        yield results
+    finally:
         stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+        for http in sessions:
+            http.cut()
+        end = time.monotonic() + GRACE
+        for thread in threads:
+            # one that does not end waits for the head of an answer, and will touch no file after it
+            thread.join(max(end - time.monotonic(), 0))
 
 
 class _Bar:

@@ -1,29 +1,36 @@
 """A catalog from SDSS's SkyServer, by SQL."""
 
+import contextlib
+import csv
+import io
+import re
 import time
 
-import requests
-from astropy.io.ascii import InconsistentTableError
 from astropy.table import Table, vstack
-from astroquery.exceptions import RemoteServiceError
-from astroquery.exceptions import TimeoutError as QueryTimeoutError
-from astroquery.sdss import SDSSClass, conf
 from tqdm import tqdm
 
 from lab2.archive.columns import COLUMNS, checked
 from lab2.archive.hosts import base_url
-from lab2.archive.web import ArchiveError, TransientError, retrying, session, words
+from lab2.archive.session import Session, answer, body, retry_after
+from lab2.archive.web import ArchiveError, RefusedError, TransientError, retrying, words
 
-__all__ = ["query", "sql"]
+__all__ = ["ask", "columns", "count", "first_row", "lacking", "query", "sql"]
 
-RELEASE = 17
 TABLES = "apogeeStar AS s JOIN aspcapStar AS a ON a.apstar_id = s.apstar_id"
-TIMEOUT = 120  # s
+PATH = "dr17/en/tools/search/x_results.aspx"
+TIMEOUT = 120  # s, for a whole answer
 ATTEMPTS = 4
-# SkyServer allows 60 queries a minute ("Query Limits" of its help).
+# SkyServer allows 60 queries a minute ("Query Limits" of its help), and refuses the others with these words.
 PAUSE = 1.0  # s
+TOO_MANY = "queries allowed per minute"
+MINUTE = 60.0  # s
 # IIS, which serves SkyServer, answers a longer query string with 404 (requestFiltering: maxQueryString, 2048 bytes).
 LONGEST_SQL = 1500
+# Rows of a field: the largest have a few thousand. An answer is as long as its rows: 40 bytes a cell are twice as many
+# as those of a row have on average, and its head may be a web page.
+MOST_ROWS = 20_000
+CELL, HEAD = 40, 100_000  # bytes
+ADVICE = "Try again later, or give a catalog that you have: --allstar FILE"
 
 
 def query(fields):
@@ -52,19 +59,18 @@ def query(fields):
     References
     ----------
     SDSS DR17, "Ways to Access APOGEE Data" (the tables and their label tree); schema/sql/ApogeeTables.sql of
-    sciserver/sqlloader (their columns); astroquery.sdss, `SDSSClass.query_sql`.
+    sciserver/sqlloader (their columns), spExecuteSQL.sql there (its limits); astroquery.sdss (the form of a request).
     """
-    columns = _columns()
+    there = columns(ask)
     parts, statements = [], []
     for field in tqdm(fields, desc="catalog", unit="field"):
-        statement = sql(field, columns)
-        count = int(_ask(_count(field), ["N"])["N"][0])
-        if not count:
+        statement = sql(field, there)
+        n_rows = count(field, ask)
+        if not n_rows:
             raise ArchiveError(f"SkyServer has no star in the field {field!r}; such are M15, N6791, 060+00")
-        parts.append(_ask(statement, [column.name for column in columns], count))
+        parts.append(ask(statement, [column.name for column in there], n_rows))
         statements.append(statement)
-    # metadata of answers are comments, which differ and say nothing
-    return checked(vstack(parts, metadata_conflicts="silent"), fields, "SkyServer's answer"), statements
+    return checked(vstack(parts), fields, "SkyServer's answer"), statements
 
 
 def sql(field, columns=COLUMNS):
@@ -90,56 +96,99 @@ def sql(field, columns=COLUMNS):
     return statement
 
 
-def _count(field):
-    return f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}"
+def count(field, ask):
+    """The number of rows of a field, by COUNT(*); `ask` is the function of that name or does as it does."""
+    (said,) = ask(f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}", ["N"], 1)["N"]
+    if not (said.isdecimal() and len(said) < 10 and int(said) <= MOST_ROWS):
+        raise RefusedError(
+            f"SkyServer counts {words(said)!r} rows in the field {field}; up to {MOST_ROWS} are expected. {ADVICE}"
+        )
+    return int(said)
+
+
+def first_row(table, ask):
+    """The first row of a table, all its columns."""
+    return ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"], 1)
+
+
+def lacking(table, names):
+    """The required columns that are not among a table's."""
+    return [f"{table}.{c.name.lower()}" for c in COLUMNS if c.table == table and c.required and c.name not in names]
+
+
+def columns(ask):
+    """Those of `COLUMNS` that the tables have."""
+    has = {table: first_row(table, ask).colnames for table in ("apogeeStar", "aspcapStar")}
+    if missing := [name for table, names in has.items() for name in lacking(table, names)]:
+        raise RefusedError(f"SkyServer's tables lack {', '.join(missing)}: is this its release 17?")
+    return [column for column in COLUMNS if column.name in has[column.table]]
 
 
 def _where(field):
     return "s.field = '{}'".format(field.replace("'", "''"))
 
 
-def _columns():
-    """Those of `COLUMNS` that the tables have."""
-    has = {
-        table: _ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"]).colnames for table in ("apogeeStar", "aspcapStar")
-    }
-    missing = [f"{c.table}.{c.name.lower()}" for c in COLUMNS if c.required and c.name not in has[c.table]]
-    if missing:
-        raise ArchiveError(f"SkyServer's tables lack {', '.join(missing)}: is this its release {RELEASE}?")
-    return [column for column in COLUMNS if column.name in has[column.table]]
+def ask(statement, expected, n_rows, attempts=None, timeout=None):
+    """SkyServer's answer to a statement.
+
+    Parameters
+    ----------
+    statement : str
+    expected : sequence of str
+        Columns that it has to have, in capitals.
+    n_rows : int
+        Its number of rows.
+    attempts : int, optional
+        Default: `ATTEMPTS`.
+    timeout : float, optional
+        Time for each of them [s]; default: `TIMEOUT`.
+
+    Returns
+    -------
+    astropy.table.Table
+        All cells are text; names of columns in capitals.
+
+    Raises
+    ------
+    RefusedError
+        If the answer is another one, in the words that came.
+    TransientError
+        If it does not come, or not now, or not whole.
+    """
+    return retrying(attempts or ATTEMPTS)(_ask_once, statement, expected, n_rows, timeout or TIMEOUT)
 
 
-def _ask(statement, expected, n_rows=1):
-    """SkyServer's answer to a statement, with the expected columns and rows; all names in capitals."""
-    return retrying(ATTEMPTS)(_ask_once, statement, expected, n_rows)
-
-
-def _ask_once(statement, expected, n_rows):
-    url = base_url("LAB2_SKYSERVER_URL")
+def _ask_once(statement, expected, n_rows, timeout):
+    server = base_url("LAB2_SKYSERVER_URL")
     time.sleep(PAUSE)
-    advice = "Try again later, or give a catalog that you have: --allstar FILE"
-    sdss = SDSSClass()
+    request = {"cmd": statement, "format": "csv", "searchtool": "SQL"}
+    limit = HEAD + CELL * n_rows * len(expected)
     try:
-        with session() as http, conf.set_temp("skyserver_baseurl", url):
-            # astroquery takes no session from its caller, and its own would follow a redirect to another scheme
-            sdss._session = http
-            # without the cache, which would keep an answer that is an error for a week
-            answer = sdss.query_sql(statement, timeout=TIMEOUT, cache=False, data_release=RELEASE)
-    except RemoteServiceError as error:
-        raise ArchiveError(f"SkyServer refused {statement}: {words(str(error))} {advice}") from error
-    except (QueryTimeoutError, requests.Timeout) as error:
-        raise TransientError(f"SkyServer ({url}) did not answer within {TIMEOUT} s. {advice}") from error
-    except requests.RequestException as error:
-        raise TransientError(f"SkyServer ({url}) gave no answer: {words(str(error))}. {advice}") from error
-    except (InconsistentTableError, ValueError) as error:
-        raise TransientError(f"SkyServer ({url}) sent something that is no table. {advice}") from error
-    answer = Table(names=expected) if answer is None else answer
-    names = [name.upper() for name in answer.colnames]
-    if not set(expected) <= set(names):
-        # its errors come as text, which reads like a table of one column
-        said = words(" ".join([*answer.colnames, *(str(value) for row in answer for value in row)]))
-        raise ArchiveError(f"SkyServer answered {statement} with words in the place of rows: {said} {advice}")
-    answer.rename_columns(answer.colnames, names)
-    if len(answer) != n_rows:
-        raise TransientError(f"SkyServer sent {len(answer)} of {n_rows} rows. {advice}")
-    return answer
+        with Session() as http, answer(http, f"{server}/{PATH}", timeout, params=request) as (response, _):
+            status, said = response.status_code, body(response, limit).decode("utf-8-sig", errors="replace")
+    except ArchiveError as error:
+        raise type(error)(f"SkyServer: {error}. {ADVICE}") from error
+    heard = words(said).rstrip(".")
+    if TOO_MANY in said:
+        raise TransientError(f"SkyServer says: {heard}. {ADVICE}", retry_after=MINUTE)
+    if status == 429 or status >= 500:
+        raise TransientError(f"SkyServer ({server}) answered {status}: {heard}. {ADVICE}", retry_after(response))
+    names, rows = _cells(said)
+    if status != 200 or not set(expected) <= set(names) or len(set(names)) < len(names):
+        # a web page without a message is that of a server in trouble
+        kind = TransientError if said.lstrip().startswith("<") and "error_message" not in said else RefusedError
+        raise kind(f"SkyServer answered {statement} with words in the place of rows: {heard}. {ADVICE}")
+    whole = [row for row in rows if len(row) == len(names)]
+    if len(whole) != n_rows or len(rows) != n_rows:
+        raise TransientError(f"SkyServer sent {len(whole)} of {n_rows} rows. {ADVICE}")
+    return Table(rows=rows, names=names, dtype=[str] * len(names))
+
+
+def _cells(said):
+    """Names, in capitals, and rows of the CSV that follows lines of comments."""
+    rows = []
+    with contextlib.suppress(csv.Error):  # what follows is no CSV, and is missed as rows that did not come
+        for row in csv.reader(io.StringIO(re.sub(r"\A(#[^\n]*\n)+", "", said), newline=""), strict=True):
+            rows += [row] if row else []
+    names, *rows = rows or [[]]
+    return [name.strip().upper() for name in names], rows

@@ -8,6 +8,7 @@ from lab2.archive import allstar as allstar_file
 from lab2.archive import skyserver
 from lab2.archive.columns import PLAIN_NAME, checked
 from lab2.archive.hosts import base_url
+from lab2.archive.web import words
 from lab2.files import now, replacing, sha256
 from lab2.survey import survey_folder
 
@@ -83,7 +84,7 @@ def _described(table):
         "release": RELEASE,
         "fields": sorted(set(table["FIELD"].tolist())),
         "rows": len(table),
-        "label_tree": catalog.label_tree(table),
+        "label_tree": words(catalog.label_tree(table)),
     }
 
 
@@ -92,5 +93,8 @@ def _recorded(folder):
     path = folder / _RECORD
     if not path.is_file():
         return None
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return record if record["sha256"] == sha256(folder / _NAME) else None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return record if record["sha256"] == sha256(folder / _NAME) else None
+    except (ValueError, KeyError, TypeError):  # damaged: it says nothing about the catalog
+        return None

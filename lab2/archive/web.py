@@ -1,21 +1,15 @@
-"""HTTP sessions, retries, the check of responses, and the exceptions of the archive modules."""
+"""The exceptions of the archive modules, their retries, and a server's words as plain text."""
 
-import contextlib
-import importlib.metadata
 import threading
-from urllib.parse import urljoin, urlsplit
 
-import requests
 import tenacity
 from bs4 import BeautifulSoup
-from urllib3.exceptions import InvalidHeader
-from urllib3.util import Retry
 
-__all__ = ["TIMEOUT", "ArchiveError", "RefusedError", "TransientError", "accept", "retrying", "session", "words"]
+__all__ = ["ArchiveError", "RefusedError", "TransientError", "UnreachableError", "retrying", "words"]
 
-TIMEOUT = (10, 30)  # s, to connect and between two chunks of a response
 BACKOFF = 1.0  # s, longest wait after the first attempt, approximately; it doubles with each further attempt
 LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
+LONGEST_WORDS = 300  # characters
 
 
 class ArchiveError(RuntimeError):
@@ -34,31 +28,8 @@ class TransientError(ArchiveError):
         self.retry_after = retry_after
 
 
-class _Session(requests.Session):
-    """A session that follows redirects only within the scheme of the request."""
-
-    def get_redirect_target(self, response):
-        target = super().get_redirect_target(response)
-        if target is not None:
-            scheme, asked = (urlsplit(url).scheme for url in (urljoin(response.url, target), response.url))
-            if scheme != asked:
-                response.close()
-                raise RefusedError(f"{response.url} redirects from {asked} to {scheme}, which is refused: {target}")
-        return target
-
-
-def session():
-    """A session with this package's User-Agent, which follows no redirect to another scheme.
-
-    Returns
-    -------
-    requests.Session
-    """
-    http = _Session()
-    http.max_redirects = 5
-    # identity: sizes and ranges are those of the file itself
-    http.headers.update({"User-Agent": f"lab2/{importlib.metadata.version('lab2')}", "Accept-Encoding": "identity"})
-    return http
+class UnreachableError(TransientError):
+    """No connection to the server: it is down, or the network is."""
 
 
 def retrying(attempts, stop=None):
@@ -89,45 +60,22 @@ def retrying(attempts, stop=None):
     )
 
 
-def words(page):
-    """The text of a web page, in one line.
+def words(said):
+    """What a server says, in one line of plain text: without markup and without control characters.
 
     Parameters
     ----------
-    page : str
-        HTML, or plain text.
+    said : str
+        HTML, plain text, or a part of a header.
 
     Returns
     -------
     str
         At most 300 characters.
     """
-    return " ".join(BeautifulSoup(page, "html.parser").get_text(" ").split())[:300]
-
-
-def accept(response):
-    """Check the status of a response.
-
-    Parameters
-    ----------
-    response : requests.Response
-
-    Raises
-    ------
-    TransientError
-        If the server is busy or broken.
-    RefusedError
-        If the server refuses the request.
-    """
-    code = response.status_code
-    if code == requests.codes.too_many_requests or code >= 500:
-        raise TransientError(f"{response.url}: the server answered {code}", _retry_after(response))
-    if code not in (requests.codes.ok, requests.codes.partial_content):
-        raise RefusedError(f"{response.url}: the server answered {code} {response.reason}")
-
-
-def _retry_after(response):
-    """The wait that a server asks for [s]; 0 if it asks for none."""
-    with contextlib.suppress(InvalidHeader):
-        return float(Retry().parse_retry_after(response.headers.get("Retry-After", "0")))
-    return 0.0
+    said = said[: 100 * LONGEST_WORDS]
+    if "<" in said:
+        said = BeautifulSoup(said, "html.parser").get_text(" ")
+    # terminals obey control characters, and show a text backwards that asks for it
+    printable = "".join(character if character.isprintable() else " " for character in said)
+    return " ".join(printable.split())[:LONGEST_WORDS]

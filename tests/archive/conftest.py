@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from lab2.archive.session import Session
+
 
 @pytest.fixture
 def folder(home):
@@ -20,3 +22,19 @@ def allstar(observed_survey, tmp_path):
     path = tmp_path / "allStar-dr17-synspec_rev1.fits"
     table.write(path)
     return path
+
+
+@pytest.fixture
+def source(archive, tmp_path):
+    """A file of 400 kB on the server."""
+    archive.stars = tmp_path / "served"
+    path = archive.stars / "F" / "a.fits"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(range(256)) * 1600)
+    return path
+
+
+@pytest.fixture
+def http():
+    with Session() as http:
+        yield http

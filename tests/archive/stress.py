@@ -28,7 +28,7 @@ FAULTS = Faults(drop=0.05, busy=0.03, page=0.01, stall=0.01)
 # SkyServer's pace and patience with stalls are shortened: they are constants, and not what is tried here.
 CLIENT = """
 from lab2.archive import skyserver, transfer
-skyserver.PAUSE, transfer.TIMEOUT = 0, (5, 2)
+skyserver.PAUSE, transfer.PATIENCE = 0, 2
 from lab2.__main__ import main
 exit(main(["fetch"]))
 """

@@ -23,6 +23,22 @@ def test_a_lighter_allstar_will_do(archive, allstar, tmp_path):
         sdss.plan(allstar=tmp_path / "allStarLite-r12.fits")
 
 
+def test_an_empty_column_is_no_other_release(archive, allstar, tmp_path):
+    table = Table.read(allstar)
+    table["FILE"] = [""] * len(table)
+    table.write(tmp_path / "without.fits")
+    assert len(module.read(tmp_path / "without.fits", sdss.FIELDS)) > 100
+
+
+def test_a_damaged_allstar_is_named(allstar, tmp_path):
+    whole = allstar.read_bytes()
+    for damage in (b"TFORM3  =", b"NAXIS1  =", b"BITPIX  =", b"TFIELDS ="):
+        at = whole.index(damage, 2880)
+        (tmp_path / "bad.fits").write_bytes(whole[:at] + damage + b"'\x80?'".ljust(71) + whole[at + 80 :])
+        with pytest.raises(ArchiveError, match=r"bad\.fits"):
+            module.read(tmp_path / "bad.fits", ["M15"])
+
+
 def test_only_the_fields_rows_of_allstar_are_read(tmp_path, allstar):
     table = Table.read(allstar)
     many = Table(np.resize(table.as_array(), 40_000))

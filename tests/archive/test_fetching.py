@@ -1,51 +1,32 @@
 import os
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections import Counter
 
 import numpy as np
 import pytest
 from archive_server import Faults
 from astropy.io import fits
 from astropy.table import Table
+from downloads import fetch, parts_in, spectra
 
 from lab2 import apstar, catalog
 from lab2 import archive as sdss
 from lab2.__main__ import main
 from lab2._lock import BusyError, alone
-from lab2.archive import fetching, parallel, transfer
-from lab2.archive.web import ArchiveError
+from lab2.archive import fetching, parallel, stars, transfer
+from lab2.archive.web import ArchiveError, RefusedError
 from lab2.files import sha256
 from lab2.survey import check, list_files
 
 
-def fetch(**given):
-    return sdss.fetch(sdss.plan(**given))
-
-
-def spectra(folder):
-    """Every spectrum under a final name: field and name to its contents."""
-    return {
-        path.relative_to(folder / "apStar").as_posix(): path.read_bytes() for path in folder.glob("apStar/*/*.fits")
-    }
-
-
-def parts(folder):
-    return [path for path in folder.rglob(".*") if path.is_file()]
-
-
 def test_a_survey_comes_complete_through_a_bad_line(archive, folder, observed_survey, monkeypatch):
-    monkeypatch.setattr(transfer, "TIMEOUT", (5, 1))
+    monkeypatch.setattr(transfer, "PATIENCE", 1)
     # an eighth of all answers: that one of 150 files fails six times in a row happens in one run of 2000
     archive.faults = Faults(drop=0.05, busy=0.04, page=0.02, stall=0.015)
     about, notes = fetch()
     assert spectra(folder) == spectra(observed_survey)
-    assert parts(folder) == []
+    assert parts_in(folder) == []
     assert about["missing"] == {}
     assert about["simulated"] is False
     assert about["label_tree"] == "synspec"
@@ -67,59 +48,6 @@ def test_nothing_is_fetched_twice(archive, folder):
     assert [request for request in archive.requests if request[2] == 200] == []
 
 
-@pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_any_moment_it_goes_on(archive, folder, observed_survey, death):
-    archive.pace = 0.03  # slow enough that four clients, killed in time, are not done
-    expected, rng = spectra(observed_survey), random.Random(int(death))
-    # a shell's background job ignores SIGINT, and so do its children: the client shall be like one in the foreground
-    client_code = """
-import signal
-from lab2._lock import BusyError, alone
-from lab2.archive import skyserver
-from lab2.__main__ import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-skyserver.PAUSE = 0
-exit(main(["fetch"]))
-"""
-    whole, killed = {}, 0
-    while killed < 4:
-        archive.requests.clear()
-        client = subprocess.Popen(
-            [sys.executable, "-c", client_code], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
-        many = rng.randint(1, 20)
-        wait_until(lambda: len(archive.requests) >= many)  # noqa: B023 (it is waited for here)
-        time.sleep(rng.uniform(0, 0.05))
-        client.send_signal(death)
-        _, said = client.communicate(timeout=60)
-        assert client.returncode in ({-signal.SIGKILL} if death == signal.SIGKILL else {130}), said[-500:]
-        if death == signal.SIGINT:
-            assert b"the same command goes on from here" in said
-            assert b"Traceback" not in said
-        killed += 1
-        fetched_again = {
-            request[0].rsplit("/", 2)[-2] + "/" + request[0].rsplit("/", 1)[1] for request in archive.requests
-        }
-        assert not fetched_again & whole.keys()
-        before, whole = whole, spectra(folder)
-        assert before.items() <= whole.items()
-        assert whole.items() <= expected.items(), "something half under a final name"
-    assert len(whole) < len(expected), "it was too quick to be killed"
-    archive.pace = 0
-    archive.requests.clear()
-    fetch()
-    assert spectra(folder) == expected
-    assert parts(folder) == []
-    assert max(Counter(request[0] for request in archive.requests if "stars" in request[0]).values()) == 1
-
-
-def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_a_plan_writes_nothing(archive, folder, capsys):
     assert main(["fetch", "--dry-run"]) == 0
     said = capsys.readouterr().out
@@ -133,7 +61,7 @@ def test_a_plan_writes_nothing(archive, folder, capsys):
 def test_sizes_are_those_of_dr17(real_spectra):
     sizes = {"dwarf": 2, "giant": 5}  # rows
     for kind, rows in sizes.items():
-        assert real_spectra[kind].stat().st_size == fetching.HEADERS + fetching.ROW * rows
+        assert real_spectra[kind].stat().st_size == stars.HEADERS + stars.ROW * rows
 
 
 def test_some_spectra_are_spread_over_all(archive, folder):
@@ -223,7 +151,87 @@ def test_what_is_not_a_spectrum_never_gets_its_name(archive, folder, tmp_path, o
     about, _ = fetch()
     assert {name.split("/")[-1] for name in about["missing"]} == {cut.name, page.name, other.name}
     assert len(spectra(folder)) == 147
-    assert parts(folder) == []
+    assert parts_in(folder) == []
+
+
+def test_a_file_that_always_comes_damaged_is_its_own_fault(archive, folder, tmp_path, observed_survey):
+    archive.stars = tmp_path / "served"
+    shutil.copytree(observed_survey / "apStar", archive.stars)
+    bad = sorted(archive.stars.glob("N6791/*.fits"))[0]
+    whole = bad.read_bytes()
+    bad.write_bytes(whole.replace(b"CRVAL1  =", b"CRVAL1  = 'what?' /"))
+    for _ in range(2):  # the second run is no worse
+        archive.requests.clear()
+        about, _ = fetch()
+        ((name, reason),) = about["missing"].items()
+        assert name == f"apStar/N6791/{bad.name}"
+        assert "CRVAL1" in reason or "not a whole FITS file" in reason
+        assert sum(request[0].endswith(bad.name) for request in archive.requests) == transfer.ATTEMPTS
+        assert len(spectra(folder)) == 149
+        assert parts_in(folder) == []
+    bad.write_bytes(whole)
+    assert fetch()[0]["missing"] == {}
+
+
+def test_a_file_of_two_rows_is_fetched_once(archive, folder):
+    plan = sdss.plan()
+    giants, _ = catalog.select_giants(plan.table)
+    names = giants["FILE"].tolist()
+    fields = giants["FIELD"].tolist()
+    names[1], fields[1] = names[0], fields[0]
+    giants["FILE"], giants["FIELD"] = names, fields
+    twice = fetching.Plan(folder, plan.table, plan.record, new=False)
+    fetching._look(twice, giants, catalog.spectrum_paths(giants, "dr17"), verify=False)
+    assert len(twice.downloads) == len({download.path for download in twice.downloads}) == len(giants) - 1
+    parallel.fetch_all(twice.downloads, "spectra")
+    asked = [request[0] for request in archive.requests]
+    assert len(asked) == len(set(asked)) == len(giants) - 1
+    assert spectra(folder)[f"{fields[0]}/{names[0]}"] == (archive.stars / fields[0] / names[0]).read_bytes()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_file_of_two_stars_is_that_of_either(archive, folder, order):
+    table = sdss.plan().table
+    rows = [table[0], table[-1]][::order]
+    path = folder / "apStar" / str(rows[0]["FIELD"]) / str(rows[0]["FILE"])
+    download = stars.download(rows, path)
+    (path.parent).mkdir(parents=True)
+    shutil.copy(archive.stars / path.parent.name / path.name, path)
+    download.check(path)
+    with pytest.raises(RefusedError, match=f"not {re.escape(rows[1]['APOGEE_ID'])}$"):
+        stars.download(rows[1:], path).check(path)
+
+
+@pytest.mark.parametrize("field", ["0123", "1E5", "nan", "null"])
+def test_a_field_s_name_is_text_from_the_catalog_to_the_disk(archive, folder, tmp_path, observed_survey, field):
+    archive.stars = tmp_path / "served"
+    shutil.copytree(observed_survey / "apStar" / "M15", archive.stars / field)
+    archive.rename("M15", field)
+    about, _ = fetch(fields=[field], limit=2)
+    assert {name.split("/")[0] for name in spectra(folder)} == {field}
+    assert about["missing"] == {}
+    again = sdss.plan(fields=[field], limit=2)
+    assert again.present == 2
+    assert again.record["fields"] == [field]
+    assert again.record["sha256"] == sha256(folder / "allStar.fits")
+
+
+def test_sizes_are_bounded_by_the_visits(archive, folder, tmp_path, observed_survey):
+    plan = sdss.plan()
+    rows = {row["FILE"]: row for row in plan.table}
+    for download in plan.downloads:
+        assert download.limit == 2 * stars.size(rows[download.path.name]["NVISITS"]) < 50_000_000
+    assert stars.size(0) == stars.size(1) == 1_045_440
+    assert stars.size(2**31 - 1) == stars.size(400) < 250_000_000
+    archive.stars = tmp_path / "served"
+    shutil.copytree(observed_survey / "apStar", archive.stars)
+    big = plan.downloads[3]
+    with (archive.stars / big.path.parent.name / big.path.name).open("ab") as file:
+        file.truncate(40_000_000)
+    ((name, reason),) = fetch()[0]["missing"].items()
+    assert name.endswith(big.path.name)
+    assert f"larger than {big.limit / 1e6:.1f} MB" in reason
+    assert sum(request[0].endswith(big.path.name) for request in archive.requests) == 1
 
 
 def test_damaged_files_are_found_set_aside_and_fetched_again(archive, folder, capsys):
@@ -312,7 +320,7 @@ def test_southern_files_have_their_own_prefix(archive, folder):
     del table["FILE"]
     table["TELESCOPE"] = ["lco25m"]
     (path,) = catalog.spectrum_paths(table, "dr17")
-    download = fetching._download(table[0], path)
+    download = stars.download([table[0]], path)
     star, field = table["APOGEE_ID"][0], table["FIELD"][0]
     expected = f"/sas/dr17/apogee/spectro/redux/dr17/stars/lco25m/{field}/asStar-dr17-{star}.fits"
     assert download.url == archive.url + expected

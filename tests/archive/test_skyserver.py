@@ -1,20 +1,22 @@
+import time
+import tracemalloc
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from archive_server import bomb
 from astropy.table import Table, vstack
-from astroquery.sdss import SDSSClass
 
 from lab2 import archive
-from lab2.archive import columns, skyserver
+from lab2.archive import columns, skyserver, web
 from lab2.archive.web import ArchiveError, RefusedError, TransientError
 
 FIELDS = list(archive.FIELDS)
 
 
-def test_the_answer_is_the_catalog(archive, tiny_survey):
+def test_the_answer_is_the_catalog(archive, observed_survey):
     table, statements = skyserver.query(FIELDS)
-    expected = whole(tiny_survey)
+    expected = whole(observed_survey)
     expected = expected[np.isin(expected["FIELD"], FIELDS)]  # not second rows in a field beside
     expected = expected[np.lexsort((-expected["SNR"], expected["APOGEE_ID"]))]
     assert len(table) == len(expected)
@@ -38,10 +40,14 @@ def test_each_field_is_counted_first(archive):
     assert rows.endswith(tables)
 
 
-def test_the_query_is_what_astroquery_sends_and_what_the_web_server_takes():
+def test_the_query_is_what_astroquery_sends_and_what_the_web_server_takes(archive):
+    sdss = pytest.importorskip("astroquery.sdss")
+    skyserver.query(["K2_C4_168-21"])
     statement = skyserver.sql("K2_C4_168-21")
-    payload = SDSSClass().query_sql(statement, get_query_payload=True, data_release=17)
-    assert payload == {"cmd": " " + statement, "format": "csv", "searchtool": "SQL"}
+    payload = sdss.SDSSClass().query_sql(statement, get_query_payload=True, data_release=17)
+    assert archive.queries[-1] == payload | {"cmd": statement}
+    assert payload["cmd"].strip() == statement
+    assert sdss.SDSSClass()._get_query_url(17) == f"https://skyserver.sdss.org/{skyserver.PATH}"
     assert len(urlencode(payload)) < 2048
     assert "--" not in statement  # where astroquery would cut it off
     with pytest.raises(ValueError, match="more than the 1500 that SkyServer takes"):
@@ -73,17 +79,21 @@ def test_an_unknown_field_is_named(archive):
 @pytest.mark.parametrize(
     ("how", "kind", "message"),
     [
-        ("500", TransientError, r"gave no answer: 500.*Try again later, or give a catalog.*--allstar"),
-        ("page", TransientError, r"sent something that is no table.*Try again later"),
-        ("refused", ArchiveError, r"refused SELECT .*Invalid column name.*Try again later, or give"),
+        (
+            "500",
+            TransientError,
+            r"answered 500: SkyServer Error , sorry\. Try again later, or give .*--allstar",
+        ),
+        ("page", TransientError, r"words in the place of rows: SkyServer Error , sorry\. Try again later"),
+        ("refused", RefusedError, r"answered SELECT .*Invalid column name.*Try again later, or give"),
         (
             "words",
-            ArchiveError,
+            RefusedError,
             r"answered SELECT .* words in the place of rows: .*SQL returned an error.*Invalid object name 'x'.*or give",
         ),
         ("empty", TransientError, r"sent 0 of \d+ rows.*Try again later"),
         ("truncated", TransientError, r"sent \d+ of \d+ rows"),
-        ("stall", TransientError, r"did not answer within 0.2 s.*Try again later"),
+        ("stall", TransientError, r"SkyServer: http\S+: no answer, .* within 0\.2 s\. Try again later"),
     ],
 )
 def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, message):
@@ -98,10 +108,86 @@ def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, messa
     assert asked == expected
 
 
-@pytest.mark.parametrize("target", ["https://127.0.0.1/x", "ftp://127.0.0.1/x"])
-def test_no_redirect_leads_to_another_scheme(archive, target):
+def test_too_many_queries_are_told_in_skyserver_s_words_and_asked_again_after_a_minute(archive, monkeypatch):
+    monkeypatch.setattr(web, "LONGEST_WAIT", 0.01)
+    archive.sql = "too many"
+    message = (
+        r"SkyServer says: .*ERROR: Maximum 60 queries allowed per minute\. Rejected query: SELECT TOP 1.* Try again"
+    )
+    with pytest.raises(TransientError, match=message) as raised:
+        skyserver.query(["M15"])
+    assert raised.value.retry_after == 60
+    assert len(archive.statements) == skyserver.ATTEMPTS
+    archive.recover_after(1)
+    assert len(skyserver.query(["M15"])[0]) > 10
+
+
+@pytest.mark.parametrize("how", ["endless", "bomb"])
+def test_a_body_is_bounded_by_the_rows_that_were_asked_for(archive, how):
+    archive.sql = how
+    bomb()  # made before time and memory are measured
+    start = time.monotonic()
+    tracemalloc.start()
+    with pytest.raises(RefusedError, match=r"SkyServer: the answer is longer than 0\.1 MB, .*Try again later, or give"):
+        skyserver.query(["M15"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - start < 20
+    assert peak < 3_000_000
+    assert len(archive.statements) == 1
+
+
+def test_a_body_s_time_is_bounded_though_there_is_always_a_next_byte(archive, monkeypatch):
+    monkeypatch.setattr(skyserver, "TIMEOUT", 0.4)
+    monkeypatch.setattr(skyserver, "ATTEMPTS", 1)
+    archive.sql = "trickle"
+    start = time.monotonic()
+    with pytest.raises(TransientError, match=r"no answer, or one that is too slow, within 0\.4 s"):
+        skyserver.query(["M15"])
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize("ending", ["1,2\n3\n", '1,2\n3,"4\n', "1,2\n3,4,5\n", "1,2\n", "1,2\n3,4\n5,6\n"])
+def test_rows_that_are_not_whole_are_asked_for_again(archive, monkeypatch, ending):
+    monkeypatch.setattr(archive, "answer", lambda statement: f"#Table1\na,b\n{ending}")
+    with pytest.raises(TransientError, match=r"SkyServer sent \d of 2 rows"):
+        skyserver.ask("SELECT", ["A", "B"], 2)
+    assert len(archive.statements) == skyserver.ATTEMPTS
+
+
+def test_cells_are_those_of_csv(archive, monkeypatch):
+    said = '\ufeff#Table1\r\nName,b\r\n"a,""b""\nc",007\r\n# 1,NaN\r\n'
+    monkeypatch.setattr(archive, "answer", lambda statement: said)
+    table = skyserver.ask("SELECT", ["NAME", "B"], 2)
+    assert [tuple(row) for row in table] == [('a,"b"\nc', "007"), ("# 1", "NaN")]
+
+
+@pytest.mark.parametrize("n", ["many", "-1", "1e9", "99999999999", ""])
+def test_a_count_is_a_number_of_rows_of_a_field(archive, monkeypatch, n):
+    monkeypatch.setattr(archive, "answer", lambda statement: f'#Table1\nn\n"{n}"\n')
+    with pytest.raises(ArchiveError, match=r"SkyServer counts '.*' rows in the field M15|sent 0 of 1 rows"):
+        skyserver.count("M15", skyserver.ask)
+
+
+@pytest.mark.parametrize("field", ["0123", "1E5", "nan", "null", "inf", "NA", "-0"])
+def test_a_cell_of_text_stays_text(archive, field):
+    archive.rename("M15", field)
+    table, _ = skyserver.query([field])
+    assert set(table["FIELD"]) == {field}
+    assert len(table) > 10
+
+
+def test_a_row_s_names_stay_text(archive):
+    archive.rename("M15", "7")
+    archive.set("7", "APOGEE_ID", [f"{number:05d}" for number in range(1, 1000)])
+    table, _ = skyserver.query(["7"])
+    assert table["APOGEE_ID"].tolist() == [f"{number:05d}" for number in range(1, len(table) + 1)]
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1/x", "ftp://127.0.0.1/x", "http://127.0.0.1:9/x"])
+def test_no_redirect_leads_to_another_server(archive, target):
     archive.sql, archive.redirect = "redirect", target
-    with pytest.raises(RefusedError, match=r"redirects from http to \w+, which is refused"):
+    with pytest.raises(RefusedError, match=r"redirects to another server, which is refused: \w+://127"):
         skyserver.query(["M15"])
 
 
@@ -114,7 +200,7 @@ def test_a_failure_that_passes_is_not_told(archive):
 
 def test_nobody_there(monkeypatch, archive):
     monkeypatch.setenv("LAB2_SKYSERVER_URL", "http://127.0.0.1:9")  # the discard port
-    with pytest.raises(TransientError, match=r"SkyServer \(http://127.0.0.1:9\) gave no answer: "):
+    with pytest.raises(TransientError, match=r"SkyServer: http://127.0.0.1:9/.*Connection refused"):
         skyserver.query(["M15"])
 
 
@@ -126,8 +212,8 @@ def test_the_archive_s_address_is_one_of_the_web(monkeypatch, url):
 
 
 @pytest.fixture
-def table(tiny_survey):
-    table = whole(tiny_survey)
+def table(observed_survey):
+    table = whole(observed_survey)
     return table[table["FIELD"] == "M15"]
 
 
@@ -157,6 +243,18 @@ def test_words_in_the_place_of_numbers_are_found(table, name):
     table[name] = ["what?", *map(str, table[name][1:])]
     with pytest.raises(ArchiveError, match=rf"it: {name} holds no numbers \(.*what\?"):
         columns.checked(table, ["M15"], "it")
+
+
+@pytest.mark.parametrize("value", ["99999999999999999999", "4294967296", "1E5", "1.5", 2**40, 1.5, np.nan])
+def test_what_is_no_number_of_visits_is_found(table, value):
+    table["NVISITS"] = [value, *(type(value)(n) for n in table["NVISITS"][1:])]
+    with pytest.raises(ArchiveError, match=r"it: NVISITS (holds no numbers|is empty in 1 rows)"):
+        columns.checked(table, ["M15"], "it")
+
+
+def test_a_name_has_no_character_that_fits_has_not(table):
+    table["APOGEE_ID"] = ["2M\u00c4\x1b\n0", *table["APOGEE_ID"][1:]]
+    assert "2M???0" in columns.checked(table, ["M15"], "it")["APOGEE_ID"]
 
 
 @pytest.mark.parametrize("nothing", ["null", "NULL", ""])

@@ -1,0 +1,72 @@
+"""Assumptions, what was found of them, and the table that says so."""
+
+import itertools
+import textwrap
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lab2.archive.web import ArchiveError, words
+
+__all__ = ["Assumption", "Finding", "judge", "so", "table"]
+
+WIDTHS = (30, 40, 48, 42)  # characters, of the columns of the table
+HEAD = ("assumption", "expected", "found", "ok, or what to do")
+
+
+class Assumption(NamedTuple):
+    """`test` takes the evidence, and returns what it found or, if the assumption is wrong, raises that."""
+
+    name: str
+    expected: str
+    advice: str
+    test: Callable
+
+
+class Finding(NamedTuple):
+    """What was found of one assumption; `advice` says what to do, and is "" if it holds."""
+
+    assumption: str
+    expected: str
+    found: str
+    advice: str
+
+
+class _NotSoError(ArchiveError):
+    """An assumption does not hold; the message says what was found."""
+
+
+def so(holds, found):
+    """`found`, as the result of a test that holds, or as the reason why it does not."""
+    if not holds:
+        raise _NotSoError(found)
+    return found
+
+
+def judge(one, evidence):
+    """The finding of one assumption."""
+    try:
+        return Finding(one.name, one.expected, words(one.test(evidence)), "")
+    except ArchiveError as error:
+        found = words(str(error))
+    except Exception as error:  # whatever an archive sends, it is a row of the table, and the other rows follow
+        found = words(f"{type(error).__name__}: {error}")
+    return Finding(one.name, one.expected, found, one.advice)
+
+
+def table(findings):
+    """Findings as lines of text: assumption, expected, found, and ok or what to do.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+
+    Returns
+    -------
+    str
+    """
+    lines = []
+    for row in (HEAD, *((*one[:3], one.advice or "ok") for one in findings)):
+        cells = [textwrap.wrap(cell, width) for cell, width in zip(row, WIDTHS, strict=True)]
+        parts = itertools.zip_longest(*cells, fillvalue="")
+        lines += ["  ".join(map(str.ljust, line, WIDTHS)).rstrip() for line in parts]
+    return "\n".join(lines)
