@@ -495,7 +495,7 @@ def test_a_file_of_another_star_is_left_empty_and_named():
         joined = catalog.attach(spectra, rows)
     assert joined.star.values.tolist() == ["giant", "just bright"]
     assert joined.read_error.values.tolist() == ["", "the file is of the star Betelgeuse, not just bright"]
-    np.testing.assert_array_equal(joined.ivar, [[1.0] * 4, [0.0] * 4])
+    np.testing.assert_array_equal(joined.ivar, [[1e4] * 4, [0.0] * 4])
     np.testing.assert_array_equal(joined.flux, [[0.5] * 4, [1.0] * 4])
 
 

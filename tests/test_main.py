@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
+from plain_catalog import plain_catalog
 
 from lab2 import apstar, cannon, survey
 from lab2.__main__ import main
@@ -109,7 +110,7 @@ def test_a_failed_notebook_is_exit_status_1(home, monkeypatch, capsys):
 def test_a_survey_of_ones_own(home, capsys):
     folder = home / "data" / "mine"
     (folder / "apStar" / "M15").mkdir(parents=True)
-    QTable({"ASPCAP_ID": ["a.b.synspec.d"] * 150_000}).write(folder / "allStar.fits")
+    plain_catalog("a.b.synspec.d", 30_000).write(folder / "allStar.fits")
     (folder / "apStar" / "M15" / "apStar-1.fits").write_bytes(b"x")
     assert main(["survey", "--survey", "mine"]) == 0
     assert capsys.readouterr().out == "survey 'mine' (observed): 1 spectra, 2 MB; manifest.json written\n"

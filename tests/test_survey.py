@@ -3,7 +3,8 @@ import json
 
 import pytest
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import QTable
+from plain_catalog import plain_catalog
 
 from lab2 import _origin, apstar, catalog, survey
 from lab2.__main__ import main
@@ -58,7 +59,7 @@ def test_a_manifest_that_is_none(home, text):
 def own_survey(home):
     folder = home / "data" / "dr17"
     (folder / "apStar" / "M15").mkdir(parents=True)
-    Table({"ASPCAP_ID": ["apogee.apo25m.synspec_rev1.dr17.M15.2M1"]}).write(folder / "allStar.fits")
+    plain_catalog("apogee.apo25m.synspec_rev1.dr17.M15.2M1").write(folder / "allStar.fits")
     (folder / "apStar" / "M15" / "apStar-dr17-2M1.fits").write_bytes(b"spectrum")
     return folder
 

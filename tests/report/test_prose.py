@@ -3,7 +3,7 @@
 import nbformat
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import QTable, Table
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lab2 import lines
@@ -49,13 +49,13 @@ def test_prose_of_one_line_stays_what_it_is(sheet):
 def test_a_caption_is_one_paragraph(sheet):
     write, seen = sheet
     write.display_table(
-        page.QTable({"a": [1]}),
+        QTable({"a": [1]}),
         """One
         and two.""",
     )
     assert seen[1][0].data == "One and two."
     with pytest.raises(ValueError, match="caption"):
-        write.display_table(page.QTable({"a": [1]}), "\n  ")
+        write.display_table(QTable({"a": [1]}), "\n  ")
 
 
 def test_numbers_are_listed_with_their_names():
