@@ -84,7 +84,10 @@ def test_a_failed_notebook_is_exit_status_1(home, monkeypatch, capsys):
 def test_a_survey_of_ones_own(home, capsys):
     folder = home / "data" / "mine"
     (folder / "apStar" / "M15").mkdir(parents=True)
-    QTable({"ASPCAP_ID": ["a.b.synspec.d"] * 150_000}).write(folder / "allStar.fits")
+    numbers = {"SNR": 90, "TEFF": 4500, "LOGG": 2, "FE_H": 0, "MG_FE": 0, "SI_FE": 0}
+    columns = {"ASPCAP_ID": "a.b.synspec.d", "APOGEE_ID": "2M1", "FIELD": "M15"}
+    columns |= {name: np.float32(value) for name, value in numbers.items()}
+    QTable({name: np.full(45_000, value) for name, value in columns.items()}).write(folder / "allStar.fits")
     (folder / "apStar" / "M15" / "apStar-1.fits").write_bytes(b"x")
     assert main(["survey", "--survey", "mine"]) == 0
     assert capsys.readouterr().out == "survey 'mine' (observed): 1 spectra, 2 MB; manifest.json written\n"
