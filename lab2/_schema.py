@@ -88,19 +88,18 @@ def check(dataset: xr.Dataset, rules: Mapping[str, Rule]) -> None:
 
 
 def check_covariance(matrix, name) -> None:
-    """Raise an error for a matrix, or an array of matrices (..., n, n), that is no covariance.
+    """Raise an error for a matrix that is no covariance.
 
     Raises
     ------
     ValueError
         If one is not symmetric or has a negative eigenvalue, rounding errors aside.
     """
-    size = np.abs(matrix).max(axis=(-2, -1), initial=0.0)
-    if (np.abs(matrix - np.swapaxes(matrix, -1, -2)).max(axis=(-2, -1), initial=0.0) > 1e-9 * size).any():
+    if not np.allclose(matrix, matrix.T, rtol=1e-9, atol=0.0):
         raise ValueError(f"{name} must be symmetric")
-    scale = np.sqrt(np.abs(np.diagonal(matrix, axis1=-2, axis2=-1)))
+    scale = np.sqrt(np.abs(np.diagonal(matrix)))
     scale = np.where(scale > 0, scale, 1.0)  # labels have units of their own: judge the correlations
-    if (np.linalg.eigvalsh(matrix / (scale[..., :, None] * scale[..., None, :])) < -1e-6).any():
+    if (np.linalg.eigvalsh(matrix / np.outer(scale, scale)) < -1e-6).any():
         raise ValueError(f"{name} must have no negative eigenvalue")
 
 

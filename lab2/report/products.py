@@ -74,8 +74,9 @@ def _check(dataset, kind):
 
 
 def _check_fits(fits):
-    """Raise a ValueError if a star without labels or errors has no flag, or a covariance is none."""
+    """Raise a ValueError if a star without labels or errors has no flag, or a variance is negative."""
     lost = np.isnan(fits.labels.values).any(axis=1) | np.isnan(fits.covariance.values).any(axis=(1, 2))
     if (lost & (fits.flag.values == 0)).any():
         raise ValueError("a star without labels or covariance has no flag")
-    _schema.check_covariance(fits.covariance.values[~lost], "covariance")
+    if (np.diagonal(fits.covariance.values, axis1=1, axis2=2) < 0).any():
+        raise ValueError("covariance must have no negative variance")
