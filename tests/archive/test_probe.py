@@ -128,7 +128,7 @@ FILE = {"URL, telescope apo25m", "part of a file", "identity of a file", "size o
 COURSE = {"course: continuum pixels", "course: mystery spectrum"}
 
 BROKEN = {
-    "no right ascension": (lambda a: a.hide("RA"), {"table apogeeStar", "SQL of one field"}),
+    "no signal-to-noise ratio": (lambda a: a.hide("SNR"), {"table apogeeStar", "SQL of one field"}),
     "no magnesium": (lambda a: a.hide("MG_FE"), {"table aspcapStar", "SQL of one field"}),
     "a count of another name": (
         lambda a: setattr(a, "count_as", "Column1"),
