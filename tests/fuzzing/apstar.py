@@ -263,7 +263,10 @@ def _other_type(rng, content):
     """An image written again in another type."""
     hdu, kind = int(rng.integers(1, 4)), str(rng.choice([">f8", ">i4", ">i8", ">i2", "u1", ">f4"]))
     data = _layout(content)[hdu][2]
-    place, rows = _card(content, hdu, "BITPIX"), int(bytes(content[_card(content, hdu, "NAXIS2") + 10 :][:20]))
+    place, rows = _card(content, hdu, "BITPIX"), bytes(content[_card(content, hdu, "NAXIS2") + 10 :][:20])
+    if not rows.strip().isdigit():
+        raise Beyond
+    rows = int(rows)
     stored = np.dtype(">i2" if hdu == 3 else ">f4")
     size = stored.itemsize * rows * 8575
     values = np.frombuffer(bytes(content[data : data + size]), stored)
