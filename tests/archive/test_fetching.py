@@ -352,6 +352,9 @@ def test_a_catalog_that_is_there_is_kept(archive, folder):
     with pytest.raises(ValueError, match="has a catalog already, from http"):
         sdss.plan(allstar="allStar-dr17.fits")
     Table.read(folder / "allStar.fits")[:-1].write(folder / "allStar.fits", overwrite=True)
+    with pytest.raises(ValueError, match=r"allStar\.fits has changed.*survey --survey dr17 --adopt"):
+        sdss.plan()
+    catalog.adopt("dr17")
     assert sdss.plan().record["source"] == "put there by its user"
 
 
