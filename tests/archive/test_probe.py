@@ -128,7 +128,10 @@ FILE = {"URL, telescope apo25m", "part of a file", "identity of a file", "size o
 COURSE = {"course: continuum pixels", "course: mystery spectrum"}
 
 BROKEN = {
-    "no signal-to-noise ratio": (lambda a: a.hide("SNR"), {"table apogeeStar", "SQL of one field"}),
+    "no signal-to-noise ratio": (
+        lambda a: a.hide("SNR"),  # the brightest star of a telescope is not found either
+        {"table apogeeStar", "SQL of one field", "URL, telescope apo1m", "URL, telescope lco25m"},
+    ),
     "no magnesium": (lambda a: a.hide("MG_FE"), {"table aspcapStar", "SQL of one field"}),
     "a count of another name": (
         lambda a: setattr(a, "count_as", "Column1"),
