@@ -26,8 +26,8 @@ _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
 # A star's normalized flux lies between 0 and a little above 1. What is outside of these limits by more than so many
 # standard deviations of its noise is no light of the star.
 _LEAST_FLUX, _MOST_FLUX, _SIGMA = 0.0, 1.5, 5.0
-# Errors, as fractions of the continuum, that are smaller than any spectrograph's or say nothing.
-_LEAST_ERROR, _MOST_ERROR = 1e-4, 1e5
+# Errors, as fractions of the continuum, that are smaller than those of any model, or say nothing.
+_LEAST_ERROR, _MOST_ERROR = 1e-10, 1e5
 _FLOAT = np.finfo("f4")
 _BLOCK = 256  # stars normalized at a time, to bound memory
 
@@ -144,7 +144,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
         chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: True if there are too few trusted
         pixels, where a pixel of very low weight counts as a fraction (`lab2.spectra.seen`), or if the continuum is not
         positive. Bad pixels have ivar 0 and flux 1; so has one whose normalized flux no star can have, less than 0 or
-        more than 1.5 by more than 5 standard deviations, or whose error is less than 1e-4 or more than 1e5 of the
+        more than 1.5 by more than 5 standard deviations, or whose error is less than 1e-10 or more than 1e5 of the
         continuum. The coordinate ``trusted`` (wavelength) stores `pixels`, so that a
         model trained on these spectra records how they were normalized.
 

@@ -566,8 +566,8 @@ def test_flux_that_no_star_can_have_costs_its_pixels_alone(value):
 
 def test_noise_is_no_flux_that_a_star_cannot_have():
     rng = np.random.default_rng(5)
-    raw = raw_star(np.full(N_PIXELS, 80.0))  # S/N 1.25
-    spectra = continuum.normalize(raw.assign(flux=raw.flux + 80.0 * rng.normal(size=(1, N_PIXELS))))
+    raw = raw_star(np.full(N_PIXELS, 40.0))  # S/N 2.5
+    spectra = continuum.normalize(raw.assign(flux=raw.flux + 40.0 * rng.normal(size=(1, N_PIXELS))))
     inside = np.isfinite(apstar.mask_bad_pixels(raw).error.values)
     assert (spectra.ivar.values[inside] > 0).mean() > 0.9999
 
