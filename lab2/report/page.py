@@ -177,6 +177,8 @@ class Page:
         if not name.startswith(f"{self.number}_"):
             raise ValueError(f"notebook {self.notebook} saves files named {self.number}_..., not {name!r}")
         path = build_folder(self.survey) / name
+        if isinstance(result, xarray.Dataset) and "path" in result:  # the same wherever the checkout lies
+            result = result.assign(path=result.path.copy(data=[_short(Path(file)) for file in result.path.values]))
         if isinstance(result, Table):
             result = result.copy(copy_data=False)
             result.meta |= {"survey": self.survey, "simulated": self.simulated}

@@ -3,12 +3,13 @@ import json
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from astropy.io import fits
 from astropy.table import QTable
 
-from lab2 import catalog
+from lab2 import apstar, catalog
 from lab2 import survey as survey_module
 from lab2.files import sha256
 from lab2.report import Page, checkpoints, provenance
@@ -65,6 +66,15 @@ def test_copied_simulated_data_are_called_simulated_on_pages_and_in_tables(copie
     assert (read.meta["simulated"], read.meta["survey"]) == (True, "myfields")
     assert not table.meta  # the table that was given stays as it was
     assert "Survey: myfields (a simulated survey, made by lab2; not observations)" in checkpoints._described("myfields")
+
+
+def test_what_is_saved_does_not_say_where_the_checkout_lies(copied, home):
+    spectra = apstar.read_many(sorted(copied.glob("apStar/*/*.fits")), progress=False)
+    sheet = Page("03_continuum", "myfields", 1)
+    sheet.save(spectra, "03_spectra.nc")
+    read = sheet.open("03_spectra.nc").load()
+    assert list(read.path.values) == [Path(path).relative_to(home).as_posix() for path in spectra.path.values]
+    assert read.path.values[0].startswith("data/myfields/apStar/")
 
 
 def test_a_notebook_refuses_a_catalog_or_spectrum_that_changed(copied):
