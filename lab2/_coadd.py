@@ -7,12 +7,11 @@ needed to fit the star: it may be missing or unreadable, and is unknown then.
 import numpy as np
 
 from lab2._fits import FitsError, finite_number, read_images, text, whole_number
+from lab2._origin import SIMULATED
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
 
-__all__ = ["SIMULATED", "SpectrumError", "empty_coadd", "read_coadd"]
+__all__ = ["SpectrumError", "empty_coadd", "read_coadd"]
 
-# Card of the files that `lab2.simulate` writes.
-SIMULATED = "SIMULATE"
 _CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN", "RMAX")}
 
 
