@@ -5,24 +5,24 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lab2 import _netcdf, _schema
-from lab2._schema import Rule
+from lab2._io import netcdf, schema
+from lab2._io.schema import Rule
 from lab2.files import replacing
 
 __all__ = ["load", "save"]
 
 _KIND, _VERSION = "lab2 posterior", 1
 _GROUPS = {
-    "posterior": {"label": Rule(("label",), _schema.UNIQUE), "labels": Rule(("chain", "draw", "label"))},
-    "sample_stats": {"diverging": Rule(("chain", "draw"), _schema.TRUTH)},
+    "posterior": {"label": Rule(("label",), schema.UNIQUE), "labels": Rule(("chain", "draw", "label"))},
+    "sample_stats": {"diverging": Rule(("chain", "draw"), schema.TRUTH)},
     "constant_data": {
-        "label": Rule(("label",), _schema.UNIQUE),
+        "label": Rule(("label",), schema.UNIQUE),
         "prior_mean": Rule(("label",)),
-        "prior_sd": Rule(("label",), _schema.POSITIVE),
+        "prior_sd": Rule(("label",), schema.POSITIVE),
         "prior_lower": Rule(("label",)),
         "prior_upper": Rule(("label",)),
-        "best": Rule(("label",), _schema.NOT_INFINITE),
-        "best_sd": Rule(("label",), _schema.NOT_INFINITE),
+        "best": Rule(("label",), schema.NOT_INFINITE),
+        "best_sd": Rule(("label",), schema.NOT_INFINITE),
     },
 }
 
@@ -45,7 +45,7 @@ def save(idata, path) -> None:
     _check(groups)
     root = xr.Dataset(attrs={**idata.attrs, "format": _KIND, "format_version": _VERSION})
     with replacing(path) as part:
-        _netcdf.write(part, {"/": root, **groups})
+        netcdf.write(part, {"/": root, **groups})
 
 
 def load(path):
@@ -70,7 +70,7 @@ def load(path):
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file of a {_KIND}: {path}")
-    groups = _netcdf.read(path)
+    groups = netcdf.read(path)
     attrs = groups.pop("/").attrs
     kind, version = (attrs.pop(name, None) for name in ("format", "format_version"))
     if (kind, version) != (_KIND, _VERSION):
@@ -90,7 +90,7 @@ def _check(groups):
         if name not in groups:
             raise ValueError(f"draws need the groups {', '.join(_GROUPS)}; there is no {name}")
         try:
-            _schema.check(groups[name], rules)
+            schema.check(groups[name], rules)
         except ValueError as problem:
             raise ValueError(f"in the group {name}, {problem}") from problem
     draws, constants = groups["posterior"].labels, groups["constant_data"]

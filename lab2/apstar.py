@@ -17,7 +17,7 @@ from astropy.io import fits
 from tqdm.auto import tqdm
 
 from lab2._bits import Bits
-from lab2._coadd import SpectrumError, empty_coadd, read_coadd
+from lab2._io.coadd import SpectrumError, empty_coadd, read_coadd
 from lab2._origin import SIMULATED
 from lab2.files import replacing
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of

@@ -7,10 +7,11 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 
-from lab2 import _columns, _tables
+from lab2 import _columns
 from lab2._by_star import OtherStarWarning, by_star
 from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
+from lab2._io import tables
 from lab2._lock import alone
 from lab2._origin import SIMULATED
 from lab2.labels import LABELS, from_catalog, label_names, numbers, texts
@@ -69,7 +70,7 @@ def load(survey) -> QTable:
 
 
 def _read(path):
-    table = _tables.read(path)
+    table = tables.read(path)
     try:
         _columns.check(table)
     except ValueError as error:

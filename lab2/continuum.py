@@ -13,7 +13,7 @@ import xarray as xr
 from astropy.table import Table
 from numpy.polynomial import chebyshev
 
-from lab2._pixel_list import ASPCAP_SLICES, read_list
+from lab2._io.pixel_list import ASPCAP_SLICES, read_list
 from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 from lab2.spectra import credible_errors, seen
 

@@ -3,7 +3,7 @@
 A file is written under a temporary name in the same folder and then renamed, so an incomplete file never has the final
 name. A stored result (a model, a calibration, a network) is one xarray Dataset; its file states its kind and the
 version of its layout. Every file of results ends with a seal, its size and checksum, which is compared with its bytes
-before anything is made of them (`lab2._seal`); then its contents are compared with what such a result consists of.
+before anything is made of them (`lab2._io.seal`); then its contents are compared with what such a result consists of.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from typing import ClassVar, Self
 
 import xarray as xr
 
-from lab2 import _netcdf, _schema
-from lab2._seal import check_seal, seal
+from lab2._io import netcdf, schema
+from lab2._io.seal import check_seal, seal
 
 __all__ = ["Kept", "now", "read_dataset", "read_table", "replacing", "sha256", "write_dataset", "write_table"]
 
@@ -115,7 +115,7 @@ def write_dataset(path, dataset, kind, version) -> None:
         Of the layout, ``format_version``; to be increased when code no longer reads files of the old layout.
     """
     with replacing(path) as part:
-        _netcdf.write(part, {"/": dataset.assign_attrs(format=kind, format_version=version)})
+        netcdf.write(part, {"/": dataset.assign_attrs(format=kind, format_version=version)})
 
 
 def read_dataset(path, versions) -> tuple[xr.Dataset, str]:
@@ -141,7 +141,7 @@ def read_dataset(path, versions) -> tuple[xr.Dataset, str]:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file of a {' or '.join(versions)}: {path}")
-    dataset = _netcdf.read(path)["/"]
+    dataset = netcdf.read(path)["/"]
     kind, version = (dataset.attrs.pop(name, None) for name in ("format", "format_version"))
     if kind not in versions:
         raise ValueError(f"{path} is not a {' or '.join(versions)}: its attribute 'format' is {kind!r}")
@@ -216,7 +216,7 @@ class Kept:
     # files of the old layout can no longer be read, and what its variables must be.
     kind: ClassVar[str]
     version: ClassVar[int]
-    rules: ClassVar[Mapping[str, _schema.Rule]] = {}
+    rules: ClassVar[Mapping[str, schema.Rule]] = {}
 
     def __post_init__(self):
         self.check()
@@ -224,7 +224,7 @@ class Kept:
     def check(self) -> None:
         """Raise a ValueError if the dataset is not such a result; subclasses check what the rules cannot say."""
         try:
-            _schema.check(self.dataset, self.rules)
+            schema.check(self.dataset, self.rules)
             self.check_whole()
         except ValueError as problem:
             raise ValueError(f"this is no {self.kind}: {problem}") from problem

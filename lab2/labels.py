@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from lab2._arrays import factor
-from lab2._arrays import names as _names
+from lab2._io.arrays import factor
+from lab2._io.arrays import names as _names
 
 __all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "is_null", "label_names", "numbers", "texts"]
 

@@ -18,8 +18,8 @@ import xarray as xr
 from scipy.special import ndtr
 from tqdm.auto import trange
 
-from lab2 import _schema
-from lab2._schema import Rule
+from lab2._io import schema
+from lab2._io.schema import Rule
 from lab2.cannon import Flag
 from lab2.files import Kept
 from lab2.spectra import check, check_wavelengths, seen
@@ -46,14 +46,14 @@ class Network(Kept):
 
     kind, version = "lab2 network", 2
     rules: ClassVar = {
-        "wavelength": Rule(("wavelength",), _schema.ASCENDING),
-        "label": Rule(("label",), _schema.UNIQUE),
-        "used": Rule(("wavelength",), _schema.TRUTH),
+        "wavelength": Rule(("wavelength",), schema.ASCENDING),
+        "label": Rule(("label",), schema.UNIQUE),
+        "used": Rule(("wavelength",), schema.TRUTH),
         "input_mean": Rule(("input",)),
-        "input_scale": Rule((), _schema.POSITIVE),
+        "input_scale": Rule((), schema.POSITIVE),
         "label_mean": Rule(("label",)),
-        "label_scale": Rule(("label",), _schema.POSITIVE),
-        "history": Rule(("epoch", "part"), _schema.ANY),
+        "label_scale": Rule(("label",), schema.POSITIVE),
+        "history": Rule(("epoch", "part"), schema.ANY),
     }
 
     def check_whole(self) -> None:
@@ -65,7 +65,7 @@ class Network(Kept):
         layers = {}
         for k, (before, after) in enumerate(pairwise(names)):
             layers |= {f"weight_{k}": Rule((after, before)), f"bias_{k}": Rule((after,))}
-        _schema.check(self.dataset, layers)
+        schema.check(self.dataset, layers)
         if self.dataset.used.values.sum() != self.dataset.sizes["input"]:
             raise ValueError(f"{self.dataset.sizes['input']} inputs are not the number of pixels used")
 

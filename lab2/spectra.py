@@ -7,8 +7,8 @@ import xarray as xr
 from astropy import units as u
 from numba import njit
 
-from lab2._arrays import factor, floats, names, names_along, native, unit_of
 from lab2._caching import CACHE
+from lab2._io.arrays import factor, floats, names, names_along, native, unit_of
 from lab2.labels import LABELS, is_null
 
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]

@@ -3,7 +3,8 @@ import pytest
 import xarray as xr
 from drawn_posterior import LABELS, drawn_posterior
 
-from lab2 import _netcdf, posterior
+from lab2 import posterior
+from lab2._io import netcdf
 from lab2.report import Page
 
 
@@ -54,7 +55,7 @@ def test_damaged_and_other_files_are_refused(idata, tmp_path):
     idata.to_netcdf(str(path))
     with pytest.raises(ValueError, match=r"draws\.nc is not a whole file"):
         posterior.load(path)
-    _netcdf.write(path, {"/": xr.Dataset(attrs={"format": "lab2 posterior", "format_version": 99})})
+    netcdf.write(path, {"/": xr.Dataset(attrs={"format": "lab2 posterior", "format_version": 99})})
     with pytest.raises(ValueError, match=r"not a lab2 posterior of version 1, but 'lab2 posterior', 99; sample again"):
         posterior.load(path)
 
@@ -80,6 +81,6 @@ def test_what_is_no_posterior_is_refused_with_the_reason(idata, tmp_path, words)
     with pytest.raises(ValueError, match=words):
         posterior.save(posterior.az.InferenceData(**groups), tmp_path / "draws.nc")
     root = xr.Dataset(attrs={"format": "lab2 posterior", "format_version": 1})
-    _netcdf.write(tmp_path / "draws.nc", {"/": root, **groups})
+    netcdf.write(tmp_path / "draws.nc", {"/": root, **groups})
     with pytest.raises(ValueError, match=rf"draws\.nc is damaged: .*{words}.*; sample again"):
         posterior.load(tmp_path / "draws.nc")

@@ -12,8 +12,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from lab2 import _schema
-from lab2._schema import Rule
+from lab2._io import schema
+from lab2._io.schema import Rule
 from lab2.cannon import polynomial
 from lab2.files import Kept
 
@@ -72,16 +72,16 @@ class Cannon(Kept):
 
     kind, version = "lab2 Cannon", 2
     rules: ClassVar = {
-        "wavelength": Rule(("wavelength",), _schema.ASCENDING),
-        "label": Rule(("label",), _schema.UNIQUE),
+        "wavelength": Rule(("wavelength",), schema.ASCENDING),
+        "label": Rule(("label",), schema.UNIQUE),
         "theta": Rule(("wavelength", "term")),
-        "s2": Rule(("wavelength",), _schema.NOT_NEGATIVE),
+        "s2": Rule(("wavelength",), schema.NOT_NEGATIVE),
         "label_mean": Rule(("label",)),
-        "label_scale": Rule(("label",), _schema.POSITIVE),
+        "label_scale": Rule(("label",), schema.POSITIVE),
         "training_labels": Rule(("training_star", "label")),
-        "trusted": Rule(("wavelength",), _schema.TRUTH, optional=True),
+        "trusted": Rule(("wavelength",), schema.TRUTH, optional=True),
         "loadings": Rule(("wavelength", "factor"), optional=True),
-        "trained_on": Rule(("training_star",), _schema.TRUTH, optional=True),
+        "trained_on": Rule(("training_star",), schema.TRUTH, optional=True),
     }
 
     def check_whole(self) -> None:

@@ -25,8 +25,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from lab2._arrays import native
 from lab2._blocks import map_blocks
+from lab2._io.arrays import native
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance, Precision, factors_of, inverse_information

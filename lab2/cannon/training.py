@@ -6,8 +6,8 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
-from lab2._arrays import native
 from lab2._blocks import map_blocks
+from lab2._io.arrays import native
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.factors import Design, learn_factors
 from lab2.cannon.likelihood import PixelLikelihood

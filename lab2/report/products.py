@@ -3,30 +3,30 @@
 import numpy as np
 import xarray as xr
 
-from lab2 import _schema
-from lab2._schema import Rule
+from lab2._io import schema
+from lab2._io.schema import Rule
 from lab2.files import read_dataset, write_dataset
 
 __all__ = ["load", "save"]
 
 _VERSION = 1
 _SPECTRA = {
-    "star": Rule(("star",), _schema.TEXT),
-    "wavelength": Rule(("wavelength",), _schema.ASCENDING),
+    "star": Rule(("star",), schema.TEXT),
+    "wavelength": Rule(("wavelength",), schema.ASCENDING),
     "flux": Rule(("star", "wavelength")),
-    "ivar": Rule(("star", "wavelength"), _schema.WEIGHT),
-    "labels": Rule(("star", "label"), _schema.NOT_INFINITE, optional=True),
-    "label": Rule(("label",), _schema.UNIQUE, optional=True),
-    "trusted": Rule(("wavelength",), _schema.TRUTH, optional=True),
-    "bad_continuum": Rule(("star", "chip_name"), _schema.TRUTH, optional=True),
+    "ivar": Rule(("star", "wavelength"), schema.WEIGHT),
+    "labels": Rule(("star", "label"), schema.NOT_INFINITE, optional=True),
+    "label": Rule(("label",), schema.UNIQUE, optional=True),
+    "trusted": Rule(("wavelength",), schema.TRUTH, optional=True),
+    "bad_continuum": Rule(("star", "chip_name"), schema.TRUTH, optional=True),
 }
 _FITS = {
-    "star": Rule(("star",), _schema.TEXT),
-    "label": Rule(("label",), _schema.UNIQUE),
-    "labels": Rule(("star", "label"), _schema.NOT_INFINITE),
-    "covariance": Rule(("star", "label", "label_2"), _schema.NOT_INFINITE),
-    "reduced_chi2": Rule(("star",), _schema.NOT_INFINITE),
-    "flag": Rule(("star",), _schema.COUNT),
+    "star": Rule(("star",), schema.TEXT),
+    "label": Rule(("label",), schema.UNIQUE),
+    "labels": Rule(("star", "label"), schema.NOT_INFINITE),
+    "covariance": Rule(("star", "label", "label_2"), schema.NOT_INFINITE),
+    "reduced_chi2": Rule(("star",), schema.NOT_INFINITE),
+    "flag": Rule(("star",), schema.COUNT),
 }
 # By kind, its rules. What a dataset is follows from the variables that only this kind has.
 _RULES = {"lab2 spectra": _SPECTRA, "lab2 fits": _FITS, "lab2 dataset": {}}
@@ -66,7 +66,7 @@ def load(path) -> xr.Dataset:
 
 def _check(dataset, kind):
     try:
-        _schema.check(dataset, _RULES[kind])
+        schema.check(dataset, _RULES[kind])
         if kind == "lab2 fits":
             _check_fits(dataset)
     except ValueError as problem:

@@ -26,8 +26,8 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lab2 import _schema
-from lab2._schema import Rule
+from lab2._io import schema
+from lab2._io.schema import Rule
 from lab2.cannon.fitting import Flag
 from lab2.files import Kept
 from lab2.validation.residuals import paired_residuals, robust_scatter
@@ -65,20 +65,20 @@ class Calibration(Kept):
 
     kind, version = "lab2 calibration", 4
     rules: ClassVar = {
-        "label": Rule(("label",), _schema.UNIQUE),
-        "label_2": Rule(("label_2",), _schema.UNIQUE),
-        "term": Rule(("term",), _schema.UNIQUE),
+        "label": Rule(("label",), schema.UNIQUE),
+        "label_2": Rule(("label_2",), schema.UNIQUE),
+        "term": Rule(("term",), schema.UNIQUE),
         "offset": Rule(("label",)),
-        "scale": Rule(("label",), _schema.POSITIVE),
+        "scale": Rule(("label",), schema.POSITIVE),
         "floor": Rule(("label", "label_2")),
         "slope": Rule(("label", "term")),
         "log_error": Rule(("label",)),
-        "largest": Rule(("label",), _schema.POSITIVE),
-        "largest_chi2": Rule((), _schema.POSITIVE),
+        "largest": Rule(("label",), schema.POSITIVE),
+        "largest_chi2": Rule((), schema.POSITIVE),
         "label_mean": Rule(("label",)),
-        "label_scale": Rule(("label",), _schema.POSITIVE),
-        "outliers": Rule((), _schema.NOT_NEGATIVE),
-        "outlier_width": Rule((), _schema.POSITIVE),
+        "label_scale": Rule(("label",), schema.POSITIVE),
+        "outliers": Rule((), schema.NOT_NEGATIVE),
+        "outlier_width": Rule((), schema.POSITIVE),
     }
 
     def check_whole(self) -> None:
@@ -88,7 +88,7 @@ class Calibration(Kept):
             raise ValueError("label_2 must be the labels in the same order")
         if self.dataset.term.values.tolist() != _term_names(names):
             raise ValueError(f"term must be {', '.join(_term_names(names))}")
-        _schema.check_covariance(self.dataset.floor.values, "floor")
+        schema.check_covariance(self.dataset.floor.values, "floor")
         if not (self.dataset.scale >= 1).all():
             raise ValueError("scale must be 1 or more: no error is smaller than the formal one")
         if not (self.dataset.outliers < 1 and self.dataset.outlier_width >= 1):

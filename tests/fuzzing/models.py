@@ -9,7 +9,7 @@ from twins import drawn_survey
 
 from fuzzing.harness import Outcome
 from lab2 import cannon, posterior, validation
-from lab2._seal import check_seal, seal
+from lab2._io.seal import check_seal, seal
 from lab2.files import read_table, write_table
 from lab2.report import products
 

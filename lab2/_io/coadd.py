@@ -6,7 +6,7 @@ needed to fit the star: it may be missing or unreadable, and is unknown then.
 
 import numpy as np
 
-from lab2._fits import FitsError, finite_number, read_images, text, whole_number
+from lab2._io.fits import FitsError, finite_number, read_images, text, whole_number
 from lab2._origin import SIMULATED
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lab2._seal import check_seal, seal
+from lab2._io.seal import check_seal, seal
 
 __all__ = ["read", "write"]
 

@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 from astropy.table import QTable, Table
 
-from lab2 import _netcdf
-from lab2._seal import check_seal, seal
+from lab2._io import netcdf
+from lab2._io.seal import check_seal, seal
 from lab2.files import read_dataset, read_table, write_dataset, write_table
 
 KIND = {"lab2 thing": 1}
@@ -104,7 +104,7 @@ def test_what_such_a_file_never_holds_is_refused_unread(tmp_path, kind):
     path.write_bytes(resealed(path.read_bytes()))
     check_seal(path)
     with pytest.raises(ValueError, match=r"a\.nc cannot be read as netCDF: .*(declares|another file|a link|of type)"):
-        _netcdf.read(path)
+        netcdf.read(path)
 
 
 def test_a_variable_with_more_dims_than_axes_is_refused_unread(path):
@@ -118,13 +118,13 @@ def test_a_variable_with_more_dims_than_axes_is_refused_unread(path):
         file["flux"].attrs.create("DIMENSION_LIST", dims, dtype=h5py.vlen_dtype(h5py.ref_dtype))
     path.write_bytes(resealed(path.read_bytes()))
     with pytest.raises(ValueError, match="the dims of flux are not as many as its axes"):
-        _netcdf.read(path)
+        netcdf.read(path)
 
 
 def test_bytes_that_are_no_netcdf_are_refused_with_file_and_reason(tmp_path):
     (tmp_path / "a.nc").write_bytes(resealed(b"theta: 1 2 3\n" * 100))
     with pytest.raises(ValueError, match=r"a\.nc cannot be read as netCDF"):
-        _netcdf.read(tmp_path / "a.nc")
+        netcdf.read(tmp_path / "a.nc")
 
 
 def test_what_netcdf_does_not_hold_is_not_written(tmp_path):
@@ -137,7 +137,7 @@ def test_a_large_sparse_file_is_refused_at_once(tmp_path):
     with (tmp_path / "a.nc").open("wb") as file:
         file.truncate(20 << 30)
     with pytest.raises(ValueError, match="not a whole file"):
-        _netcdf.read(tmp_path / "a.nc")
+        netcdf.read(tmp_path / "a.nc")
 
 
 def test_no_file_and_no_plain_file(tmp_path):
