@@ -14,6 +14,7 @@ from apstar_files import HEADER, arrays, set_card, write_older
 from astropy.io import fits
 
 from lab2 import apstar
+from lab2._io.fits import read_images
 from lab2.apstar import PixelBit, SpectrumError
 from lab2.grid import N_PIXELS
 
@@ -312,3 +313,15 @@ def test_no_grid(tmp_path):
     fits.delval(path, "CDELT1", ext=1)
     with pytest.raises(SpectrumError, match="no CDELT1 in the header of HDU 0 or 1"):
         apstar.read(path)
+
+
+def test_the_reader_agrees_with_astropy(whole, real_spectra):
+    for path in (whole, *real_spectra.values()):
+        primary, images = read_images(path, 3)
+        with fits.open(path) as hdus:
+            for cards, hdu in zip((primary, *(image.cards for image in images)), hdus, strict=False):
+                theirs = {key: hdu.header[key] for key in hdu.header if key not in ("COMMENT", "HISTORY", "")}
+                assert {key: cards[key] for key in theirs} == theirs
+            for image, hdu in zip(images, hdus[1:4], strict=True):
+                assert image.shape == hdu.data.shape
+                np.testing.assert_array_equal(image.row, np.atleast_2d(hdu.data)[0])

@@ -186,6 +186,15 @@ def test_a_survey_s_time_is_bounded_by_rate_and_size():
     assert 4 * rate * 86400 * 7 > 4e9, "a survey of 4 GB comes in a week"
 
 
+@pytest.fixture
+def interruptible():
+    """The process as one in the foreground: a shell's background job ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("slow_heads", [False, True])
 def test_the_user_s_interruption_ends_a_slow_server(archive, source, tmp_path, slow_heads):
     archive.trickle, archive.slow_heads = 5.0, slow_heads
