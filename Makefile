@@ -112,7 +112,7 @@ $(B)/.mystery:
 # What is newer than what it was made from and yet not whole: notebooks of which a product was deleted or changed, or
 # that were executed on another state of the survey, and PDFs that were cut. They are made again.
 BROKEN := $(if $(filter lab checkpoints cp1 cp2 cp3 report $(B)/%,$(MAKECMDGOALS)),\
-            $(shell test ! -d $(B) || $(PY) -B -c 'from lab2.report.provenance import broken; print(*broken("$(SURVEY)"))'))
+            $(shell test ! -d $(B) || env -u LAB2_HOME $(PY) -B -c 'from lab2.report.provenance import broken; print(*broken("$(SURVEY)"))'))
 $(BROKEN): FORCE
 
 # Every file of the survey is compared with its manifest, whether or not anything is to be made.
