@@ -21,6 +21,7 @@ from pathlib import Path
 
 from archive_server import ArchiveServer, Faults
 from astropy.table import Table
+from observed import as_observed
 
 from lab2.simulate import make_survey
 
@@ -41,7 +42,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        source = make_survey(Path(temporary) / "simulated", seed=given.seed, n_stars=given.stars)
+        simulated = make_survey(Path(temporary) / "simulated", seed=given.seed, n_stars=given.stars)
+        source = as_observed(simulated, Path(temporary) / "observed")
         served = files(source)
         size = sum(map(len, served.values()))
         print(f"{len(served)} files, {size / 1e6:.0f} MB")
