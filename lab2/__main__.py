@@ -235,6 +235,9 @@ def _parameter(text):
         return name, value
 
 
+_ON_SURVEY = {"default": "simulated", "metavar": "NAME", "help": "a folder in data/ (default: simulated)"}
+
+
 def _parser():
     parser = argparse.ArgumentParser(prog="lab2", description="A small Cannon for APOGEE, and its lab report.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -244,14 +247,20 @@ def _parser():
         found.set_defaults(command=command, interrupted=interrupted)
         return found
 
-    on_survey = {
-        "default": "simulated",
-        "metavar": "NAME",
-        "help": "a folder in data/ (default: simulated)",
-    }
+    _add_surveys(add)
+    _add_lab(add)
+    one = add(label, "label")
+    one.add_argument("files", nargs="+", metavar="FILE", help="apStar files")
+    one.add_argument("--model", metavar="FILE", help="a trained model (default: build/simulated/04_model.nc)")
+    one.add_argument("--calibration", metavar="FILE", help="of its errors, such as build/simulated/05_calibration.nc")
+    one.add_argument("--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)")
+    return parser
 
+
+def _add_surveys(add):
+    """The commands that make or check the data."""
     one = add(fetch, "fetch", "what has arrived is kept; the same command goes on from here")
-    one.add_argument("--survey", **(on_survey | {"default": "dr17", "help": "a folder in data/ (default: dr17)"}))
+    one.add_argument("--survey", **(_ON_SURVEY | {"default": "dr17", "help": "a folder in data/ (default: dr17)"}))
     one.add_argument("--fields", nargs="+", metavar="FIELD", help="fields of APOGEE (default: the lab's four)")
     one.add_argument("--limit", type=int, metavar="N", help="so many spectra (default: all giants)")
     one.add_argument("--allstar", metavar="FILE", help="take the catalog from this allStar file of DR17")
@@ -260,20 +269,23 @@ def _parser():
     one.add_argument("--probe", action="store_true", help="fetch nothing, but test what lab2 assumes of the archives")
 
     one = add(simulate, "simulate", "the survey is as it was before; the same command begins anew")
-    one.add_argument("--survey", **on_survey)
+    one.add_argument("--survey", **_ON_SURVEY)
     one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars survive the cuts")
     one.add_argument("--seed", type=int, metavar="S", help="the seed of its random numbers")
 
     one = add(survey, "survey")
-    one.add_argument("--survey", **on_survey)
+    one.add_argument("--survey", **_ON_SURVEY)
     one.add_argument("--adopt", action="store_true", help="take the files as they are now: write the manifest anew")
 
+
+def _add_lab(add):
+    """The commands that run notebooks and set their pages."""
     one = add(
         run, "run", "finished notebooks are kept; `make` goes on with the next, this command begins with the first"
     )
     text = "their numbers, such as 04, or paths of other notebooks (default: all of the project)"
     one.add_argument("notebooks", nargs="*", metavar="NN", help=text)
-    one.add_argument("--survey", **on_survey)
+    one.add_argument("--survey", **_ON_SURVEY)
     one.add_argument(
         "--parameters",
         nargs="+",
@@ -285,19 +297,12 @@ def _parser():
     )
 
     one = add(checkpoints, "checkpoints", "PDFs that were finished are kept; the same command makes all again")
-    one.add_argument("--survey", **on_survey)
+    one.add_argument("--survey", **_ON_SURVEY)
     one.add_argument("--name", default="Firstname_Lastname", help="your name, as Firstname_Lastname")
     one.add_argument("--number", type=int, action="append", help="1, 2 or 3 (default: all three)")
 
     one = add(report, "report")
-    one.add_argument("--survey", **on_survey)
-
-    one = add(label, "label")
-    one.add_argument("files", nargs="+", metavar="FILE", help="apStar files")
-    one.add_argument("--model", metavar="FILE", help="a trained model (default: build/simulated/04_model.nc)")
-    one.add_argument("--calibration", metavar="FILE", help="of its errors, such as build/simulated/05_calibration.nc")
-    one.add_argument("--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)")
-    return parser
+    one.add_argument("--survey", **_ON_SURVEY)
 
 
 if __name__ == "__main__":
