@@ -18,7 +18,7 @@ _CARD, _MOST = 80, 20_000  # bytes; no header of APOGEE has more than a few thou
 
 
 def says_simulated(path, headers=1):
-    """Whether the first headers of a FITS file hold the card SIMULATE = T.
+    """Whether the first headers of a FITS file hold the card SIMULATE, and not as F.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def says_simulated(path, headers=1):
     ):
         for card in islice(iter(lambda: file.read(_CARD), b""), _MOST):
             if card.startswith(f"{SIMULATED:8}=".encode()):
-                return card[10:].split(b"/")[0].strip() == b"T"
+                return card[10:].split(b"/")[0].strip() != b"F"  # no other file has the card: it need not be readable
             ends += card.rstrip() == b"END"
             if ends == headers:
                 return False

@@ -15,6 +15,7 @@ from astropy.io import fits
 
 from lab2 import apstar
 from lab2._io.fits import read_images
+from lab2._origin import says_simulated
 from lab2.apstar import PixelBit, SpectrumError
 from lab2.grid import N_PIXELS
 
@@ -67,6 +68,16 @@ def test_a_simulated_file_stays_one_when_its_card_cannot_be_read(tmp_path):
     for value, simulated in (("T", True), ("X", True), ("F", False)):
         set_card(path, 0, apstar.SIMULATED, value)
         assert apstar.read(path).simulated.item() is simulated
+        assert says_simulated(path) is simulated
+
+
+def test_of_a_card_that_is_there_twice_the_first_counts(whole):
+    snr = apstar.read(whole).snr.item()
+    with fits.open(whole, mode="update") as hdus:
+        hdus[0].header.append(("SNR", 3.0), end=True)
+    with fits.open(whole) as hdus:
+        assert hdus[0].header.count("SNR") == 2
+    assert apstar.read(whole).snr.item() == snr != 3.0
 
 
 # --- what is no spectrum ------------------------------------------------------------------------------------
