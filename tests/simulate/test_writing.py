@@ -15,6 +15,7 @@ from lab2 import apstar, catalog, labels
 from lab2._lock import BusyError
 from lab2.simulate import make_survey, replacing, writing
 from lab2.simulate.population import FIELDS
+from lab2.simulate.replacing import replacing_survey
 from lab2.simulate.stars import NAMED
 from lab2.survey import list_files
 
@@ -289,3 +290,9 @@ def test_bad_arguments_are_refused(options, error, tmp_path):
     with pytest.raises(error, match=next(iter(options))):
         make_survey(tmp_path / "none", progress=False, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_files_of_others_is_refused_before_anything_is_made(tmp_path):
+    (tmp_path / "observed.fits").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"would be lost: observed\.fits"), replacing_survey(tmp_path):
+        pytest.fail("it began")
