@@ -135,6 +135,7 @@ def test_no_redirect_leads_to_another_server(archive, source, http, tmp_path, ta
 def test_a_server_is_the_same_with_its_port_told():
     assert _origin("https://data.sdss.org/x") == _origin("https://data.sdss.org:443/y")
     assert _origin("https://data.sdss.org/x") != _origin("http://data.sdss.org:443/x")
+    assert _origin("https://data.sdss.org/x") != _origin("https://data.sdss.org.example/x")
 
 
 @pytest.mark.parametrize("target", [*BAD_REDIRECTS, f"{STARS}apo25m/F/b.fits"])
