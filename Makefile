@@ -69,15 +69,12 @@ help:  ## Show this help
 
 setup: .venv/.installed  ## Install everything into .venv
 
-.venv/.installed: requirements.lock.txt requirements.realdata.txt requirements.torch.txt pyproject.toml
+.venv/.installed: requirements.lock.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make setup PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install --quiet --require-hashes -r requirements.lock.txt
-	$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements.realdata.txt
-	$(PY) -m pip install --quiet -r requirements.torch.txt || \
-	  echo "PyTorch could not be installed: notebook 09 will be left out. Everything else goes on."
-	$(PY) -m pip install --quiet --no-deps -e .
+	$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements.lock.txt
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 survey: $(MANIFEST)  ## Make the simulated survey, fetch dr17, or check the files of another

@@ -22,15 +22,14 @@ def main(arguments=None):
         The exit status: 0, 1 where a notebook or an archive failed, 2 where something that was given is wrong.
     """
     chosen = _parser().parse_args(arguments)
-    from lab2.archive import ArchiveError
-    from lab2.report.run import NotebookError
+    from lab2._failure import Failure
 
     try:
         chosen.command(chosen)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"lab2: error: {error}", file=sys.stderr)
         return 2
-    except (NotebookError, ArchiveError) as error:
+    except Failure as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

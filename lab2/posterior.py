@@ -23,6 +23,10 @@ import xarray as xr
 from astropy.table import QTable
 from numpy.polynomial import chebyshev
 
+from lab2._extras import require
+
+require("mcmc", __name__)
+
 from lab2 import cannon
 from lab2._draws import load, save
 from lab2.cannon import Flag, polynomial

@@ -9,6 +9,10 @@ References
 Abdurro'uf et al. 2022, ApJS 259, 35 (DR17); SDSS DR17, "Ways to Access APOGEE Data" and the data model of apStar.
 """
 
+from lab2._extras import require
+
+require("archive", __name__)
+
 from lab2.archive.fetching import Plan, fetch, plan
 from lab2.archive.table import FIELDS
 from lab2.archive.web import ArchiveError

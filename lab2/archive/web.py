@@ -5,6 +5,8 @@ import threading
 import tenacity
 from bs4 import BeautifulSoup
 
+from lab2._failure import Failure
+
 __all__ = ["ArchiveError", "RefusedError", "TransientError", "UnreachableError", "retrying", "words"]
 
 BACKOFF = 1.0  # s, longest wait after the first attempt, approximately; it doubles with each further attempt
@@ -12,7 +14,7 @@ LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
 LONGEST_WORDS = 300  # characters
 
 
-class ArchiveError(RuntimeError):
+class ArchiveError(Failure):
     """A request to an archive failed; the message says how, and what to do."""
 
 

@@ -1,5 +1,9 @@
 """Every figure of the lab: each function takes results and returns a figure; nothing is computed here."""
 
+from lab2._extras import require
+
+require("plot", __name__)
+
 from lab2.plots.flux import (
     gradients,
     masked_fraction,

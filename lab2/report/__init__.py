@@ -1,5 +1,9 @@
 """From notebooks to a report: run them, keep what they show, and set it as PDF."""
 
+from lab2._extras import require
+
+require("lab", __name__)
+
 from lab2.report.page import Page
 from lab2.report.words import escaped, listed
 

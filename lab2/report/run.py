@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
+from lab2._failure import Failure
 from lab2.files import replacing
 from lab2.report import provenance
 from lab2.survey import build_folder, home, manifest, notebook_folder
@@ -22,7 +23,7 @@ _NEEDS = {"09": "torch"}
 _FILES = ("mystery",)
 
 
-class NotebookError(RuntimeError):
+class NotebookError(Failure):
     """A notebook that failed: the message names it, the cell and the cause, in three lines."""
 
 
