@@ -10,6 +10,7 @@ _MODULES = {
     "mcmc": ("pymc", "nutpie", "arviz"),
     "archive": ("requests", "urllib3", "tenacity", "bs4"),
     "network": ("jax", "equinox", "optax"),
+    "scale": ("bokeh", "dask", "distributed", "pyarrow", "zarr"),
     "lab": ("IPython", "ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "bs4", "typst", "pypandoc"),
 }
 
