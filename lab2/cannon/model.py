@@ -10,12 +10,17 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
+from astropy.table import Table
 from numpy.typing import ArrayLike
 
+from lab2._arguments import expect
 from lab2._io import schema
+from lab2._io.arrays import names_along
 from lab2._io.schema import Rule
+from lab2._label_arrays import named_labels
 from lab2.cannon import polynomial
 from lab2.files import Kept
+from lab2.labels import units_of
 
 __all__ = ["Cannon", "fingerprint"]
 
@@ -63,7 +68,8 @@ class Cannon(Kept):
     dataset : xarray.Dataset
         ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
         intrinsic variance, infinite where a pixel could not be trained (it then has no weight in a fit);
-        ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
+        ``label_mean``, ``label_scale`` (label), in each label's unit (the coordinate ``unit``); ``training_labels``
+        (training_star, label).
         With hidden factors also ``loadings`` (wavelength, factor), ``trained_on`` (training_star) and
         ``log_likelihood`` (round), as in `lab2.cannon.factors.Learned`.
         If the training spectra come from `lab2.continuum.normalize`, the coordinate ``trusted`` (wavelength) marks the
@@ -74,6 +80,7 @@ class Cannon(Kept):
     rules: ClassVar = {
         "wavelength": Rule(("wavelength",), schema.ASCENDING),
         "label": Rule(("label",), schema.UNIQUE),
+        "unit": Rule(("label",), schema.TEXT, optional=True),
         "theta": Rule(("wavelength", "term")),
         "s2": Rule(("wavelength",), schema.NOT_NEGATIVE),
         "label_mean": Rule(("label",)),
@@ -125,6 +132,11 @@ class Cannon(Kept):
     def labels(self) -> list[str]:
         """Names of the labels."""
         return [str(name) for name in self.dataset.label.values]
+
+    @property
+    def units(self) -> list[str]:
+        """Units of the labels; "" for a pure number, or where it is not known."""
+        return units_of(self.dataset)
 
     @property
     def degree(self) -> int:
@@ -279,7 +291,10 @@ class Cannon(Kept):
         return xr.DataArray(self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.wavelength})
 
     def _in_order(self, labels):
-        """Labels of a DataArray with the dim label, last and in this model's order; anything else as it is."""
+        """Labels of a DataArray, DataFrame or table in this model's order, label last; anything else as it is."""
+        expect(labels=labels)
+        if not isinstance(labels, xr.DataArray) and (isinstance(labels, Table) or names_along(labels, 1, "label")):
+            labels = named_labels(labels, self.labels)
         if not isinstance(labels, xr.DataArray) or "label" not in labels.dims:
             return labels
         labels = labels.transpose(..., "label")
