@@ -15,7 +15,7 @@ from lab2.labels import is_null, numbers, texts, units_of
 __all__ = ["LabelArray", "LabelColumns", "columns_of", "labels_like", "named_labels"]
 
 # Anything that `labels_like` and `named_labels` take, for type hints.
-LabelArray = ArrayLike | xr.DataArray | xr.Dataset | Table
+LabelArray = ArrayLike | Table
 _STAR_COLUMNS = ("star", "APOGEE_ID")  # of a table, names of the stars
 
 

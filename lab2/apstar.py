@@ -6,6 +6,7 @@ by pixel, and with one weight per visit), followed by one row per visit. Files w
 8575)`` (DR17) or ``(8575,)`` (DR13 and before). Row 0 is the row that is generally used.
 """
 
+import os
 import warnings
 from functools import reduce
 from operator import or_
@@ -16,6 +17,7 @@ import xarray as xr
 from astropy.io import fits
 from tqdm.auto import tqdm
 
+from lab2._arguments import expect
 from lab2._bits import Bits
 from lab2._io.coadd import SpectrumError, empty_coadd, read_coadd
 from lab2._origin import SIMULATED
@@ -130,6 +132,10 @@ def read_many(paths, progress=True) -> xr.Dataset:
     SpectrumError
         If none of the files can be read.
     """
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(
+            f"paths must be a sequence of paths; got the one {str(paths)!r}: lab2.apstar.read reads one file"
+        )
     paths = [Path(p) for p in paths]
     if not paths:
         raise ValueError("no spectrum files were given; expected at least one path")
@@ -179,6 +185,7 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     ValueError
         If a bit is unknown.
     """
+    expect(raw=raw)
     mask = np.int32(reduce(or_, map(_pixel_bit, bits), 0))
     pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
     edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)

@@ -8,6 +8,7 @@ import xarray as xr
 from astropy.table import QTable
 
 from lab2 import _columns
+from lab2._arguments import as_table, expect
 from lab2._by_star import OtherStarWarning, by_star
 from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
@@ -121,7 +122,7 @@ def select_giants(catalog):
 
     Parameters
     ----------
-    catalog : astropy.table.Table
+    catalog : astropy.table.Table or pandas.DataFrame
         With APOGEE_ID, SNR and the columns of the five labels.
 
     Returns
@@ -131,6 +132,8 @@ def select_giants(catalog):
     cutflow : astropy.table.QTable
         Columns cut, removed, remaining; one row for each step.
     """
+    expect(catalog=catalog)
+    catalog = as_table(catalog)
     values, names = from_catalog(catalog).values, texts(catalog["APOGEE_ID"])
     teff, logg, fe_h = values[:, :3].T
     snr = numbers(catalog["SNR"], name="SNR")
@@ -175,6 +178,7 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     ValueError
         If the columns for a name are missing.
     """
+    expect(catalog=catalog)
     folder = survey_folder(survey) / "apStar"
     given = words(catalog, "FILE")
     if (given == "").any():
@@ -265,7 +269,8 @@ def attach(spectra, catalog, labels=LABELS):
     ----------
     spectra : xarray.Dataset
         With the dim ``star``, in the order of the catalog's rows.
-    catalog : astropy.table.Table
+    catalog : astropy.table.Table or pandas.DataFrame
+        With APOGEE_ID, FIELD, SNR and the columns of the labels.
     labels : sequence of str or lab2.labels.Label
         The labels to take from the catalog, as `lab2.labels.from_catalog` takes them.
 
@@ -286,6 +291,8 @@ def attach(spectra, catalog, labels=LABELS):
     OtherStarWarning
         If some spectra are of another star.
     """
+    expect(spectra=spectra, catalog=catalog)
+    catalog = as_table(catalog)
     labels = from_catalog(catalog, labels)
     spectra = by_star(spectra, labels.star.values.astype(str))
     joined = {"field": texts(catalog["FIELD"]), "snr": numbers(catalog["SNR"], name="SNR")}

@@ -28,11 +28,11 @@ from lab2._extras import require
 require("mcmc", __name__)
 
 from lab2 import cannon
+from lab2._arguments import expect
 from lab2._draws import load, save
 from lab2.cannon import Flag, polynomial
 from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import chip_of
-from lab2.labels import LABELS
 
 with warnings.catch_warnings():
     # once a day ArviZ announces its version 1, which this project does not use: keep the message out of reports
@@ -69,14 +69,14 @@ def default_priors(model) -> QTable:
         One row per label: label, unit, mean, sd, lower, upper, in that unit. The mean is that of the training set,
         sd is three times its standard deviation, and the bounds lie a tenth of its range outside its extremes.
     """
+    expect(model=model)
     labels = model.training_labels.values
     low, high = labels.min(axis=0), labels.max(axis=0)
     margin = _MARGIN * (high - low)
-    units = {label.name: label.unit for label in LABELS}
     return QTable(
         {
             "label": model.labels,
-            "unit": [units.get(name, "") for name in model.labels],
+            "unit": model.units,
             "mean": labels.mean(axis=0),
             "sd": _WIDTH * labels.std(axis=0),
             "lower": low - margin,
@@ -120,6 +120,7 @@ def sample(
         If a prior names an unknown label or is invalid, if no pixel of the spectrum carries information, if there is
         not exactly one star, or for the reasons given in `lab2.fit_labels`.
     """
+    expect(model=model, spectrum=spectrum)
     table = _priors(model, priors)
     if spectrum.sizes.get("star") != 1:
         raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
@@ -216,6 +217,7 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
         one, both at the labels of the draw. If the model describes the star, either is the larger about equally often
         (Gelman, Meng & Stern 1996, Statistica Sinica 6, 733).
     """
+    expect(model=model, spectrum=spectrum)
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
     expected = model.predict(np.asarray(labels)).values[:, seen]
@@ -309,6 +311,7 @@ def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
     lab2.cannon.Nuisance
         Three columns per chip, whose amplitudes have prior standard deviations of 0.01.
     """
+    expect(model=model, spectra=spectra)
     labels = np.where(np.isfinite(labels).all(axis=-1, keepdims=True), labels, model.label_mean.values)
     chip = chip_of(spectra.wavelength.values)
     columns = []

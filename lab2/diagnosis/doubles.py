@@ -5,6 +5,7 @@ import xarray as xr
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
+from lab2._arguments import expect
 from lab2.cannon import best_spectra, fit_labels, polynomial, weights
 from lab2.diagnosis.filters import moved
 from lab2.grid import KM_S_PER_PIXEL
@@ -37,6 +38,7 @@ def fit_shift(model, spectrum) -> dict:
         below chi^2 without a shift; labels (n_labels,) and flux of the model (n_pixels,), both at the nearest whole
         pixel; parameters, the number of fitted parameters.
     """
+    expect(model=model, spectrum=spectrum)
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
     copies = xr.Dataset(
         {
@@ -84,6 +86,7 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
         both stars, 1 in pixels without weight; chi2, including the hidden factors' |z|^2, as in a fit, but not the weak
         prior on the second star's labels; parameters, the number of fitted parameters without the factors.
     """
+    expect(model=model, spectrum=spectrum)
     weight = weights(model, spectrum.ivar.values[:1])[0]
     root = np.sqrt(weight)
     flux = np.where(weight > 0, spectrum.flux.values[0], 1.0)

@@ -16,6 +16,7 @@ import xarray as xr
 from scipy.ndimage import convolve1d
 
 from lab2 import lines
+from lab2._arguments import expect
 from lab2._blocks import map_blocks
 from lab2.cannon import best_spectra, polynomial, weights
 from lab2.cannon.nuisances import Precision, factors_of
@@ -59,6 +60,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     ValueError
         If the pixel spacing in log10 of the wavelength is not 6e-6.
     """
+    expect(model=model, spectra=spectra, fits=fits)
     wavelength = spectra.wavelength.values
     if not np.allclose(np.diff(np.log10(wavelength)), LOG_STEP, rtol=1e-3, atol=0):
         raise ValueError(f"the pixels must be steps of {LOG_STEP:g} in log10 of the wavelength, so that lines can move")
@@ -121,6 +123,7 @@ def excess(model, spectra, fits) -> xr.DataArray:
     xarray.DataArray
         (star, region), regions such as "blue chip" and "Mg lines"; NaN where a star has too few pixels.
     """
+    expect(model=model, spectra=spectra, fits=fits)
     wavelength = spectra.wavelength.values
     chip = chip_of(wavelength)
     regions = {f"{name} chip": chip == name for name in dict.fromkeys(chip)}

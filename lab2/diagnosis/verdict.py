@@ -4,6 +4,7 @@ import numpy as np
 from astropy.table import QTable
 
 from lab2 import cannon, catalog, continuum
+from lab2._arguments import as_table, expect
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
@@ -51,7 +52,7 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     spectra : xarray.Dataset
         The same stars, with ``labels`` from the catalog, on all or part of the survey's grid. Stars that lack a label
         are not trained on.
-    rows : astropy.table.Table
+    rows : astropy.table.Table or pandas.DataFrame
         Catalog rows of the same stars: APOGEE_ID and, if there are such columns, STARFLAG, ASPCAPFLAG and VSCATTER.
     factors : int
         Number of hidden factors of the model that is used to screen the spectra. With factors, odd stars are not
@@ -73,7 +74,7 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     Raises
     ------
     ValueError
-        If the stars of the three inputs differ, or are too few for `lab2.validation.calibrate`.
+        If the stars of the three arguments differ, or are too few for `lab2.validation.calibrate`.
 
     Notes
     -----
@@ -81,6 +82,8 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     changes the model little). Only stars with a significant velocity are fitted again, with a velocity shift and with
     two stars.
     """
+    expect(fits=fits, spectra=spectra, rows=rows)
+    rows = as_table(rows)
     if not (list(fits.star.values) == list(spectra.star.values) == list(texts(rows["APOGEE_ID"]))):
         raise ValueError("fits, spectra and catalog rows are not of the same stars in the same order")
     check_dims(spectra)

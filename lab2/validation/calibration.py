@@ -26,8 +26,10 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from lab2._arguments import expect
 from lab2._io import schema
 from lab2._io.schema import Rule
+from lab2._label_arrays import LabelArray
 from lab2.cannon.fitting import Flag
 from lab2.files import Kept
 from lab2.validation.residuals import paired_residuals, robust_scatter
@@ -145,6 +147,7 @@ class Calibration(Kept):
         ValueError
             If the fits are calibrated already, or their labels or their model are not those of the calibration.
         """
+        expect(fits=fits)
         if "calibrated" in fits.attrs:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
         self._check_fits(fits)
@@ -190,15 +193,15 @@ class Calibration(Kept):
         added = rng.multivariate_normal(np.zeros(len(mean)), floor, len(draws), method="eigh")
         return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + added
 
-    def outlier_probability(self, fits, truth) -> np.ndarray:
+    def outlier_probability(self, fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
         """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no true labels.
 
         Parameters
         ----------
         fits : xarray.Dataset
             As from `lab2.fit_labels`, not calibrated.
-        truth : xarray.DataArray
-            (star, label), of the same stars in the same order.
+        truth : array_like, shape (n_stars, n_labels)
+            As for `calibrate`.
         """
         self._check_fits(fits)
         residual = paired_residuals(fits, truth) - self.dataset.offset.values
@@ -212,6 +215,7 @@ class Calibration(Kept):
         return probability
 
     def _check_fits(self, fits):
+        expect(fits=fits)
         ours, theirs = list(self.dataset.label.values), list(fits.label.values)
         if ours != theirs:
             raise ValueError(f"the calibration is of the labels {ours}, the fits are of {theirs}")
@@ -223,16 +227,17 @@ class Calibration(Kept):
             )
 
 
-def calibrate(fits, truth) -> Calibration:
+def calibrate(fits: xr.Dataset, truth: LabelArray) -> Calibration:
     """Learn the offset of the labels and, by maximum likelihood, the scale and floor of their errors from residuals.
 
     Parameters
     ----------
     fits : xarray.Dataset
         Of stars that their model was not trained on, as from `lab2.validation.cross_validate`; not calibrated.
-    truth : xarray.DataArray
-        (star, label), true labels of the same stars in the same order. If these come from a catalog, its errors are
-        included: the calibrated error is then that of predicting the catalog, an upper limit to the error of the fit.
+    truth : array_like, shape (n_stars, n_labels)
+        True labels of the same stars in the same order: a DataArray, DataFrame or table, whose labels are taken by
+        name, or an array in the order and units of the fits. If they come from a catalog, its errors are included: the
+        calibrated error is then that of predicting the catalog, an upper limit to the error of the fit.
 
     Returns
     -------
@@ -241,13 +246,17 @@ def calibrate(fits, truth) -> Calibration:
     Raises
     ------
     ValueError
-        If the stars differ, the fits are calibrated already, or too few stars have both a fit and true labels.
+        If the stars or labels differ, the fits are calibrated already, or too few stars have both a fit and true
+        labels.
+    TypeError
+        If `fits` or `truth` is something else.
 
     Notes
     -----
     Only an offset common to all stars is subtracted. A bias that depends on the labels becomes part of the floor: a
     line fitted to the residuals would shift the rarest stars toward the mean of the sample.
     """
+    expect(fits=fits, truth=truth)
     if "calibrated" in fits.attrs:
         raise ValueError("these fits are calibrated already; give them with their formal covariances")
     residual = paired_residuals(fits, truth)

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from lab2 import cannon
+from lab2._arguments import expect, groups
 from lab2.cannon.model import fingerprint
 from lab2.validation._leave_one_out import fit_each_without_itself
 
@@ -37,6 +38,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     ValueError
         If there are fewer stars than groups, or the stars of `training` are unknown or too many.
     """
+    expect(spectra=spectra)
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
     if not 2 <= folds <= len(names):
         raise ValueError(f"cannot deal {len(names)} stars into {folds} groups; folds must be 2 to {len(names)}")
@@ -116,6 +118,7 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
     stars first, so two folds would take longer than now. It would also not notice if another minimum has become the
     deepest.
     """
+    expect(spectra=spectra)
     names = spectra.star.values.astype(str)
     allowed = np.ones(len(names), dtype=bool) if train_on is None else np.asarray(train_on, dtype=bool)
     if allowed.shape != names.shape:
@@ -134,11 +137,9 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
         if folds != "field" or "field" not in spectra:
             raise ValueError(f"folds must be a number, 'field' (with spectra.field), 'star' or an array; got {folds!r}")
         folds = xr.DataArray(np.unique(spectra.field.values, return_inverse=True)[1], dims="star")
-    elif not isinstance(folds, xr.DataArray):
+    elif np.ndim(folds) == 0:
         folds = split(spectra, folds, seed)
-    group = folds.values
-    if group.shape != (spectra.sizes["star"],):
-        raise ValueError(f"{group.size} groups for {spectra.sizes['star']} stars: give the group of each star")
+    group = groups(folds, spectra.sizes["star"])
     if len(np.unique(group)) < 2:
         raise ValueError("all stars are in only one group: there is none to train on when it is left out")
     parts, order, trained_on = [], [], []

@@ -62,8 +62,8 @@ def statistics(fits, truth, seed=128, resamples=500) -> QTable:
     ----------
     fits : xarray.Dataset
         With ``labels`` (star, label).
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    truth : array_like, shape (n_stars, n_labels)
+        As for `lab2.validation.calibrate`.
     seed, resamples : int
         Of the bootstrap.
 
@@ -178,8 +178,8 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     ----------
     fits : xarray.Dataset
         With ``labels`` (star, label).
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    truth : array_like, shape (n_stars, n_labels)
+        As for `lab2.validation.calibrate`.
 
     Returns
     -------
