@@ -148,11 +148,10 @@ def report(chosen):
 
 def label(chosen):
     """Measure the labels of spectra with a trained model."""
-    import numpy as np
     import xarray as xr
 
     from lab2 import apstar, continuum, validation
-    from lab2.cannon import Cannon, fit_labels, misfit
+    from lab2.cannon import Cannon, fit_labels, misfit, to_table
     from lab2.files import replacing
     from lab2.survey import build_folder
 
@@ -168,47 +167,25 @@ def label(chosen):
     trusted = model.trusted  # the pixels on which the training spectra were normalized
     spectra = continuum.normalize(apstar.mask_bad_pixels(raw), trusted)
     fits = fit_labels(model, spectra)
-    about = {"misfit": misfit(model, spectra, fits).values, "simulated": raw.simulated.values}
-    about["read_error"] = np.where(raw.read_error == "", "-", raw.read_error)
+    spectra["misfit"] = misfit(model, spectra, fits)
     if chosen.calibration:
         calibration = validation.Calibration.load(chosen.calibration)
         beyond = calibration.misfits(fits)
         fits = calibration.apply(fits)
         fits["covariance"] = fits.covariance.where(~xr.DataArray(beyond, dims="star"))
-    table = _label_table(fits, about)
+    else:
+        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
+    table = to_table(fits, spectra)
     _warn_of_observed(table, model)
     with replacing(chosen.out) as part:
         table.write(part, format="ascii.ecsv")
-    flagged = sum(words != "-" for words in table["flag"])
+    flagged = int((table["flag"] != 0).sum())
     print(f"{len(table)} stars, {flagged} flagged: {chosen.out}")
-
-
-def _label_table(fits, about):
-    """Fits as a table: star, each label and its standard error, chi2, n_pixels, `about`, and the words of the flag."""
-    from astropy.table import QTable
-
-    from lab2.cannon import Flag, errors
-    from lab2.labels import LABELS
-
-    units = {label.name: label.unit for label in LABELS}
-    table = QTable({"star": fits["star"].values.astype(str)})
-    sigma = errors(fits).values
-    for i, name in enumerate(fits["label"].values):
-        table[str(name)] = fits["labels"].values[:, i]
-        table[f"sigma_{name}"] = sigma[:, i]
-        for column in (str(name), f"sigma_{name}"):
-            table[column].unit = units.get(str(name))
-    for name in ("chi2", "reduced_chi2", "n_pixels"):
-        table[name] = fits[name].values
-    for name, values in about.items():
-        table[name] = values
-    table["flag"] = [Flag.words(flag) for flag in fits["flag"].values]
-    return table
 
 
 def _warn_of_observed(table, model):
     """Say it, on the screen and in the table, where a model of simulated spectra was applied to observed ones."""
-    observed = int((~table["simulated"] & (table["read_error"] == "-")).sum())
+    observed = int((~table["simulated"] & (table["reason"] == "-")).sum())
     if not model.simulated or not observed:
         return
     from lab2.simulate import real_offsets

@@ -12,7 +12,7 @@ from lab2._arguments import described, expect
 from lab2._io.arrays import factor, floats, names_along, unit_of
 from lab2.labels import is_null, numbers, texts, units_of
 
-__all__ = ["LabelArray", "LabelColumns", "columns_of", "labels_like", "named_labels"]
+__all__ = ["LabelArray", "LabelColumns", "columns_of", "in_order", "labels_like", "named_labels"]
 
 # Anything that `labels_like` and `named_labels` take, for type hints.
 LabelArray = ArrayLike | Table
@@ -104,6 +104,28 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
             column *= factor(own, unit, f"{name} of {what}")
     coords = {name: fits.coords[name] for name in ("star", "label", "unit") if name in fits.coords}
     return xr.DataArray(found.values, dims=("star", "label"), coords=coords)
+
+
+def in_order(labels, names):
+    """Labels with names, (..., label), in the order of `names`; an array without names as it is.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing or there twice.
+    """
+    expect(labels=labels)
+    if not isinstance(labels, xr.DataArray) and (isinstance(labels, Table) or names_along(labels, 1, "label")):
+        labels = named_labels(labels, names)
+    if not isinstance(labels, xr.DataArray) or "label" not in labels.dims:
+        return labels
+    labels = labels.transpose(..., "label")
+    if "label" not in labels.coords:
+        return labels
+    found = [str(name) for name in labels.label.values]
+    if any(found.count(name) != 1 for name in names):
+        raise ValueError(f"expected each of the labels {names} once; got {found}")
+    return labels[..., [found.index(name) for name in names]]
 
 
 def named_labels(labels, wanted, what="labels") -> xr.DataArray:

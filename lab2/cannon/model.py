@@ -10,14 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
-from astropy.table import Table
 from numpy.typing import ArrayLike
 
-from lab2._arguments import expect
 from lab2._io import schema
-from lab2._io.arrays import names_along
 from lab2._io.schema import Rule
-from lab2._label_arrays import named_labels
+from lab2._label_arrays import in_order
 from lab2.cannon import polynomial
 from lab2.files import Kept
 from lab2.labels import units_of
@@ -206,7 +203,7 @@ class Cannon(Kept):
 
     def scale(self, labels: ArrayLike) -> np.ndarray:
         """Scaled labels (..., label) from labels in their units; those of a DataArray are taken by name."""
-        labels = np.asarray(self._in_order(labels), dtype=float)
+        labels = np.asarray(in_order(labels, self.labels), dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
         return (labels - self.label_mean.values) / self.label_scale.values
@@ -289,18 +286,3 @@ class Cannon(Kept):
         x = self.scale(self.label_mean.values if at is None else at)
         slope = polynomial.jacobian(x, self.pairs)[:, index] / self.label_scale.values[index]
         return xr.DataArray(self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.wavelength})
-
-    def _in_order(self, labels):
-        """Labels of a DataArray, DataFrame or table in this model's order, label last; anything else as it is."""
-        expect(labels=labels)
-        if not isinstance(labels, xr.DataArray) and (isinstance(labels, Table) or names_along(labels, 1, "label")):
-            labels = named_labels(labels, self.labels)
-        if not isinstance(labels, xr.DataArray) or "label" not in labels.dims:
-            return labels
-        labels = labels.transpose(..., "label")
-        if "label" not in labels.coords:
-            return labels
-        names = [str(name) for name in labels.label.values]
-        if any(names.count(name) != 1 for name in self.labels):
-            raise ValueError(f"expected each of the labels {self.labels} once; got {names}")
-        return labels[..., [names.index(name) for name in self.labels]]

@@ -5,6 +5,7 @@ import warnings
 import matplotlib.pyplot as plt
 import numpy as np
 
+from lab2.labels import units_of
 from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_text, styled
 
 __all__ = ["corner", "kiel", "label_comparison", "losses", "selection"]
@@ -18,8 +19,8 @@ def corner(sets, names, truths=None):
     ----------
     sets : dict of str to array_like, shape (n, n_labels)
         Legend text to values.
-    names : sequence of str
-        Names of the labels.
+    names : sequence of str or lab2.labels.Label
+        The labels, in order.
     truths : array_like, shape (n_labels,), optional
         Marked by a line.
 
@@ -80,7 +81,7 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
     figure, axes = plt.subplots(2, len(names), figsize=size, height_ratios=[1.7, 1], sharex="col", squeeze=False)
     points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if color is None else color, "cmap": None}
     points["cmap"] = None if color is None else "cividis"
-    for name, (top, low), row in zip(names, axes.T, statistics, strict=True):
+    for name, unit, (top, low), row in zip(names, units_of(fitted), axes.T, statistics, strict=True):
         x, y = reference.sel(label=name).values, fitted.sel(label=name).values
         mesh = top.scatter(x, y, **points)
         low.scatter(x, y - x, **points)
@@ -92,7 +93,7 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
         top.plot(limits, limits, color=BLACK, lw=0.8)
         low.axhline(0, color=BLACK, lw=0.8)
         top.set(xlim=limits, ylim=limits)
-        low.set(ylim=(-half, half), xlabel=f"{reference_name}\n{axis_text(name)}")
+        low.set(ylim=(-half, half), xlabel=f"{reference_name}\n{axis_text(name, unit)}")
         top.set_title(
             f"bias {row['bias']:+.3g}\nstd {row['std']:.3g}, MAD {row['scatter']:.3g}", fontsize=7, linespacing=1.4
         )
