@@ -8,6 +8,7 @@ by pixel, and with one weight per visit), followed by one row per visit. Files w
 
 import os
 import warnings
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from astropy.io import fits
+from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from lab2._arguments import expect
@@ -79,7 +81,7 @@ class UnreadableSpectrumWarning(UserWarning):
     """Some files could not be read; their rows are empty, and `read_error` gives the reason."""
 
 
-def read(path) -> xr.Dataset:
+def read(path: str | os.PathLike) -> xr.Dataset:
     """Read the coadded spectrum of one apStar (or asStar) file.
 
     Parameters
@@ -108,7 +110,7 @@ def read(path) -> xr.Dataset:
     return _dataset([read_coadd(Path(path))])
 
 
-def read_many(paths, progress=True) -> xr.Dataset:
+def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.Dataset:
     """Read many apStar files into one dataset.
 
     A file that cannot be read does not stop the others: its row has NaN flux and infinite error, and
@@ -159,7 +161,7 @@ def read_many(paths, progress=True) -> xr.Dataset:
     return _dataset(rows).assign(read_error=("star", np.array(errors, dtype=str)))
 
 
-def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
+def mask_bad_pixels(raw: xr.Dataset, bits: Iterable[PixelBit | str | int] = BAD_BITS) -> xr.Dataset:
     """Set the error of every bad pixel to infinity.
 
     A pixel is bad if one of `bits` is set, if its flux is not finite or exactly 0 (no data), if its error is not finite
@@ -197,7 +199,9 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     return raw.assign(error=error.copy(data=credible_errors(error.values)).assign_attrs(raw.error.attrs))
 
 
-def write(path, flux, error, bitmask, header) -> Path:
+def write(
+    path: str | os.PathLike, flux: ArrayLike, error: ArrayLike, bitmask: ArrayLike, header: Mapping | fits.Header
+) -> Path:
     """Write an apStar file in the DR17 layout, atomically.
 
     Parameters

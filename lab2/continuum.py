@@ -5,6 +5,7 @@ smooth curve through pixels that depend little on the labels. Dividing by it rem
 instrument's response in the same way for every star, which is sufficient for a data-driven model.
 """
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import xarray as xr
 from astropy.table import Table
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 
 from lab2._arguments import expect
 from lab2._io.pixel_list import ASPCAP_SLICES, read_list
@@ -38,7 +40,7 @@ _GRID = (
 _BLOCK = 256  # stars normalized at a time, to bound memory
 
 
-def load_pixels(path=None) -> xr.DataArray:
+def load_pixels(path: str | os.PathLike | None = None) -> xr.DataArray:
     """Read a list of trusted continuum pixels and place it on the 8575-pixel grid, without interpolation.
 
     Parameters
@@ -70,7 +72,7 @@ def load_pixels(path=None) -> xr.DataArray:
     return pixels
 
 
-def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
+def find_pixels(spectra: xr.Dataset, fraction: float = 0.07, flux_range: float = 0.015) -> xr.DataArray:
     """Derive a list of continuum pixels from a survey: flux near 1, and little dependence on the labels.
 
     A linear model in the labels, scaled to unit variance, is fitted to every pixel. A pixel is trusted if its constant
@@ -133,7 +135,7 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     return _on_grid(np.flatnonzero(trusted))
 
 
-def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
+def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2) -> xr.Dataset:
     """Divide each chip by a Chebyshev polynomial fitted to its trusted pixels.
 
     The fit is weighted least squares, each pixel's residual multiplied by 1/sigma (Ness et al. 2015, section 2.3:
@@ -201,7 +203,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     )
 
 
-def trusted_levels(spectra, pixels) -> xr.DataArray:
+def trusted_levels(spectra: xr.Dataset, pixels: ArrayLike) -> xr.DataArray:
     """Median normalized flux of the trusted pixels in each chip; 1 if the normalization is correct.
 
     Parameters

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from astropy.table import Table
+from numpy.typing import ArrayLike
 
 from lab2._arguments import as_table, expect
 from lab2._io.arrays import factor
@@ -53,7 +55,7 @@ class Label:
         symbol = self.symbol or self.name
         return f"{symbol} [{self.unit}]" if self.unit else symbol
 
-    def beyond(self, values) -> np.ndarray:
+    def beyond(self, values: ArrayLike) -> np.ndarray:
         """Where values are numbers, but such as no star has."""
         values = np.asarray(values)
         return (values < self.lowest) | (values > self.highest)
@@ -98,7 +100,7 @@ def units_of(data: xr.Dataset | xr.DataArray) -> list[str]:
     return [known.get(str(name), "") for name in data.label.values]
 
 
-def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
+def from_catalog(catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
     """Labels of catalog rows, from any of its columns.
 
     Parameters
@@ -151,7 +153,7 @@ def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArra
     )
 
 
-def numbers(column, unit=None, name="a column") -> np.ndarray:
+def numbers(column: ArrayLike, unit: str | None = None, name: str = "a column") -> np.ndarray:
     """Numbers of a catalog's column of any type.
 
     Parameters
@@ -190,7 +192,7 @@ def numbers(column, unit=None, name="a column") -> np.ndarray:
     return np.where(known, values * times, np.nan)
 
 
-def texts(column) -> np.ndarray:
+def texts(column: ArrayLike) -> np.ndarray:
     """Text of a catalog's column, stripped; "" where it is masked. A ValueError if it is not one text in each row."""
     if np.ndim(column) != 1:
         raise ValueError(f"a column of text must hold one in each row; its shape is {np.shape(column)}")
@@ -198,7 +200,7 @@ def texts(column) -> np.ndarray:
     return np.where(mask, "", np.char.strip(np.asarray(column).astype(str)))
 
 
-def is_null(values) -> np.ndarray:
+def is_null(values: ArrayLike) -> np.ndarray:
     """Whether values are a catalog's NULL: -9999, or one of its spellings such as -9999.99."""
     return np.abs(np.asarray(values) - CATALOG_NULL) < 1.0
 

@@ -15,6 +15,7 @@ say. With u = 1 / k^2 and n pixels, exp(-chi^2 / 2) becomes the integral of u^(n
 
 import os
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 
@@ -22,6 +23,7 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 
 from lab2._extras import require
 
@@ -56,7 +58,7 @@ _SLOP, _SLOP_DEGREE = 0.01, 2
 _NODES, _FARTHEST = 96, 10.0
 
 
-def default_priors(model) -> QTable:
+def default_priors(model: cannon.Cannon) -> QTable:
     """The priors that `sample` uses by default: weak, and confined to the range of the training labels.
 
     Parameters
@@ -86,7 +88,16 @@ def default_priors(model) -> QTable:
 
 
 def sample(
-    model, spectrum, *, draws=1000, tune=1000, chains=4, seed=128, nuisance=False, progress=False, **priors
+    model: cannon.Cannon,
+    spectrum: xr.Dataset,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    seed: int = 128,
+    nuisance: bool = False,
+    progress: bool = False,
+    **priors: Sequence[float],
 ) -> az.InferenceData:
     """Draw from the posterior of one star's labels.
 
@@ -165,7 +176,7 @@ def sample(
     )
 
 
-def summary(idata) -> QTable:
+def summary(idata: az.InferenceData) -> QTable:
     """Summary statistics of the draws of each label.
 
     Parameters
@@ -198,7 +209,7 @@ def summary(idata) -> QTable:
     )
 
 
-def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
+def predictive(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike, seed: int = 128) -> xr.Dataset:
     """Posterior predictive spectra of one star, one for each draw of its labels.
 
     Parameters
@@ -239,7 +250,7 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
     )
 
 
-def problems(idata) -> list[str]:
+def problems(idata: az.InferenceData) -> list[str]:
     """Reasons not to trust the draws, as messages; an empty list if there are none.
 
     Parameters
@@ -294,7 +305,7 @@ def _priors(model, given):
     return table
 
 
-def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
+def continuum_slop(model: cannon.Cannon, spectra: xr.Dataset, labels: ArrayLike) -> cannon.Nuisance:
     """Errors of each chip's continuum as a linear nuisance: Chebyshev polynomials times the flux of the model.
 
     Parameters

@@ -1,6 +1,7 @@
 """Normalized spectra as a Dataset: creation from plain arrays, and checks before training and fitting."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from lab2._caching import CACHE
 from lab2._io.arrays import factor, floats, names, names_along, native
-from lab2._label_arrays import columns_of
+from lab2._label_arrays import LabelArray, columns_of
 from lab2.labels import LABELS, Label
 
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
@@ -32,7 +33,14 @@ _RESAMPLE = "Bring the spectra to the model's pixels, or train a model on spectr
 _LEAST_SNR = 3.0  # per pixel; spectra with a lower one are hardly ever fitted
 
 
-def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
+def from_arrays(
+    flux: ArrayLike,
+    ivar: ArrayLike,
+    wavelength: ArrayLike,
+    labels: LabelArray | None = None,
+    star: Sequence[str] | None = None,
+    label: Sequence[str | Label] | None = None,
+) -> xr.Dataset:
     """Spectra from plain arrays, for data not read from this project's files.
 
     Parameters
@@ -190,7 +198,7 @@ def _doubt(flux, ivar, stars):
         )
 
 
-def credible_errors(error) -> np.ndarray:
+def credible_errors(error: ArrayLike) -> np.ndarray:
     """Errors, replaced by infinity where they are not finite, not positive, or not credible.
 
     Parameters
@@ -221,7 +229,7 @@ def credible_errors(error) -> np.ndarray:
     return error
 
 
-def seen(ivar, s2=0.0) -> np.ndarray:
+def seen(ivar: ArrayLike, s2: float = 0.0) -> np.ndarray:
     """How much each pixel of each star counts in numbers of pixels and stars, from 0 to 1.
 
     A pixel counts fully if its weight is at least a hundredth of the star's typical weight (an error up to ten times as
@@ -250,7 +258,7 @@ def seen(ivar, s2=0.0) -> np.ndarray:
     return np.minimum(ivar / (1.0 + ivar * s2) * per_full_weight(ivar, s2)[:, None], 1.0)
 
 
-def check(spectra) -> None:
+def check(spectra: xr.Dataset) -> None:
     """Raise an error for spectra that cannot be used for training or fitting.
 
     Parameters
@@ -274,7 +282,7 @@ def check(spectra) -> None:
     _refuse(spectra, ~np.isfinite(flux) & (ivar > 0), "not finite", "flux", "give those pixels ivar = 0")
 
 
-def check_dims(spectra) -> None:
+def check_dims(spectra: xr.Dataset) -> None:
     """Raise an error for the wrong variables, dims or wavelengths; the values of flux and ivar are not read.
 
     Parameters
@@ -357,7 +365,7 @@ def _all_usable(flux, ivar):
 
 
 @njit(nogil=True, cache=CACHE, fastmath={"reassoc", "contract"})
-def per_full_weight(ivar, s2):
+def per_full_weight(ivar: np.ndarray, s2: float) -> np.ndarray:
     """1 over the least weight at which a star's pixel counts fully (`seen`); 0 for a star without information."""
     out = np.zeros(ivar.shape[0])
     for s in range(ivar.shape[0]):

@@ -164,7 +164,9 @@ def count_pixels(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     return np.rint(counts.sum(axis=1)).astype(int)
 
 
-def star_quartic(theta, flux, precision, form):
+def star_quartic(
+    theta: np.ndarray, flux: np.ndarray, precision: Precision, form: polynomial.Form
+) -> tuple[np.ndarray, np.ndarray]:
     """The coefficients of one star's chi^2 directly from T^T C^-1 T, and the nuisances' responses.
 
     Parameters

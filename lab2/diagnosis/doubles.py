@@ -2,11 +2,12 @@
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
 from lab2._arguments import expect
-from lab2.cannon import best_spectra, fit_labels, polynomial, weights
+from lab2.cannon import Cannon, best_spectra, fit_labels, polynomial, weights
 from lab2.diagnosis.filters import moved
 from lab2.grid import KM_S_PER_PIXEL
 
@@ -19,7 +20,7 @@ _FARTHEST = 8.0  # largest distance of scaled labels from the training set's mea
 _LARGEST_SHARE = 0.6
 
 
-def fit_shift(model, spectrum) -> dict:
+def fit_shift(model: Cannon, spectrum: xr.Dataset) -> dict:
     """The velocity shift at which a star's spectrum fits best, with the labels at this velocity.
 
     The spectrum is shifted by whole pixels, to avoid interpolation, and fitted at each shift. A parabola through the
@@ -66,7 +67,7 @@ def fit_shift(model, spectrum) -> dict:
     }
 
 
-def fit_double(model, spectrum, labels, velocity, share) -> dict:
+def fit_double(model: Cannon, spectrum: xr.Dataset, labels: ArrayLike, velocity: float, share: float) -> dict:
     """Fit the sum of two model spectra, the second one shifted: F = (1 - q) F(l_1) + q F(l_2, v) + U z.
 
     Parameters

@@ -1,7 +1,8 @@
 """A verdict on every odd star, based on its spectrum, its fit and its catalog flags."""
 
 import numpy as np
-from astropy.table import QTable
+import xarray as xr
+from astropy.table import QTable, Table
 
 from lab2 import cannon, catalog, continuum
 from lab2._arguments import as_table, expect
@@ -42,7 +43,7 @@ _OFF_GRID = 0.01  # steps of the grid
 _BLOCK = 16  # stars judged at a time by one thread
 
 
-def diagnose(fits, spectra, rows, factors=0) -> QTable:
+def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: Table, factors: int = 0) -> QTable:
     """Find the odd stars and classify them.
 
     Parameters

@@ -1,18 +1,23 @@
 """Figures of labels: corner plots, comparisons, the Kiel diagram, a network's losses."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
+from astropy.table import QTable
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from lab2.labels import units_of
+from lab2.labels import Label, units_of
 from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_text, styled
 
 __all__ = ["corner", "kiel", "label_comparison", "losses", "selection"]
 
 
 @styled
-def corner(sets, names, truths=None):
+def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: ArrayLike | None = None) -> Figure:
     """Corner plot of one or more sets of labels.
 
     Parameters
@@ -63,7 +68,14 @@ def corner(sets, names, truths=None):
 
 
 @styled
-def label_comparison(fitted, reference, statistics, reference_name, color=None, color_name=None):
+def label_comparison(
+    fitted: xr.DataArray,
+    reference: xr.DataArray,
+    statistics: QTable,
+    reference_name: str,
+    color: ArrayLike | None = None,
+    color_name: str | None = None,
+) -> Figure:
     """Fitted labels against reference labels, one column a label, residuals below.
 
     Parameters
@@ -108,7 +120,9 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
 
 
 @styled
-def kiel(labels, isochrones, features=None):
+def kiel(
+    labels: xr.DataArray, isochrones: Mapping[str, QTable], features: Mapping[str, tuple[float, float]] | None = None
+) -> Figure:
     """log g against Teff, colored by [Fe/H], with isochrones.
 
     Parameters
@@ -137,7 +151,7 @@ def kiel(labels, isochrones, features=None):
 
 
 @styled
-def losses(history):
+def losses(history: xr.DataArray) -> Figure:
     """Training and validation loss against the epoch.
 
     Parameters
@@ -154,7 +168,7 @@ def losses(history):
 
 
 @styled
-def selection(labels, kept):
+def selection(labels: xr.DataArray, kept: np.ndarray) -> Figure:
     """All stars of a catalog in Teff and log g, those kept in color, with the cuts that remove dwarfs.
 
     Parameters

@@ -6,7 +6,10 @@ tools/synthesis/README.md describes the synthesis and its limitations. `lab2.sim
 that was trained on it.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lab2._label_arrays import in_order
 from lab2.grid import KM_S_PER_PIXEL, N_PIXELS
@@ -21,7 +24,7 @@ RANGE = {"teff": (3500.0, 5900.0), "logg": (-0.2, 4.2), "fe_h": (-1.3, 0.6), "mg
          "si_fe": (-0.3, 0.55)}  # fmt: skip
 
 
-def spectrum(labels, abundances=None):
+def spectrum(labels: ArrayLike, abundances: Mapping[str, ArrayLike] | None = None) -> np.ndarray:
     """Normalized model spectrum for each label vector, on the 8575-pixel grid.
 
     The flux is divided by the true continuum, broadened by macroturbulence, and at the resolution of the spectrograph,

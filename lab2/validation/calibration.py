@@ -23,6 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -109,7 +110,7 @@ class Calibration(Kept):
         sd = self.floor_errors.values
         return self.dataset.floor / np.outer(sd, sd)
 
-    def covariance(self, formal, labels) -> np.ndarray:
+    def covariance(self, formal: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """Calibrated covariances.
 
         Parameters
@@ -126,7 +127,7 @@ class Calibration(Kept):
         width = np.exp(x @ self.dataset.slope.values.T)
         return self.dataset.floor.values * width[..., :, None] * width[..., None, :]
 
-    def apply(self, fits) -> xr.Dataset:
+    def apply(self, fits: xr.Dataset) -> xr.Dataset:
         """Fits with calibrated labels and covariances.
 
         Parameters
@@ -160,7 +161,7 @@ class Calibration(Kept):
             formal_covariance=fits.covariance,
         ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
 
-    def misfits(self, fits) -> np.ndarray:
+    def misfits(self, fits: xr.Dataset) -> np.ndarray:
         """Stars that the model fits worse than 99 % of the calibration's, (n_stars,) bool.
 
         Parameters
@@ -171,7 +172,7 @@ class Calibration(Kept):
         self._check_fits(fits)
         return fits.reduced_chi2.values > float(self.dataset.largest_chi2)
 
-    def widen(self, draws, seed=128) -> np.ndarray:
+    def widen(self, draws: ArrayLike, seed: int = 128) -> np.ndarray:
         """Draws from a posterior, less the offset, broadened to the calibrated covariance.
 
         Parameters

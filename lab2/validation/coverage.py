@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import ecdf, kstest, norm, randint
 
 from lab2._arguments import expect
-from lab2._label_arrays import labels_like
+from lab2._label_arrays import LabelArray, labels_like
 from lab2.validation.calibration import calibrate
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-def calibrate_held_out(fits, truth, seed=128) -> xr.Dataset:
+def calibrate_held_out(fits: xr.Dataset, truth: LabelArray, seed: int = 128) -> xr.Dataset:
     """Fits whose covariances are calibrated without them: each random half of the stars from the other half.
 
     This tests a calibration. New stars use `lab2.validation.calibrate`, with all stars.
@@ -52,7 +52,7 @@ def calibrate_held_out(fits, truth, seed=128) -> xr.Dataset:
     return xr.concat(parts, dim="star", combine_attrs="override").isel(star=order)
 
 
-def coverage(fits, truth) -> QTable:
+def coverage(fits: xr.Dataset, truth: LabelArray) -> QTable:
     """How often the truth lies within one and two standard errors of the fit.
 
     Parameters
@@ -156,7 +156,7 @@ def coverage_deviation(*tables: QTable) -> float:
     return float(max(np.abs(table[name] - share).max() for table in tables for name, share in nominal.items()))
 
 
-def ranks(fits, truth, draws=99, seed=128) -> xr.DataArray:
+def ranks(fits: xr.Dataset, truth: LabelArray, draws: int = 99, seed: int = 128) -> xr.DataArray:
     """Rank of the true label among draws from the fit: simulation-based calibration.
 
     If the errors are right, every rank from 0 to `draws` is equally probable. Errors that are too small give an excess

@@ -1,7 +1,10 @@
 """Cross-validation: every star is fitted with a model trained without it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2 import cannon
 from lab2._arguments import expect, groups
@@ -11,7 +14,7 @@ from lab2.validation._leave_one_out import fit_each_without_itself
 __all__ = ["cross_validate", "split"]
 
 
-def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
+def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequence[str] = ()) -> xr.DataArray:
     """Split stars into random groups of equal size and similar composition.
 
     Within each field the stars are sorted by the label fe_h (if there is one). Each successive `folds` stars are
@@ -70,7 +73,15 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     )
 
 
-def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=None, progress=False) -> xr.Dataset:
+def cross_validate(
+    spectra: xr.Dataset,
+    folds: int | str | ArrayLike = 2,
+    factors: int = 0,
+    seed: int = 128,
+    train_on: ArrayLike | None = None,
+    fit: xr.Dataset | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
     """Fit every star with a model that was trained without it.
 
     Parameters

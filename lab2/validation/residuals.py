@@ -1,5 +1,7 @@
 """Statistics of residuals: bias and scatter of each label, with errors, and trends with properties of the stars."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from astropy.stats import mad_std
@@ -55,7 +57,7 @@ def paired_residuals(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     return fits.labels.transpose("star", "label").values - labels_like(truth, fits).values
 
 
-def statistics(fits, truth, seed=128, resamples=500) -> QTable:
+def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: int = 500) -> QTable:
     """Bias and scatter of fitted labels, with errors from the bootstrap.
 
     Parameters
@@ -95,7 +97,9 @@ def statistics(fits, truth, seed=128, resamples=500) -> QTable:
     return table
 
 
-def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
+def trends(
+    fits: xr.Dataset, truth: LabelArray, against: Mapping[str, ArrayLike], seed: int = 128, resamples: int = 500
+) -> QTable:
     """Slopes of the residuals of each label against other quantities.
 
     Parameters
@@ -198,7 +202,7 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     return _slope(x[good].T, residual[good].T)
 
 
-def twin_differences(spectra, seed=128, most=400) -> dict:
+def twin_differences(spectra: xr.Dataset, seed: int = 128, most: int = 400) -> dict:
     """How similar the spectra of stars with similar labels are, compared with random pairs and with noise.
 
     Parameters
