@@ -31,6 +31,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "survey",
         "validation",
     ],
-    submod_attrs={"cannon": ["Cannon", "fit_labels", "train"], "labels": ["LABELS"], "spectra": ["from_arrays"]},
+    submod_attrs={
+        "cannon": ["Cannon", "fit_labels", "to_table", "train"],
+        "labels": ["LABELS"],
+        "spectra": ["from_arrays"],
+    },
 )
 __version__ = metadata.version("lab2")

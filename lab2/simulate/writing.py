@@ -1,5 +1,6 @@
 """Write a simulated survey with the same files that SDSS has for the four fields."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ BATCH = 64  # stars whose spectra are computed together
 SMALLEST = 20
 
 
-def make_survey(folder, seed=128, n_stars=1886, progress=True):
+def make_survey(folder: str | os.PathLike, seed: int = 128, n_stars: int = 1886, progress: bool = True) -> Path:
     """Simulate the survey of the four fields and write it in the formats of SDSS.
 
     The folder contains allStar.fits (the whole catalog of the fields, with DR17 column names), an apStar file for each
