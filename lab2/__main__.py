@@ -5,6 +5,8 @@ import ast
 import sys
 from pathlib import Path
 
+from lab2 import __version__
+
 __all__ = ["main"]
 
 
@@ -85,12 +87,13 @@ def simulate(chosen):
     """Make a simulated survey."""
     from lab2._lock import alone
     from lab2.simulate import make_survey
+    from lab2.simulate.again import arguments
     from lab2.survey import build_folder, survey_folder
 
     folder = survey_folder(chosen.survey)
-    given = {"seed": chosen.seed, "n_stars": chosen.n_stars}
+    given = arguments(chosen.survey, chosen.seed, chosen.n_stars, chosen.replace)
     with alone(build_folder(chosen.survey)):  # no notebook reads the survey that is replaced
-        make_survey(folder, **{name: value for name, value in given.items() if value is not None})
+        make_survey(folder, **given)
     print(f"survey {chosen.survey!r}: {folder}")
 
 
@@ -125,6 +128,28 @@ def run(chosen):
             print(path)
 
 
+def make(chosen):
+    """Bring the lab up to date: the survey, the notebooks that are stale, and the PDFs."""
+    from lab2._lock import alone
+    from lab2.report.making import make
+    from lab2.survey import build_folder
+
+    with alone(build_folder(chosen.survey), wait=True):
+        given = {name: getattr(chosen, name) for name in ("survey", "seed", "n_stars", "mystery", "name")}
+        for path in make(chosen.target, **given):
+            print(path)
+
+
+def status(chosen):
+    """Say what is up to date and what is not, and why. Nothing is changed."""
+    from lab2.report.making import status
+
+    found = status(chosen.survey, chosen.name)
+    width = max(len(name) for name, _ in found)
+    for name, state in found:
+        print(f"{name:{width}}  {state}")
+
+
 def checkpoints(chosen):
     """Make the checkpoints' PDFs."""
     from lab2._lock import alone
@@ -152,15 +177,14 @@ def label(chosen):
     import xarray as xr
 
     from lab2 import apstar, continuum, validation
+    from lab2._command import command
     from lab2.cannon import Cannon, fit_labels, misfit
     from lab2.files import replacing
     from lab2.survey import build_folder
 
     model_path = Path(chosen.model) if chosen.model else build_folder("simulated") / "04_model.nc"
     if not model_path.is_file():
-        raise FileNotFoundError(
-            f"there is no model {model_path}; notebook 04 makes it; run: python -m lab2 run 01 03 04"
-        )
+        raise FileNotFoundError(f"there is no model {model_path}; notebook 04 makes it; run: {command('run 01 03 04')}")
     if Path(chosen.out).suffix != ".ecsv":
         raise ValueError(f"the labels are written as ECSV, so --out must end with .ecsv, not {chosen.out!r}")
     raw = apstar.read_many(chosen.files)
@@ -234,11 +258,21 @@ def _parameter(text):
         return name, value
 
 
+_TARGETS = (
+    "survey (the data alone), lab (all notebooks), cp1, cp2, cp3, checkpoints, or report: everything (default: report)"
+)
+_NAME = {"default": "Firstname_Lastname", "metavar": "NAME", "help": "your name, as Firstname_Lastname"}
 _ON_SURVEY = {"default": "simulated", "metavar": "NAME", "help": "a folder in data/ (default: simulated)"}
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="lab2", description="A small Cannon for APOGEE, and its lab report.")
+    parser = argparse.ArgumentParser(
+        prog="lab2",
+        description="A small Cannon for APOGEE, and its lab report.",
+        epilog="Surveys, results and figures lie in data/, build/ and figures/ of the home folder: the one that the "
+        "environment variable LAB2_HOME names, else the project that you stand in, else the current folder.",
+    )
+    parser.add_argument("--version", action="version", version=f"lab2 {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(command, name, interrupted="nothing was written; the same command begins anew"):
@@ -271,6 +305,7 @@ def _add_surveys(add):
     one.add_argument("--survey", **_ON_SURVEY)
     one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars survive the cuts")
     one.add_argument("--seed", type=int, metavar="S", help="the seed of its random numbers")
+    one.add_argument("--replace", action="store_true", help="even if a survey of this name has other or more stars")
 
     one = add(survey, "survey")
     one.add_argument("--survey", **_ON_SURVEY)
@@ -295,9 +330,21 @@ def _add_lab(add):
         help="parameters of the notebooks; a name that none of them has is refused, and so is survey: see --survey",
     )
 
+    one = add(make, "make", "what is finished is kept; the same command goes on from here")
+    one.add_argument("target", nargs="?", default="report", metavar="TARGET", help=_TARGETS)
+    one.add_argument("--survey", **_ON_SURVEY)
+    one.add_argument("--seed", type=int, metavar="S", help="of the simulated survey and of the notebooks")
+    one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars the simulated survey keeps")
+    one.add_argument("--mystery", metavar="FILE", help="an apStar file for notebook 07; survey: the survey's own again")
+    one.add_argument("--name", **_NAME)
+
+    one = add(status, "status")
+    one.add_argument("--survey", **_ON_SURVEY)
+    one.add_argument("--name", **_NAME)
+
     one = add(checkpoints, "checkpoints", "PDFs that were finished are kept; the same command makes all again")
     one.add_argument("--survey", **_ON_SURVEY)
-    one.add_argument("--name", default="Firstname_Lastname", help="your name, as Firstname_Lastname")
+    one.add_argument("--name", **_NAME)
     one.add_argument("--number", type=int, action="append", help="1, 2 or 3 (default: all three)")
 
     one = add(report, "report")

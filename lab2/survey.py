@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lab2._command import command
 from lab2._origin import is_simulated
 from lab2.files import replacing, sha256
 
@@ -21,6 +22,7 @@ __all__ = [
     "list_files",
     "manifest",
     "notebook_folder",
+    "project",
     "real_spectra",
     "root",
     "survey_folder",
@@ -41,20 +43,36 @@ _COURSE_FILES = {
 _SURVEY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
-def root():
-    """The folder of the code's checkout: it holds lab2/, notebooks/ and the Makefile."""
+def root() -> Path:
+    """The folder that holds the package: the checkout of the project, or site-packages."""
     return Path(__file__).resolve().parents[1]
 
 
-def home():
+def project() -> Path | None:
+    """The project's checkout: the one that the current folder lies in, else the one that this code lies in.
+
+    Returns
+    -------
+    pathlib.Path or None
+        None where there is none: the package was installed, and is used away from any checkout.
+    """
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents, root()) if _is_project(folder)), None)
+
+
+def home() -> Path:
     """The folder that holds data/, build/ and figures/.
 
     Returns
     -------
     pathlib.Path
-        The folder that the environment variable LAB2_HOME names, else the project's root.
+        The folder that the environment variable LAB2_HOME names, else the project that the current folder lies in,
+        else the current folder.
     """
-    return Path(os.environ.get("LAB2_HOME") or root()).resolve()
+    if named := os.environ.get("LAB2_HOME"):
+        return Path(named).resolve()
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if _is_project(folder)), here).resolve()
 
 
 def survey_folder(survey, must_exist=False):
@@ -90,9 +108,21 @@ def figure_folder(survey):
     return home() / "figures" / _checked(survey)
 
 
-def notebook_folder():
-    """The folder of the notebooks' sources."""
-    return root() / "notebooks"
+def notebook_folder() -> Path:
+    """The folder of the notebooks' sources.
+
+    Raises
+    ------
+    FileNotFoundError
+        If lab2 is used away from the project's checkout, which holds the notebooks.
+    """
+    top = project()
+    if top is None:
+        raise FileNotFoundError(
+            f"there are no notebooks here: they are part of the project's checkout, and {Path.cwd()} does not lie in "
+            "one; change to the checkout, or give the notebooks by their paths"
+        )
+    return top / "notebooks"
 
 
 def manifest(survey):
@@ -121,9 +151,9 @@ def manifest(survey):
     if not path.is_file():
         raise FileNotFoundError(
             f"survey {survey!r} has no manifest.json in {path.parent}; to fetch what is missing, run: "
-            f"python -m lab2 fetch --survey {survey}; if all files are there: python -m lab2 survey --survey {survey}"
+            f"{command(f'fetch --survey {survey}')}; if all files are there: {command(f'survey --survey {survey}')}"
         )
-    anew = f"to write it anew from the files: python -m lab2 survey --survey {survey} --adopt"
+    anew = f"to write it anew from the files: {command(f'survey --survey {survey} --adopt')}"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -295,6 +325,10 @@ def course_file(kind):
     return next((path for path in candidates if path.is_file()), None)
 
 
+def _is_project(folder):
+    return (folder / "lab2" / "survey.py").is_file() and (folder / "notebooks").is_dir()
+
+
 def _names(folder):
     """The files of a survey, relative to its folder; without hidden ones and the manifest.
 
@@ -325,12 +359,12 @@ def _differs(about, survey, problems):
     more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
     again = ""
     if "seed" in about:
-        again = f", or simulate it again (python -m lab2 simulate --survey {survey})"
+        again = f", or simulate it again ({command(f'simulate --survey {survey}')})"
     elif "catalogue" in about:
-        again = f", or fetch them again (python -m lab2 fetch --survey {survey} --verify)"
+        again = f", or fetch them again ({command(f'fetch --survey {survey} --verify')})"
     return ValueError(
         f"survey {survey!r} is not what its manifest says: {'; '.join(problems[:3])}{more}. Put the files back{again}; "
-        f"if the survey is right as it is, run: python -m lab2 survey --survey {survey} --adopt"
+        f"if the survey is right as it is, run: {command(f'survey --survey {survey} --adopt')}"
     )
 
 
@@ -344,10 +378,10 @@ def _checked(survey):
 
 
 def _never_made(survey, folder):
-    advice = "run: python -m lab2 simulate"
+    advice = f"run: {command('simulate')}"
     if survey != "simulated":
         advice = (
-            f"run: python -m lab2 fetch --survey {survey}; or put allStar.fits and apStar/<field>/*.fits of SDSS there "
-            f"and run: python -m lab2 survey --survey {survey}"
+            f"run: {command(f'fetch --survey {survey}')}; or put allStar.fits and apStar/<field>/*.fits of SDSS there "
+            f"and run: {command(f'survey --survey {survey}')}"
         )
     return f"survey {survey!r} was never made: there is no folder {folder}; {advice}"

@@ -10,6 +10,7 @@ from astropy.table import Table
 from tqdm import tqdm
 
 from lab2 import catalog
+from lab2._command import command
 from lab2._lock import alone
 from lab2.archive import stars
 from lab2.archive import table as catalog_table
@@ -158,7 +159,7 @@ def fetch(plan):
             raise ArchiveError(
                 "\n".join(f"missing: {name}: {reason}" for name, reason in missing.items())
                 + f"\n{len(missing)} of {wanted} spectra could not be fetched. What has arrived is kept. Run the same "
-                f"command again, or go on without them: python -m lab2 survey --survey {plan.folder.name}"
+                f"command again, or go on without them: {command(f'survey --survey {plan.folder.name}')}"
             )
         notes = _course_files(plan.folder)
         return _manifest(plan, missing), notes

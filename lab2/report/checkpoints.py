@@ -1,15 +1,19 @@
 """The three checkpoints and the report, put together from the executed notebooks."""
 
+import json
 import re
+from importlib import metadata
 
 import nbformat
 
-from lab2.files import replacing
+from lab2 import _code
+from lab2._command import command
+from lab2.files import replacing, sha256
 from lab2.report.credits import credits_for
 from lab2.report.run import executed, find
-from lab2.survey import build_folder, manifest, notebook_folder
+from lab2.survey import build_folder, manifest, notebook_folder, survey_folder
 
-__all__ = ["CHECKPOINTS", "checkpoint", "checkpoint_path", "report"]
+__all__ = ["CHECKPOINTS", "checkpoint", "checkpoint_path", "is_fresh", "report", "report_path", "sources_of"]
 
 # The handout prints lab1 in the name of the third file. It is kept: that name is what is asked for.
 CHECKPOINTS = {1: "lab2_cp1", 2: "lab2_cp2", 3: "lab1_cp3"}
@@ -70,16 +74,62 @@ def checkpoint(number, survey="simulated", name="Firstname_Lastname"):
     FileNotFoundError
         If a notebook that holds such a cell has not been executed.
     """
-    path = checkpoint_path(number, survey, name)
+    path, sources, cells = checkpoint_path(number, survey, name), sources_of(number), []
+    for notebook, stem in _read(sources, survey, f"make cp{number}"):
+        cells += [_named(cell, stem, index) for index, cell in _tagged(notebook, f"checkpoint-{number}")]
+    about = {
+        "title": f"{_COURSE}: checkpoint {number}",
+        "notes": [name.replace("_", " "), _described(survey)],
+        "contents": False,
+    }
+    return _write(path, survey, sources, cells, about)
+
+
+def sources_of(number):
+    """The notebooks that hold cells of a checkpoint.
+
+    Parameters
+    ----------
+    number : int
+        1, 2 or 3.
+
+    Returns
+    -------
+    list of pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     tag = f"checkpoint-{number}"
-    sources = [s for s in find() if _tagged(nbformat.read(s, as_version=4), tag)]
+    sources = [source for source in find() if _tagged(nbformat.read(source, as_version=4), tag)]
     if not sources:
         raise ValueError(f"no notebook has a cell tagged {tag}")
-    cells = []
-    for notebook, stem in _read(sources, survey, f"make cp{number}"):
-        cells += [_named(cell, stem, index) for index, cell in _tagged(notebook, tag)]
-    notes = [name.replace("_", " "), _described(survey)]
-    return _write(path, survey, cells, f"{_COURSE}: checkpoint {number}", notes)
+    return sources
+
+
+def is_fresh(path, survey, sources):
+    """Whether a PDF is what these executed notebooks and the code would make now.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The PDF.
+    survey : str
+        The survey.
+    sources : list of pathlib.Path
+        The notebooks that it shows.
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        record = json.loads(_record_path(path).read_text(encoding="utf-8"))
+        return record["pdf"] == sha256(path) and record["made_of"] == _made_of(survey, sources)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
 
 
 def report(survey="simulated"):
@@ -113,8 +163,26 @@ def report(survey="simulated"):
         notes.append(f"Made by lab2 at commit {commit[:10]}" + (", with changes since" if dirty else ""))
     thanks = nbformat.v4.new_markdown_cell(credits_for(manifest(survey)))
     cells.append(_named(thanks, "acknowledgement", 1))
-    path = build_folder(survey) / "report.pdf"
-    return _write(path, survey, cells, f"{_COURSE}: Modeling Stellar Spectra", notes, contents=True)
+    return _write(
+        report_path(survey), survey, sources, cells, f"{_COURSE}: Modeling Stellar Spectra", notes, contents=True
+    )
+
+
+def report_path(survey):
+    """The PDF of the report."""
+    return build_folder(survey) / "report.pdf"
+
+
+def _made_of(survey, sources):
+    """Checksums of what a PDF is made of."""
+    parts = {source.stem: sha256(executed(source, survey)) for source in sources}
+    typesetters = {name: metadata.version(name) for name in ("typst", "pypandoc_binary", "nbconvert")}
+    manifest_sum = sha256(survey_folder(survey) / "manifest.json")
+    return parts | typesetters | {"manifest": manifest_sum, "code": _code.digest(_code.PDF)}
+
+
+def _record_path(path):
+    return path.with_suffix(".json")
 
 
 def _read(sources, survey, target):
@@ -124,7 +192,7 @@ def _read(sources, survey, target):
         numbers = " ".join(stem[:2] for stem in missing)
         raise FileNotFoundError(
             f"not executed on survey {survey!r} yet: {', '.join(missing)}; "
-            f"run: {target} (or python -m lab2 run {numbers} --survey {survey})"
+            f"run: {target} (or {command(f'run {numbers} --survey {survey}')})"
         )
     for path in made:
         yield nbformat.read(path, as_version=4), path.stem
@@ -149,18 +217,17 @@ def _described(survey):
     return f"Survey: {survey} ({kind})"
 
 
-def _write(path, survey, cells, title, notes, contents=False):
+def _write(path, survey, sources, cells, about):
+    """Set the cells as PDF, and keep beside it the record of what it was made of."""
     from lab2.report.typst import PDFExporter
 
-    about = {
-        "title": title,
-        "notes": notes,
-        "contents": contents,
-        "simulated": manifest(survey)["simulated"],
-    }
+    about = about | {"simulated": manifest(survey)["simulated"]}
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"lab2": about})
     resources = {"metadata": {"name": path.stem, "path": str(notebook_folder())}}
     pdf, _ = PDFExporter(exclude_input=True).from_notebook_node(notebook, resources)
     with replacing(path) as part:
         part.write_bytes(pdf)
+    with replacing(_record_path(path)) as part:
+        record = {"pdf": sha256(path), "made_of": _made_of(survey, sources)}
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return path

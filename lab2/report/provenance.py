@@ -1,20 +1,21 @@
-"""What a result came from: the code's commit, the versions it ran on, the survey; and whether it is still there."""
+"""What a result came from: the code's commit and the versions that it ran on."""
 
+import contextlib
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
 import sys
 from pathlib import Path
 
-from lab2.files import sha256
-from lab2.survey import build_folder, figure_folder, home, root, survey_folder
+from lab2.survey import root
 
-__all__ = ["broken", "commit", "made", "versions"]
+__all__ = ["commit", "installed", "versions"]
 
 _PACKAGES = ("numpy", "scipy", "astropy", "matplotlib", "xarray")
-_IF_LOADED = ("pymc", "torch")
+_IF_LOADED = ("pymc", "jax")
+# What the numbers and figures of some notebook depend on.
+_NUMERICAL = (*_PACKAGES, "numba", "pymc", "nutpie", "jax", "jaxlib", "equinox", "optax", "corner")
 
 
 def commit():
@@ -42,61 +43,13 @@ def versions():
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
-def made(stem, survey):
-    """The record of an executed notebook: the survey's manifest, and all that the notebook has made of it.
-
-    Parameters
-    ----------
-    stem : str
-        The notebook's name, such as "04_spectral_model". What it makes begins with its number.
-    survey : str
-        The survey.
-
-    Returns
-    -------
-    dict
-        "manifest", its SHA-256, and "products", the path of each file relative to the home folder with its SHA-256.
-    """
-    folders = build_folder(survey), figure_folder(survey)
-    products = sorted(path for folder in folders for path in folder.glob(f"{stem[:2]}_*") if path.suffix != ".ipynb")
-    return {
-        "manifest": sha256(survey_folder(survey) / "manifest.json"),
-        "products": {path.relative_to(home()).as_posix(): sha256(path) for path in products},
-    }
-
-
-def broken(survey):
-    """What has to be made again although it is newer than what it was made from.
-
-    Parameters
-    ----------
-    survey : str
-        The survey.
-
-    Returns
-    -------
-    list of str
-        Executed notebooks that are damaged, that another state of the survey was used for, or of which a product is
-        missing or changed; and PDFs that are cut. Relative to the home folder.
-    """
-    folder, manifest = build_folder(survey), survey_folder(survey) / "manifest.json"
-    if not manifest.is_file():
-        return []
-    digest = sha256(manifest)
-    found = [path for path in folder.glob("[0-9][0-9]_*.ipynb") if path.suffixes == [".ipynb"]]
-    bad = [path for path in found if not _is_whole(path, digest)]
-    bad += [path for path in folder.glob("*.pdf") if b"%%EOF" not in path.read_bytes()[-1024:]]
-    return sorted(path.relative_to(home()).as_posix() for path in bad)
-
-
-def _is_whole(executed, digest):
-    try:
-        about = json.loads(executed.read_text(encoding="utf-8"))["metadata"]["lab2"]
-        products = {home() / name: known for name, known in about["products"].items()}
-        same = about["manifest"] == digest
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return same and all(path.is_file() and sha256(path) == known for path, known in products.items())
+def installed():
+    """The versions of Python and of every package that numbers and figures can depend on, as far as installed."""
+    found = {"python": platform.python_version()}
+    for name in _NUMERICAL:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _git(*arguments):

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -12,13 +11,11 @@ from tqdm import tqdm
 
 from lab2._failure import Failure
 from lab2.files import replacing
-from lab2.report import provenance
+from lab2.report import freshness, provenance
 from lab2.survey import build_folder, home, manifest, notebook_folder
 
 __all__ = ["NotebookError", "executed", "find", "run"]
 
-# What a notebook cannot do without, beyond the packages that are always installed.
-_NEEDS = {"09": "torch"}
 # Parameters that name a file.
 _FILES = ("mystery",)
 
@@ -85,11 +82,11 @@ def executed(source, survey):
     return folder / source.name
 
 
-def run(notebooks=None, survey="simulated", parameters=None, progress=True):
+def run(notebooks=None, survey="simulated", parameters=None, progress=True, only_stale=False):
     """Execute notebooks on a survey.
 
-    Each is kept as build/<survey>/<name>.failed.ipynb until it has come to its end, and as <name>.ipynb then.
-    A notebook of the project that needs a package which is not installed is left out: a note takes its place.
+    Each is kept as build/<survey>/<name>.failed.ipynb until it has come to its end, and as <name>.ipynb then, with the
+    record of what it was made of and what it made (`lab2.report.freshness`).
 
     Another notebook, such as a student's, reads what the project's own have saved, but changes none of it: what it
     saves lies in the folder of its executed form, in build/<survey>/ and figures/<survey>/ there.
@@ -102,9 +99,11 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
         The survey, passed to each notebook as its parameter `survey`.
     parameters : dict, optional
         Further parameters; each goes to the notebooks that have it. A relative path of a file (mystery) is relative
-        to the current folder.
+        to the current folder. Without a seed, it is that of the simulated survey (`lab2.report.freshness.choices`).
     progress : bool
         Whether to show a progress bar.
+    only_stale : bool
+        Execute only the notebooks that are not up to date, and those among what they build on.
 
     Returns
     -------
@@ -121,8 +120,10 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     NotebookError
         If a notebook fails.
     """
-    sources, given = find(notebooks), _given(parameters or {}) | {"survey": survey}
-    simulated = manifest(survey)["simulated"]
+    sources, given = find(notebooks), _given(parameters or {})
+    about = {"survey": survey, "simulated": manifest(survey)["simulated"]}
+    if only_stale:
+        sources = freshness.with_needed(sources, find())
     known = {source: _parameters(source) for source in sources}
     for name in given:
         if not any(name in names for names in known.values()):
@@ -131,29 +132,33 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     if homeless := [source for source in sources if "survey" not in known[source]]:
         raise ValueError(f"{_list(homeless)}: no parameter `survey` in a cell tagged `parameters`")
 
-    # The kernel is the one of this environment, whatever others the user has registered.
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    given = freshness.choices(survey) | given
     build_folder(survey).mkdir(parents=True, exist_ok=True)
     commit, dirty = provenance.commit()
-    about = {"survey": survey, "simulated": simulated, "commit": commit, "dirty": dirty}
-    results = []
+    about |= {"commit": commit, "dirty": dirty}
     with tqdm(sources, unit="notebook", disable=not progress) as bar:
         for source in bar:
             bar.set_description(source.stem)
-            needed = _NEEDS.get(source.stem[:2]) if _is_own(source) else None
-            if needed and importlib.util.find_spec(needed) is None:
-                notebook = _left_out(source, needed)
-                bar.write(f"{needed} is not installed: notebook {source.stem} is left out")
-            else:
-                chosen = {name: value for name, value in given.items() if name in known[source]}
-                notebook = _execute(source, survey, chosen)
-            notebook.metadata["lab2"] = about | provenance.made(source.stem, survey)
-            _reproducible(notebook, source.stem)
-            results.append(executed(source, survey))
-            with replacing(results[-1]) as part:
-                nbformat.write(notebook, part)
-            _failed(source, survey).unlink(missing_ok=True)
-    return results
+            chosen = _given({name: value for name, value in given.items() if name in known[source]})
+            if only_stale:
+                reason = freshness.why_stale(source, survey, chosen)
+                if not reason:
+                    continue
+                bar.write(f"{source.stem}: {reason}")
+            _run(source, survey, chosen, about)
+    return [executed(source, survey) for source in sources]
+
+
+def _run(source, survey, parameters, about):
+    """Execute one notebook and keep it, with its record."""
+    record = freshness.made_of(source, survey, parameters)
+    notebook = _execute(source, survey, parameters | {"survey": survey})
+    made = freshness.products(source, survey) if _is_own(source) else {}
+    notebook.metadata["lab2"] = about | {"made_of": record, "products": made}
+    _reproducible(notebook, source.stem)
+    with replacing(executed(source, survey)) as part:
+        nbformat.write(notebook, part)
+    _failed(source, survey).unlink(missing_ok=True)
 
 
 def _is_own(source):
@@ -176,6 +181,21 @@ def _given(parameters):
 
 
 @contextlib.contextmanager
+def _environment(variables):
+    """Set variables of the environment for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
 def _own_home(source, survey):
     """Give a notebook that is not the project's a home of its own while it runs.
 
@@ -184,7 +204,7 @@ def _own_home(source, survey):
     if _is_own(source):
         yield
         return
-    folder, before = executed(source, survey).parent, os.environ.get("LAB2_HOME")
+    folder = executed(source, survey).parent
     results = (path for path in build_folder(survey).iterdir() if path.suffix in (".nc", ".ecsv"))
     targets = {folder / "build" / survey / path.name: path for path in results} | {folder / "data": home() / "data"}
     for link, target in targets.items():
@@ -193,13 +213,8 @@ def _own_home(source, survey):
             link.unlink()
         if not link.exists():
             link.symlink_to(target)
-    os.environ["LAB2_HOME"] = str(folder)
-    try:
+    with _environment({"LAB2_HOME": str(folder)}):
         yield
-    finally:
-        os.environ.pop("LAB2_HOME")
-        if before is not None:
-            os.environ["LAB2_HOME"] = before
 
 
 def _execute(source, survey, parameters):
@@ -208,10 +223,13 @@ def _execute(source, survey, parameters):
     from nbclient.exceptions import DeadKernelError
 
     failed = _failed(source, survey)
+    # The kernel is the one of this environment, whatever others the user has registered; pages know by LAB2_RUN that
+    # nobody sits before them.
+    environment = {"JUPYTER_PREFER_ENV_PATH": os.environ.get("JUPYTER_PREFER_ENV_PATH", "1"), "LAB2_RUN": "1"}
     # papermill fills in parameters where a path has braces
     read, written = (str(path).replace("{", "{{").replace("}", "}}") for path in (source, failed))
     try:
-        with _own_home(source, survey):
+        with _own_home(source, survey), _environment(environment):
             notebook = papermill.execute_notebook(
                 read,
                 written,
@@ -270,12 +288,6 @@ def _parameters(source):
         return set(papermill.inspect_notebook(notebook))
     except Exception as problem:  # the file may be anything
         raise ValueError(f"{source} is not a Jupyter notebook: {_line(str(problem))}") from problem
-
-
-def _left_out(source, needed):
-    text = f"Notebook {source.stem} was left out: it needs {needed}, which is not installed."
-    cell = nbformat.v4.new_markdown_cell(f"# {source.stem[:2]} · left out\n\n{text}", id="left-out")
-    return nbformat.v4.new_notebook(cells=[cell])
 
 
 def _failed(source, survey):

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import vstack
 from tqdm.auto import tqdm
 
-from lab2 import apstar
+from lab2 import _code, apstar
 from lab2._origin import SIMULATED
 from lab2.labels import label_names
 from lab2.simulate import pipeline
@@ -66,7 +66,7 @@ def make_survey(folder, seed=128, n_stars=1886, progress=True):
     with replacing_survey(folder) as new:
         _write(new, seed, n_stars, progress)
         about = {"simulated": True, "seed": int(seed), "n_stars": int(n_stars), "label_tree": "simulated"}
-        write_manifest(new, survey=folder.name, **about)
+        write_manifest(new, survey=folder.name, code=_code.digest(_code.SIMULATION), **about)
     return folder
 
 

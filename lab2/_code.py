@@ -1,0 +1,41 @@
+"""What the code is: one checksum over files of the package, so that results know whether it has changed since."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+__all__ = ["PDF", "RUN", "SIMULATION", "digest"]
+
+_TOP = Path(__file__).resolve().parent
+# Files of the package, by patterns: what writes a simulated survey, what sets a PDF, and what a notebook may use.
+SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
+PDF = ("report/checkpoints.py", "report/credits.py", "report/typst.py", "report/typeset.py", "report/*.typ")
+RUN = ("**/*.py", "**/*.mplstyle", "tables/*")
+_NO_PART_OF_A_RUN = ("__main__.py", *PDF)
+
+
+@cache
+def digest(patterns: tuple[str, ...]) -> str:
+    """The SHA-256 of those files of the package, names and contents.
+
+    Parameters
+    ----------
+    patterns : tuple of str
+        `SIMULATION`, `PDF` or `RUN`.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    files = _files(patterns) - (_files(_NO_PART_OF_A_RUN) if patterns == RUN else set())
+    total = hashlib.sha256()
+    for path in sorted(files):
+        content = path.read_bytes()
+        total.update(f"{path.relative_to(_TOP).as_posix()} {len(content)}\n".encode())
+        total.update(content)
+    return total.hexdigest()
+
+
+def _files(patterns):
+    return {path for pattern in patterns for path in _TOP.glob(pattern) if path.is_file()}

@@ -1,0 +1,182 @@
+"""From a survey's name to finished PDFs: everything that is missing or stale is made, and nothing else."""
+
+from pathlib import Path
+
+from lab2 import _code, catalog
+from lab2.report import freshness
+from lab2.report.checkpoints import (
+    CHECKPOINTS,
+    checkpoint,
+    checkpoint_path,
+    is_fresh,
+    report,
+    report_path,
+    sources_of,
+)
+from lab2.report.run import find, run
+from lab2.simulate import make_survey
+from lab2.simulate.again import arguments
+from lab2.survey import check, manifest, survey_folder
+
+__all__ = ["TARGETS", "make", "prepare", "status"]
+
+_PDFS = {"report": (*CHECKPOINTS, 0), "checkpoints": tuple(CHECKPOINTS), **{f"cp{n}": (n,) for n in CHECKPOINTS}}
+TARGETS = ("survey", "lab", *_PDFS)
+
+
+def make(target, survey="simulated", seed=None, n_stars=None, mystery=None, name="Firstname_Lastname"):
+    """Make the survey where there is none, execute the notebooks that are not up to date, and set the PDFs.
+
+    Parameters
+    ----------
+    target : str
+        "survey" (the data alone), "lab" (all notebooks), "cp1", "cp2", "cp3" or "checkpoints" (with the notebooks that they need), or "report"
+        (everything).
+    survey : str
+        The survey.
+    seed : int, optional
+        Of the simulated survey and of the notebooks; as it is by default.
+    n_stars : int, optional
+        About how many stars the simulated survey keeps; as it is by default.
+    mystery : path-like, optional
+        An apStar file for notebook 07; "survey" for the survey's own again; as it is by default.
+    name : str
+        The student's name, for the checkpoints.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The PDFs, or the executed notebooks of the target "lab"; none for "survey".
+
+    Raises
+    ------
+    ValueError
+        If there is no such target, the survey is another one than `seed` and `n_stars` say, or its files have changed.
+    FileNotFoundError
+        If there is no such survey or mystery spectrum.
+    lab2.report.run.NotebookError
+        If a notebook fails.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"the targets are {', '.join(TARGETS)}, not {target!r}")
+    numbers = _PDFS.get(target, ())
+    paths = [_path(number, survey, name) for number in numbers]  # a name that will not do is refused at once
+    if mystery is not None and mystery != "survey":
+        mystery = Path(mystery).expanduser().absolute()
+        if not mystery.is_file():
+            raise FileNotFoundError(f"there is no file {mystery}, which was given as mystery")
+    prepare(survey, seed, n_stars)
+    if mystery is not None:
+        freshness.remember(survey, mystery=None if mystery == "survey" else str(mystery))
+    if seed is not None and "seed" not in manifest(survey):
+        freshness.remember(survey, seed=seed)
+    if target == "survey":
+        return []
+    sources = find() if 0 in numbers or not numbers else [s for number in numbers for s in sources_of(number)]
+    made = run([source.stem for source in sources], survey, only_stale=True)
+    for number, path in zip(numbers, paths, strict=True):
+        if not is_fresh(path, survey, _sources(number)):
+            _set(number, survey, name)
+    return paths or made
+
+
+def prepare(survey, seed=None, n_stars=None):
+    """Make a simulated survey that is not there yet, write the manifest of other files, and check those that are there.
+
+    A simulated survey that other code has made is made anew, from the same seed. One with fewer stars than are asked
+    for is replaced by a larger one.
+
+    Parameters
+    ----------
+    survey : str
+        The survey.
+    seed, n_stars : int, optional
+        Of the simulated survey; as they are by default.
+
+    Returns
+    -------
+    dict
+        The survey's manifest.
+
+    Raises
+    ------
+    ValueError
+        If there is a survey of this name with another seed or more stars, or its files are not as they were.
+    FileNotFoundError
+        If there is no such survey, and nothing says that it shall be simulated.
+    """
+    folder, wanted = survey_folder(survey), arguments(survey, seed, n_stars)
+    if not folder.exists() and (survey == "simulated" or wanted):
+        make_survey(folder, **wanted)
+        return manifest(survey)
+    if not (survey_folder(survey, must_exist=True) / "manifest.json").is_file():
+        catalog.adopt(survey)
+    about = manifest(survey)
+    if "seed" in about:
+        if wanted["n_stars"] > about["n_stars"]:
+            print(f"survey {survey!r}: its {about['n_stars']} stars are replaced by {wanted['n_stars']}")
+            make_survey(folder, **wanted)
+        elif about.get("code") != _code.digest(_code.SIMULATION):
+            print(f"survey {survey!r} is simulated anew: the code has changed since")
+            make_survey(folder, **wanted)
+    elif n_stars is not None:
+        raise ValueError(f"survey {survey!r} was not simulated here: the number of its stars cannot be chosen")
+    return check(survey)
+
+
+def status(survey="simulated", name="Firstname_Lastname"):
+    """What is up to date and what is not, and why.
+
+    Parameters
+    ----------
+    survey : str
+        The survey.
+    name : str
+        The student's name in the checkpoints' file names.
+
+    Returns
+    -------
+    list of tuple of str
+        What (a notebook or a PDF), and its state.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the survey was never made.
+    ValueError
+        If its files are not those of its manifest.
+    """
+    about, given = check(survey), freshness.choices(survey)
+    simulated = f"simulated, seed {about['seed']}, {about['n_stars']} stars" if "seed" in about else "observed"
+    found, stale = [(f"survey {survey}", simulated)], set()
+    for source in find():
+        reason = freshness.why_stale(source, survey, given)
+        before = [name for name in freshness.reads(source) if name[:2] in stale]
+        if not reason and before:
+            reason = f"{before[0]} will be made again"
+        if reason:
+            stale.add(source.name[:2])
+        found.append((source.stem, reason or "up to date"))
+    for number in _PDFS["report"]:
+        path, sources = _path(number, survey, name), _sources(number)
+        if not path.is_file():
+            state = "not made yet"
+        elif stale & {source.name[:2] for source in sources}:
+            state = "notebooks that it shows are not up to date"
+        else:
+            state = "up to date" if is_fresh(path, survey, sources) else "not of these notebooks and this code"
+        found.append((path.name, state))
+    return found
+
+
+def _path(number, survey, name):
+    """The PDF of a checkpoint; of the report for 0."""
+    return checkpoint_path(number, survey, name) if number else report_path(survey)
+
+
+def _sources(number):
+    return sources_of(number) if number else find()
+
+
+def _set(number, survey, name):
+    return checkpoint(number, survey, name) if number else report(survey)
