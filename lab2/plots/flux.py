@@ -202,7 +202,8 @@ def gradients(wavelength, slopes, lines, windows=((15100, 15830), (15830, 16470)
     windows : sequence of tuple
         The columns' wavelengths.
     """
-    figure, axes = plt.subplots(len(slopes), len(windows), figsize=(WIDTH, 1.35 * len(slopes) + 0.4), sharex="col")
+    size = (WIDTH, 1.35 * len(slopes) + 0.4)
+    figure, axes = plt.subplots(len(slopes), len(windows), figsize=size, sharex="col", squeeze=False)
     for row, (name, slope) in zip(axes, slopes.items(), strict=True):
         top = 1.25 * np.nanmax(np.abs(slope))
         for ax, window in zip(row, windows, strict=True):
