@@ -62,13 +62,15 @@ def zoom_view(figure, title):
     """A widget, folded at first, in which a figure can be zoomed and shifted; None where ipympl is not installed."""
     if find_spec("ipympl") is None:
         return None
-    from ipympl.backend_nbagg import Canvas, FigureManager
+    import matplotlib
+
+    backend = matplotlib.get_backend()
+    from ipympl.backend_nbagg import Canvas, FigureManager  # which makes itself the backend of all further figures
     from ipywidgets import Accordion
 
+    matplotlib.use(backend)
     figure.set_dpi(_SHOWN_DPI)
-    if not isinstance(figure.canvas, Canvas):
-        FigureManager(Canvas(figure), 0)
-    figure.canvas.manager.set_window_title(title)
+    FigureManager(Canvas(figure), 0).set_window_title(title)
     return Accordion(children=[figure.canvas], titles=["Zoom in"])
 
 
