@@ -16,12 +16,15 @@ from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_
 from lab2._flags import AspcapFlag, StarFlag
 from lab2._io import tables
 from lab2._lock import alone
+from lab2._named import EXAMPLE, PREDICTED, named_or_typical
 from lab2._origin import SIMULATED
 from lab2.labels import LABELS, Label, from_catalog, label_names, numbers, texts
 from lab2.survey import manifest, survey_folder, verified, write_manifest
 
 __all__ = [
+    "EXAMPLE",
     "OPTIONAL",
+    "PREDICTED",
     "REQUIRED",
     "AspcapFlag",
     "OtherStarWarning",
@@ -33,6 +36,7 @@ __all__ = [
     "label_tree",
     "lacking",
     "load",
+    "named_or_typical",
     "optional",
     "select_giants",
     "spectrum_paths",
@@ -40,9 +44,6 @@ __all__ = [
     "typical_errors",
     "with_spectra",
 ]
-
-
-EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
 
 
 def load(survey: str) -> QTable:
@@ -138,7 +139,7 @@ def select_giants(catalog: Table) -> tuple[QTable, QTable]:
     catalog = as_table(catalog)
     values, names = from_catalog(catalog).values, texts(catalog["APOGEE_ID"])
     teff, logg, fe_h = values[:, :3].T
-    snr = numbers(catalog["SNR"], name="SNR")
+    snr = _snr(catalog)
     # Each line says what is REMOVED. A comparison with NaN is False, so a row with a missing label is counted
     # under the first cut only.
     cuts = [
@@ -253,15 +254,20 @@ def label_tree(catalog: Table) -> str:
 
 
 def example_star(catalog: Table) -> str:
-    """The lab's example star: that of checkpoint 1 if it is in the catalog, otherwise the first star.
+    """The lab's example star: that of checkpoint 1 if it is in the catalog, otherwise a typical one.
 
     Parameters
     ----------
     catalog : astropy.table.Table
-        With APOGEE_ID.
+        With APOGEE_ID, SNR and the columns of the five labels, as from `select_giants`.
+
+    Raises
+    ------
+    ValueError
+        If no row has all five labels.
     """
-    stars = np.asarray(catalog["APOGEE_ID"], dtype=str)
-    return EXAMPLE if EXAMPLE in stars else str(stars[0])
+    labels = from_catalog(catalog)
+    return named_or_typical(EXAMPLE, labels.to_dataset(name="labels").assign(snr=("star", _snr(catalog))))
 
 
 def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
@@ -297,7 +303,7 @@ def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = 
     catalog = as_table(catalog)
     labels = from_catalog(catalog, labels)
     spectra = by_star(spectra, labels.star.values.astype(str))
-    joined = {"field": texts(catalog["FIELD"]), "snr": numbers(catalog["SNR"], name="SNR")}
+    joined = {"field": texts(catalog["FIELD"]), "snr": _snr(catalog)}
     joined |= {name: flags(catalog, name.upper()) for name in ("starflag", "aspcapflag")}
     return spectra.assign(labels=labels, **{name: ("star", values) for name, values in joined.items()})
 
@@ -339,6 +345,10 @@ def truth(survey: str, stars: ArrayLike) -> tuple[xr.DataArray, np.ndarray]:
     )
     oddity = np.asarray(rows["oddity"], dtype=str)
     return labels, np.where(oddity == "none", "", oddity)
+
+
+def _snr(catalog):
+    return numbers(catalog["SNR"], name="SNR")
 
 
 def _last_part(text) -> str:

@@ -11,7 +11,10 @@ from lab2._arguments import expect, groups
 from lab2.cannon.model import fingerprint
 from lab2.validation._leave_one_out import fit_each_without_itself
 
-__all__ = ["cross_validate", "split"]
+__all__ = ["cross_validate", "fields_or", "split"]
+
+# Fields are left out where the smallest training set is at least this fraction of that of the groups in their place.
+_SPARED = 0.8
 
 
 def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequence[str] = ()) -> xr.DataArray:
@@ -71,6 +74,39 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
         name="fold",
         attrs={"seed": seed, "folds": folds},
     )
+
+
+def fields_or(groups: xr.DataArray, spectra: xr.Dataset) -> xr.DataArray:
+    """The fields as groups to be left out one at a time, or other groups where a field cannot be spared.
+
+    A survey of one field has no other to train on, and where most stars are in one field, too few are left without it.
+
+    Parameters
+    ----------
+    groups : xarray.DataArray of int
+        (star), the groups that take the place of the fields, such as the halves of `split`.
+    spectra : xarray.Dataset
+        The same stars, with ``field`` (star) where it is known.
+
+    Returns
+    -------
+    xarray.DataArray of int
+        (star), called "field" if the groups are the fields, in alphabetical order. Otherwise `groups`.
+
+    Raises
+    ------
+    ValueError
+        If `groups` and `spectra` are not of the same number of stars.
+    """
+    if groups.shape != (spectra.sizes["star"],):
+        raise ValueError(f"{groups.size} groups for {spectra.sizes['star']} stars: give the group of each star")
+    if "field" not in spectra:
+        return groups
+    field = np.unique(spectra.field.values, return_inverse=True)[1]
+    fewest = [len(field) - np.bincount(group).max() for group in (field, groups.values)]  # without the largest group
+    if fewest[0] < _SPARED * fewest[1]:
+        return groups
+    return xr.DataArray(field, dims="star", coords={"star": spectra.star.values}, name="field")
 
 
 def cross_validate(

@@ -3,10 +3,15 @@
 import ast
 import io
 import itertools
+import shlex
+import subprocess
+import sys
 import tokenize
+from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 from lab2.report.run import find
 
@@ -78,6 +83,38 @@ def test_cells_are_short_and_define_nothing(source):
 def test_a_notebook_is_kept_without_outputs(source):
     cells = nbformat.read(source, as_version=4).cells
     assert not [cell.id for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_prose_is_as_narrow_as_code(source):
+    cells = [cell for cell in nbformat.read(source, as_version=4).cells if cell.cell_type == "markdown"]
+    assert not [row for cell in cells for row in cell.source.splitlines() if len(row) > LONGEST_LINE]
+
+
+def test_a_notebook_that_was_run_and_saved_in_jupyterlab_is_stripped_to_the_same_bytes(tmp_path):
+    as_jupyterlab = {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": "3.13.1",
+    }
+    saved = []
+    for source in SOURCES:
+        notebook = nbformat.read(source, as_version=4)
+        notebook.metadata.language_info.update(as_jupyterlab)
+        notebook.cells[2].execution_count = 2
+        notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="said")]
+        saved.append(tmp_path / source.name)
+        nbformat.write(notebook, saved[-1])
+        assert saved[-1].read_bytes() != source.read_bytes()
+    hooks = yaml.safe_load((Path(__file__).parents[2] / ".pre-commit-config.yaml").read_text(encoding="utf-8"))[
+        "repos"
+    ][0]["hooks"]
+    (entry,) = (hook["entry"] for hook in hooks if hook["id"] == "nbstripout")
+    subprocess.run([sys.executable, *shlex.split(entry)[1:], *saved], check=True)
+    assert [path.read_bytes() for path in saved] == [source.read_bytes() for source in SOURCES]
 
 
 @pytest.mark.parametrize(
