@@ -10,7 +10,18 @@ _MODULES = {
     "mcmc": ("pymc", "nutpie", "arviz"),
     "archive": ("requests", "urllib3", "tenacity", "bs4"),
     "network": ("jax", "equinox", "optax"),
-    "lab": ("IPython", "ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "bs4", "typst", "pypandoc"),
+    "lab": (
+        "IPython",
+        "ipykernel",
+        "jupyterlab",
+        "nbconvert",
+        "nbformat",
+        "papermill",
+        "psutil",
+        "bs4",
+        "typst",
+        "pypandoc",
+    ),
 }
 
 
