@@ -31,6 +31,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
         (["survey", "--survey", "dr17"], "survey 'dr17' was never made"),
         (["survey", "--survey", "a/b"], "one plain word"),
         (["simulate", "--survey", "../x"], "one plain word"),
+        (["simulate", "--n-stars", "149"], "n_stars = 149 is too small; give at least 150; with fewer stars the lab's"),
         (["run", "77"], "there is no notebook 77"),
         (["run", "04_spectral_model.ipynb"], "there is no file .*04_spectral_model.ipynb"),
         (["run", "alice/04_spectral_model.ipynb"], "there is no file .*alice/04_spectral_model.ipynb"),
