@@ -7,8 +7,8 @@ from lab2._cli.data import ON_SURVEY
 __all__ = ["add_commands"]
 
 _NO_SANDBOX = (
-    "This is no sandbox: a notebook runs as you, and can read, change, delete and send what you can. Check notebooks that "
-    "you do not trust in a container, or as a user of its own, without network."
+    "This is no sandbox: a notebook runs as you, and can read, change, delete and send what you can. Check notebooks "
+    "that you do not trust in a container, or as a user of its own, without network."
 )
 
 
@@ -39,8 +39,8 @@ def add_commands(add):
     """Describe the commands of this module."""
     one = add(check, "check", "what was judged is kept; the same command goes on with the rest")
     one.epilog = (
-        "Exit status: 0 if all notebooks ran to their end (whatever their numbers are), 1 if one did not, 2 if something "
-        f"given is wrong. {_NO_SANDBOX}"
+        "Exit status: 0 if all notebooks ran to their end (whatever their numbers are), 1 if one did not, 2 if "
+        f"something given is wrong. {_NO_SANDBOX}"
     )
     one.add_argument("folder", metavar="FOLDER", help="with <name>.ipynb or <student>/<name>.ipynb")
     one.add_argument("--survey", **ON_SURVEY)
