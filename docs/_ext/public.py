@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from enum import Enum
 from functools import cache
 from itertools import takewhile
 
@@ -76,8 +77,13 @@ def thing(name):
 def _entry(module, name, value):
     full, options, note = f"{module}.{name}", [], ""
     if inspect.isclass(value):
-        kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
-        options = [":members:", ":undoc-members:"]
+        kind, options = "autoclass", [":members:"]
+        if issubclass(value, BaseException):
+            kind, options = "autoexception", []
+        elif issubclass(value, Enum):
+            options.append(":undoc-members:")
+        elif issubclass(value, lab2.files.Kept):
+            options.append(":inherited-members:")  # save and load
     elif callable(value):
         kind = "autofunction"
     else:
