@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 import public
@@ -13,6 +14,7 @@ import public
 import lab2
 
 ROOT = Path(__file__).parents[1]
+os.environ["PYTHONPATH"] = str(ROOT)  # the pages are executed with the code that stands beside them
 
 project, author = "lab2", "The lab2 developers"
 version = release = lab2.__version__
