@@ -55,11 +55,14 @@ def entries(module):
 
 @cache
 def places():
-    """Where each public thing is documented: its identity to its full name."""
+    """Where functions, classes and such are documented: the identity of each to its full name."""
     found = {}
     for module in modules():
         things = exported(module)
-        found |= {id(things[entry["name"].rpartition(".")[2]]): entry["name"] for entry in entries(module)}
+        for entry in entries(module):
+            thing = things[entry["name"].rpartition(".")[2]]
+            if not isinstance(thing, int | float | str):  # equal ones may be the same
+                found[id(thing)] = entry["name"]
     return found
 
 
