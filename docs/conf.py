@@ -78,6 +78,11 @@ def link_pages(app, path, docname, source):
         source[0] = source[0].replace(f"]({relative})", f"](/{page}.md)")
 
 
+def clear_reference(app, config):
+    """Remove the reference's pages of an earlier build: a module that is gone has no page."""
+    shutil.rmtree(app.srcdir / "api" / "generated", ignore_errors=True)
+
+
 def make_survey(app, config):
     """A small simulated survey for the pages that read one, in a home that is gone after the build."""
     if config.nb_execution_mode == "off":
@@ -102,4 +107,5 @@ def find_elsewhere(app, env, node, contnode):
 def setup(app):
     app.connect("include-read", link_pages)
     app.connect("missing-reference", find_elsewhere)
+    app.connect("config-inited", clear_reference)
     app.connect("config-inited", make_survey)
