@@ -39,6 +39,7 @@ default_role = "py:obj"
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!lab2\.).*|.*\._.*")]
 autodoc_default_options = {"show-inheritance": True}
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"  # the sections "Parameters" and "Returns" say more
 autosummary_generate = True
 autosummary_context = {"pages": public.pages()}
