@@ -90,7 +90,7 @@ def adopt(survey: str) -> dict:
     Parameters
     ----------
     survey : str
-        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits; mystery.fits is optional.
+        Name of a folder in data/ with allStar.fits and ``apStar/<field>/*.fits``; mystery.fits is optional.
 
     Returns
     -------

@@ -84,8 +84,8 @@ def fit_double(model: Cannon, spectrum: xr.Dataset, labels: ArrayLike, velocity:
     -------
     dict of str to float or numpy.ndarray
         velocity [km/s] and share of the second star; labels and second_labels (n_labels,); flux (n_pixels,), the sum of
-        both stars, 1 in pixels without weight; chi2, including the hidden factors' |z|^2, as in a fit, but not the weak
-        prior on the second star's labels; parameters, the number of fitted parameters without the factors.
+        both stars, 1 in pixels without weight; chi2, including ``|z|^2`` of the hidden factors, as in a fit, but not
+        the weak prior on the second star's labels; parameters, the number of fitted parameters without the factors.
     """
     expect(model=model, spectrum=spectrum)
     weight = weights(model, spectrum.ivar.values[:1])[0]
