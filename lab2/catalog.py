@@ -133,6 +133,14 @@ def select_giants(catalog: Table) -> tuple[QTable, QTable]:
         The rows that remain, in the order of the catalog.
     cutflow : astropy.table.QTable
         Columns cut, removed, remaining; one row for each step.
+
+    Examples
+    --------
+    >>> rows = QTable({"APOGEE_ID": ["a", "b"], "SNR": [150.0, 150.0], "TEFF": [4500.0, 5900.0], "LOGG": [2.0, 4.3]})
+    >>> rows["FE_H"], rows["MG_FE"], rows["SI_FE"] = [0.0, -0.1], [0.1, 0.1], [0.0, 0.0]
+    >>> giants, cutflow = select_giants(rows)
+    >>> giants["APOGEE_ID"].tolist(), cutflow["removed"].tolist()
+    (['a'], [0, 0, 0, 1, 0, 0])
     """
     expect(catalog=catalog)
     catalog = as_table(catalog)
@@ -292,6 +300,16 @@ def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = 
     -----
     OtherStarWarning
         If some spectra are of another star.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(2).drop_vars(["labels", "label", "unit"])
+    >>> rows = QTable({"APOGEE_ID": spectra.star.values, "FIELD": ["M15", "M15"], "SNR": [90.0, 110.0]})
+    >>> rows["TEFF"], rows["AL_FE"] = [4500.0, 4800.0], [0.1, -9999.0]
+    >>> joined = attach(spectra, rows, ["teff", "AL_FE"])
+    >>> joined.labels.values.tolist(), joined.unit.values.tolist()
+    ([[4500.0, 0.1], [4800.0, nan]], ['K', 'dex'])
     """
     expect(spectra=spectra, catalog=catalog)
     catalog = as_table(catalog)

@@ -70,6 +70,13 @@ def default_priors(model: cannon.Cannon) -> QTable:
     astropy.table.QTable
         One row per label: label, unit, mean, sd, lower, upper, in that unit. The mean is that of the training set,
         sd is three times its standard deviation, and the bounds lie a tenth of its range outside its extremes.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> default_priors(lab2.train(spectra)).colnames
+    ['label', 'unit', 'mean', 'sd', 'lower', 'upper']
     """
     expect(model=model)
     labels = model.training_labels.values
@@ -130,6 +137,14 @@ def sample(
     ValueError
         If a prior names an unknown label or is invalid, if no pixel of the spectrum carries information, if there is
         not exactly one star, or for the reasons given in `lab2.fit_labels`.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> idata = sample(model, lab2.simulate.giants(1, seed=1), teff=(4700.0, 100.0))  # doctest: +SKIP
+    >>> summary(idata)  # doctest: +SKIP
     """
     expect(model=model, spectrum=spectrum)
     table = _priors(model, priors)

@@ -82,6 +82,18 @@ def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: Table, factors: int = 
     All spectra are screened with matched filters, using a model trained on all of them (one odd star among hundreds
     changes the model little). Only stars with a significant velocity are fitted again, with a velocity shift and with
     two stars.
+
+    Examples
+    --------
+    The lines of one star are moved by 5 pixels:
+
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(80)
+    >>> spectra.flux[7] = np.roll(spectra.flux[7], 5)
+    >>> rows = QTable({"APOGEE_ID": spectra.star.values})
+    >>> table = diagnose(lab2.validation.cross_validate(spectra), spectra, rows)
+    >>> table["kind"][7]
+    'shifted'
     """
     expect(fits=fits, spectra=spectra, rows=rows)
     rows = as_table(rows)

@@ -48,6 +48,15 @@ def spectrum(labels: ArrayLike, abundances: Mapping[str, ArrayLike] | None = Non
     ValueError
         If the labels have another shape, are not finite, lie outside `RANGE`, or an abundance is unknown or outside
         the range that the emulator was trained on.
+
+    Examples
+    --------
+    >>> flux = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0])
+    >>> flux.shape
+    (8575,)
+    >>> rich = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0], {"c_fe": 0.2})  # more carbon
+    >>> bool(abs(rich - flux).max() > 0.02)
+    True
     """
     labels = in_order(labels, label_names())
     vectors, given = _checked(labels), abundances or {}

@@ -147,6 +147,18 @@ class Calibration(Kept):
         ------
         ValueError
             If the fits are calibrated already, or their labels or their model are not those of the calibration.
+
+        Examples
+        --------
+        >>> import lab2
+        >>> spectra = lab2.simulate.giants(60)
+        >>> fits = lab2.validation.cross_validate(spectra)
+        >>> new = lab2.fit_labels(lab2.train(spectra), lab2.simulate.giants(5, seed=1))
+        >>> calibrated = lab2.validation.calibrate(fits, spectra.labels).apply(new)
+        >>> calibrated.attrs["calibrated"]
+        'from residuals of 60 stars'
+        >>> bool((calibrated.covariance.sel(label="teff", label_2="teff") > new.covariance[:, 0, 0]).all())
+        True
         """
         expect(fits=fits)
         if "calibrated" in fits.attrs:
@@ -256,6 +268,15 @@ def calibrate(fits: xr.Dataset, truth: LabelArray) -> Calibration:
     -----
     Only an offset common to all stars is subtracted. A bias that depends on the labels becomes part of the floor: a
     line fitted to the residuals would shift the rarest stars toward the mean of the sample.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> calibration = calibrate(fits, spectra.labels.values)  # or the DataArray itself, or a table
+    >>> bool((calibration.dataset.scale >= 1).all())
+    True
     """
     expect(fits=fits, truth=truth)
     if "calibrated" in fits.attrs:

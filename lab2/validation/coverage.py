@@ -73,6 +73,15 @@ def coverage(fits: xr.Dataset, truth: LabelArray) -> QTable:
     ------
     ValueError
         If the stars differ.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> calibrated = lab2.validation.calibrate_held_out(fits, spectra.labels)
+    >>> coverage(calibrated, spectra.labels)["label"].tolist()
+    ['teff', 'logg', 'fe_h', 'mg_fe', 'si_fe']
     """
     pull = pulls(fits, truth)
     return QTable(

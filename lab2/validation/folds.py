@@ -40,6 +40,14 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
     ------
     ValueError
         If there are fewer stars than groups, or the stars of `training` are unknown or too many.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> group = split(spectra, folds=3)
+    >>> np.bincount(group).tolist()
+    [20, 20, 20]
     """
     expect(spectra=spectra)
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
@@ -128,6 +136,16 @@ def cross_validate(
     Newton's method from the s2 of all stars would save two fifths of a fold's training, but requires training on all
     stars first, so two folds would take longer than now. It would also not notice if another minimum has become the
     deepest.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> fits = cross_validate(spectra, folds=3)
+    >>> sorted(set(fits.fold.values.tolist()))
+    [0, 1, 2]
+    >>> bool(abs(fits.labels - spectra.labels).median("star").sel(label="teff") < 100.0)
+    True
     """
     expect(spectra=spectra)
     names = spectra.star.values.astype(str)

@@ -25,7 +25,7 @@ __all__ = [
 _OUTLIER = 5.0  # robust standard deviations beyond which a star is excluded from trends
 
 
-def robust_scatter(residuals: ArrayLike) -> np.ndarray:
+def robust_scatter(residuals: ArrayLike) -> np.ndarray | float:
     """The standard deviation of a normal distribution with the same median absolute deviation, along axis 0.
 
     Parameters
@@ -79,6 +79,14 @@ def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: 
     ------
     ValueError
         If the stars differ.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> statistics(fits, spectra.labels).colnames
+    ['label', 'n', 'bias', 'bias_error', 'std', 'std_error', 'scatter', 'scatter_error']
     """
     residual = paired_residuals(fits, truth)
     residual = residual[np.isfinite(residual).all(axis=1)]
@@ -195,6 +203,13 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     ------
     ValueError
         If the stars differ.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> shrinkage(spectra, 0.0 * spectra.labels + spectra.labels).tolist()  # fitted labels that are the true ones
+    [0.0, 0.0, 0.0, 0.0, 0.0]
     """
     residual = paired_residuals(fits, truth)
     good = np.isfinite(residual).all(axis=1)
