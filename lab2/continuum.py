@@ -112,8 +112,8 @@ def find_pixels(spectra: xr.Dataset, fraction: float = 0.07, flux_range: float =
     >>> import lab2
     >>> spectra = lab2.simulate.giants(60)
     >>> pixels = find_pixels(spectra)
-    >>> int(pixels.sum())
-    598
+    >>> bool(0.06 < pixels.mean() < 0.07)
+    True
     >>> quiet = abs(lab2.train(spectra).gradient("fe_h"))
     >>> bool(quiet[pixels].median() < quiet.median())
     True
@@ -193,7 +193,10 @@ def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2)
     >>> star = lab2.simulate.spectrum([4800.0, 2.5, 0.0, 0.0, 0.0])
     >>> continuum = 1000.0 * (1.0 + ((WAVELENGTH - 16000.0) / 2000.0) ** 2)
     >>> raw = xr.Dataset(
-    ...     {"flux": (("star", "wavelength"), [star * continuum]), "error": (("star", "wavelength"), [0.01 * continuum])},
+    ...     {
+    ...         "flux": (("star", "wavelength"), [star * continuum]),
+    ...         "error": (("star", "wavelength"), [0.01 * continuum]),
+    ...     },
     ...     coords={"star": ["giant"], "wavelength": WAVELENGTH},
     ... )
     >>> spectra = normalize(raw)

@@ -60,7 +60,7 @@ def strong_lines(element: str | None = None, minimum_strength: float | None = No
     Examples
     --------
     >>> table = strong_lines("Mg", minimum_strength=2.0)
-    >>> set(table["species"]), str(table["wavelength"].unit)
+    >>> set(table["species"].tolist()), str(table["wavelength"].unit)
     ({'Mg I'}, 'Angstrom')
     """
     table = _table()

@@ -290,7 +290,7 @@ def errors(fits: xr.Dataset) -> xr.DataArray:
     Examples
     --------
     >>> import lab2
-    >>> spectra = lab2.simulate.giants(60)
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
     >>> fits = lab2.validation.cross_validate(spectra)
     >>> calibration = lab2.validation.calibrate(fits, spectra.labels)
     >>> errors(calibration.apply(fits)).dims

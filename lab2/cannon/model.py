@@ -326,9 +326,8 @@ class Cannon(Kept):
         >>> spectra = lab2.simulate.giants(60)
         >>> model = lab2.train(spectra)
         >>> gradient = model.gradient("mg_fe")
-        >>> strongest = gradient.wavelength[int(gradient.argmin())]
-        >>> round(float(strongest))  # a line of magnesium
-        15770
+        >>> bool(15740 < gradient.idxmin("wavelength") < 15775)  # strong lines of magnesium
+        True
         """
         if label not in self.labels:
             raise ValueError(f"the model has no label {label!r}; it has {self.labels}")

@@ -54,7 +54,7 @@ def spectrum(labels: ArrayLike, abundances: Mapping[str, ArrayLike] | None = Non
     >>> flux = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0])
     >>> flux.shape
     (8575,)
-    >>> rich = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0], {"c_fe": 0.2})  # more carbon
+    >>> rich = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0], {"al_fe": 0.5})  # more aluminum
     >>> bool(abs(rich - flux).max() > 0.02)
     True
     """

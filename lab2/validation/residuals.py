@@ -83,7 +83,7 @@ def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: 
     Examples
     --------
     >>> import lab2
-    >>> spectra = lab2.simulate.giants(60)
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
     >>> fits = lab2.validation.cross_validate(spectra)
     >>> statistics(fits, spectra.labels).colnames
     ['label', 'n', 'bias', 'bias_error', 'std', 'std_error', 'scatter', 'scatter_error']
@@ -208,8 +208,9 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     --------
     >>> import lab2
     >>> spectra = lab2.simulate.giants(60)
-    >>> shrinkage(spectra, 0.0 * spectra.labels + spectra.labels).tolist()  # fitted labels that are the true ones
-    [0.0, 0.0, 0.0, 0.0, 0.0]
+    >>> same = xr.Dataset({"labels": 0.0 * spectra.labels + spectra.labels.mean("star")})  # for every star
+    >>> shrinkage(same, spectra.labels).round(6).tolist()
+    [-1.0, -1.0, -1.0, -1.0, -1.0]
     """
     residual = paired_residuals(fits, truth)
     good = np.isfinite(residual).all(axis=1)
