@@ -222,7 +222,7 @@ class Cannon(Kept):
 
     def scale(self, labels: ArrayLike) -> np.ndarray:
         """Scaled labels (..., label) from labels in their units; those of a DataArray are taken by name."""
-        labels = np.asarray(in_order(labels, self.labels), dtype=float)
+        labels = np.asarray(in_order(labels, self.labels, self.units), dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
         return (labels - self.label_mean.values) / self.label_scale.values

@@ -58,7 +58,7 @@ def spectrum(labels: ArrayLike, abundances: Mapping[str, ArrayLike] | None = Non
     >>> bool(abs(rich - flux).max() > 0.02)
     True
     """
-    labels = in_order(labels, label_names())
+    labels = in_order(labels, label_names(), [label.unit for label in LABELS])
     vectors, given = _checked(labels), abundances or {}
     unknown = set(given) - set(HIDDEN)
     if unknown:

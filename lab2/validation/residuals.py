@@ -54,7 +54,8 @@ def paired_residuals(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     ValueError
         If the stars, labels or units differ (`lab2._label_arrays.labels_like`).
     """
-    return fits.labels.transpose("star", "label").values - labels_like(truth, fits).values
+    known = labels_like(truth, fits)
+    return fits.labels.transpose("star", "label").values - known.values
 
 
 def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: int = 500) -> QTable:
