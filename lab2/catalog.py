@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike
 
 from lab2 import _columns
-from lab2._arguments import as_table, expect
+from lab2._arguments import TableLike, as_table, expect
 from lab2._by_star import OtherStarWarning, by_star
 from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
@@ -116,7 +116,7 @@ def adopt(survey: str) -> dict:
         return write_manifest(folder, survey=survey, label_tree=tree)
 
 
-def select_giants(catalog: Table) -> tuple[QTable, QTable]:
+def select_giants(catalog: TableLike) -> tuple[QTable, QTable]:
     """Apply the cuts of problem 1, and count the rows removed by each.
 
     A star observed in two fields has two rows. Only the one with the higher S/N is kept, so that no star can be in both
@@ -272,7 +272,7 @@ def example_star(catalog: Table) -> str:
     return EXAMPLE if EXAMPLE in stars else str(stars[0])
 
 
-def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
+def attach(spectra: xr.Dataset, catalog: TableLike, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
     """Join spectra with their catalog rows.
 
     Parameters

@@ -2,10 +2,10 @@
 
 import numpy as np
 import xarray as xr
-from astropy.table import QTable, Table
+from astropy.table import QTable
 
 from lab2 import cannon, catalog, continuum
-from lab2._arguments import as_table, expect
+from lab2._arguments import TableLike, as_table, expect
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
@@ -43,7 +43,7 @@ _OFF_GRID = 0.01  # steps of the grid
 _BLOCK = 16  # stars judged at a time by one thread
 
 
-def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: Table, factors: int = 0) -> QTable:
+def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: TableLike, factors: int = 0) -> QTable:
     """Find the odd stars and classify them.
 
     Parameters

@@ -1,7 +1,5 @@
 """Cross-validation: every star is fitted with a model trained without it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -14,7 +12,7 @@ from lab2.validation._leave_one_out import fit_each_without_itself
 __all__ = ["cross_validate", "split"]
 
 
-def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequence[str] = ()) -> xr.DataArray:
+def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: ArrayLike = ()) -> xr.DataArray:
     """Split stars into random groups of equal size and similar composition.
 
     Within each field the stars are sorted by the label fe_h (if there is one). Each successive `folds` stars are
@@ -28,7 +26,7 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
     folds : int
         Number of groups.
     seed : int
-    training : sequence of str
+    training : array_like of str
         Stars that must be in group 0; each trades places with the star of group 0 that is nearest to it in this order.
 
     Returns

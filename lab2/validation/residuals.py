@@ -184,7 +184,7 @@ def slope_with_error(
     return float(_slope(x, y)), float(_slope(x[draws], y[draws]).std())
 
 
-def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
+def shrinkage(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     """Slope of fitted minus true label against the true label; negative if fits are biased toward the mean.
 
     Parameters
