@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike
 
 from lab2 import _columns
-from lab2._arguments import as_table, expect
+from lab2._arguments import TableLike, as_table, expect
 from lab2._by_star import OtherStarWarning, by_star
 from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
@@ -117,7 +117,7 @@ def adopt(survey: str) -> dict:
         return write_manifest(folder, survey=survey, label_tree=tree)
 
 
-def select_giants(catalog: Table) -> tuple[QTable, QTable]:
+def select_giants(catalog: TableLike) -> tuple[QTable, QTable]:
     """Apply the cuts of problem 1, and count the rows removed by each.
 
     A star observed in two fields has two rows. Only the one with the higher S/N is kept, so that no star can be in both
@@ -134,6 +134,14 @@ def select_giants(catalog: Table) -> tuple[QTable, QTable]:
         The rows that remain, in the order of the catalog.
     cutflow : astropy.table.QTable
         Columns cut, removed, remaining; one row for each step.
+
+    Examples
+    --------
+    >>> rows = QTable({"APOGEE_ID": ["a", "b"], "SNR": [150.0, 150.0], "TEFF": [4500.0, 5900.0], "LOGG": [2.0, 4.3]})
+    >>> rows["FE_H"], rows["MG_FE"], rows["SI_FE"] = [0.0, -0.1], [0.1, 0.1], [0.0, 0.0]
+    >>> giants, cutflow = select_giants(rows)
+    >>> giants["APOGEE_ID"].tolist(), cutflow["removed"].tolist()
+    (['a'], [0, 0, 0, 1, 0, 0])
     """
     expect(catalog=catalog)
     catalog = as_table(catalog)
@@ -270,7 +278,7 @@ def example_star(catalog: Table) -> str:
     return named_or_typical(EXAMPLE, labels.to_dataset(name="labels").assign(snr=("star", _snr(catalog))))
 
 
-def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
+def attach(spectra: xr.Dataset, catalog: TableLike, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
     """Join spectra with their catalog rows.
 
     Parameters
@@ -298,6 +306,16 @@ def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = 
     -----
     OtherStarWarning
         If some spectra are of another star.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(2).drop_vars(["labels", "label", "unit"])
+    >>> rows = QTable({"APOGEE_ID": spectra.star.values, "FIELD": ["M15", "M15"], "SNR": [90.0, 110.0]})
+    >>> rows["TEFF"], rows["AL_FE"] = [4500.0, 4800.0], [0.1, -9999.0]
+    >>> joined = attach(spectra, rows, ["teff", "AL_FE"])
+    >>> joined.labels.values.tolist(), joined.unit.values.tolist()
+    ([[4500.0, 0.1], [4800.0, nan]], ['K', 'dex'])
     """
     expect(spectra=spectra, catalog=catalog)
     catalog = as_table(catalog)

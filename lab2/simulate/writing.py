@@ -63,6 +63,12 @@ def make_survey(folder: str | os.PathLike, seed: int = 128, n_stars: int = 1886,
         If `seed` or `n_stars` is not an integer.
     OSError
         If the folder cannot be written, or another process is writing it.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> lab2.simulate.make_survey("data/small", n_stars=150)  # doctest: +SKIP
+    PosixPath('data/small')
     """
     _check("seed", seed, 0)
     _check("n_stars", n_stars, SMALLEST, "; with fewer stars the lab's notebooks have too few to train and test on")

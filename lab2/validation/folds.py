@@ -1,7 +1,5 @@
 """Cross-validation: every star is fitted with a model trained without it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -17,7 +15,7 @@ __all__ = ["cross_validate", "fields_or", "split"]
 _SPARED = 0.8
 
 
-def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequence[str] = ()) -> xr.DataArray:
+def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: ArrayLike = ()) -> xr.DataArray:
     """Split stars into random groups of equal size and similar composition.
 
     Within each field the stars are sorted by the label fe_h (if there is one). Each successive `folds` stars are
@@ -31,7 +29,7 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
     folds : int
         Number of groups.
     seed : int
-    training : sequence of str
+    training : array_like of str
         Stars that must be in group 0; each trades places with the star of group 0 that is nearest to it in this order.
 
     Returns
@@ -43,6 +41,14 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
     ------
     ValueError
         If there are fewer stars than groups, or the stars of `training` are unknown or too many.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> group = split(spectra, folds=3)
+    >>> np.bincount(group).tolist()
+    [20, 20, 20]
     """
     expect(spectra=spectra)
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
@@ -164,6 +170,16 @@ def cross_validate(
     Newton's method from the s2 of all stars would save two fifths of a fold's training, but requires training on all
     stars first, so two folds would take longer than now. It would also not notice if another minimum has become the
     deepest.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> fits = cross_validate(spectra, folds=3)
+    >>> sorted(set(fits.fold.values.tolist()))
+    [0, 1, 2]
+    >>> bool(abs(fits.labels - spectra.labels).median("star").sel(label="teff") < 100.0)
+    True
     """
     expect(spectra=spectra)
     names = spectra.star.values.astype(str)
