@@ -1,4 +1,4 @@
-"""What the diagnosis finds that it was not made for: ``python -m benchmarks.oddities``, after `make lab`.
+"""What the diagnosis finds that it was not made for: ``.venv/bin/python -m benchmarks.oddities``, after `make lab`.
 
 Ordinary stars of the simulated survey are made odd in ways of which no template of `lab2.diagnosis` and none of
 `lab2.simulate` knows; the whole survey is then cross-validated and diagnosed again, a few kinds at a time. Counted are

@@ -1,6 +1,6 @@
 """What the machine can do, what lab2 makes of it, and how much memory it needs.
 
-`matrix_product_share` and `memory` run in processes of their own (``python -m benchmarks.probes``): the first
+`matrix_product_share` and `memory` run in processes of their own (``.venv/bin/python -m benchmarks.probes``): the first
 replaces every matrix product in lab2's source by one that a clock watches, the second needs a clean memory.
 """
 

@@ -1,7 +1,7 @@
 """lab2: a small Cannon for APOGEE spectra (see README.md).
 
 Everything public is reached from here. Modules are imported when they are first used, so that ``import lab2`` is quick
-and pymc, torch and matplotlib load only where they are needed.
+and pymc, jax and matplotlib load only where they are needed.
 """
 
 from importlib import metadata
@@ -31,6 +31,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "survey",
         "validation",
     ],
-    submod_attrs={"cannon": ["Cannon", "fit_labels", "train"], "labels": ["LABELS"], "spectra": ["from_arrays"]},
+    submod_attrs={
+        "cannon": ["Cannon", "fit_labels", "to_table", "train"],
+        "labels": ["LABELS"],
+        "spectra": ["from_arrays"],
+    },
 )
 __version__ = metadata.version("lab2")

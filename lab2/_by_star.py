@@ -12,7 +12,7 @@ class OtherStarWarning(UserWarning):
     """Some files are of another star than the catalog says; their rows are empty, and `read_error` names the star."""
 
 
-def by_star(spectra, names) -> xr.Dataset:
+def by_star(spectra: xr.Dataset, names: np.ndarray) -> xr.Dataset:
     """Spectra by the names of the catalog's rows.
 
     Parameters

@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+from astropy.table import Table
 
 from lab2.labels import LABELS, from_catalog, numbers, texts
 
@@ -25,7 +26,7 @@ OPTIONAL = {
 _ENOUGH = 0.1  # fraction of the rows that have a value
 
 
-def check(table) -> None:
+def check(table: Table) -> None:
     """Raise an error if a required column is missing, is not text or numbers, or is empty, or rows end in nothing.
 
     Parameters
@@ -52,7 +53,7 @@ def check(table) -> None:
         raise ValueError(f"the catalog has no value of {', '.join(empty)} that can be used, in {len(table)} rows")
 
 
-def lacking(catalog) -> dict[str, str]:
+def lacking(catalog: Table) -> dict[str, str]:
     """The columns of `OPTIONAL` that a catalog does not have, or has in fewer than a tenth of its rows.
 
     Parameters
@@ -69,7 +70,7 @@ def lacking(catalog) -> dict[str, str]:
     return {name: purpose for name, purpose in OPTIONAL.items() if has[name] < _ENOUGH}
 
 
-def flags(catalog, name) -> np.ndarray:
+def flags(catalog: Table, name: str) -> np.ndarray:
     """A column of flags; 0 where the catalog has none that can be read.
 
     Parameters
@@ -86,7 +87,7 @@ def flags(catalog, name) -> np.ndarray:
     return np.where(np.abs(values) < 2.0**53, values, 0.0).astype(np.int64)  # exact in double precision
 
 
-def optional(catalog, name, unit=None) -> np.ndarray:
+def optional(catalog: Table, name: str, unit: str | None = None) -> np.ndarray:
     """Numbers of an optional column, such as VSCATTER; NaN where the catalog has none that can be read.
 
     Parameters
@@ -106,7 +107,7 @@ def optional(catalog, name, unit=None) -> np.ndarray:
     return np.full(len(catalog), np.nan)
 
 
-def words(catalog, name) -> np.ndarray:
+def words(catalog: Table, name: str) -> np.ndarray:
     """Text of an optional column, such as FILE; "" where the catalog has none that can be read.
 
     Parameters
@@ -124,7 +125,7 @@ def words(catalog, name) -> np.ndarray:
     return np.full(len(catalog), "")
 
 
-def typical_errors(catalog) -> np.ndarray:
+def typical_errors(catalog: Table) -> np.ndarray:
     """Median of the catalog's own errors of each of the five labels, in the label's unit; NaN where it has none.
 
     Parameters

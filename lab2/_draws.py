@@ -1,6 +1,10 @@
 """Files of draws from a posterior: the parts of `lab2.posterior` that need neither PyMC nor a model."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -8,6 +12,9 @@ import xarray as xr
 from lab2._io import netcdf, schema
 from lab2._io.schema import Rule
 from lab2.files import replacing
+
+if TYPE_CHECKING:
+    from arviz import InferenceData
 
 __all__ = ["load", "save"]
 
@@ -27,7 +34,7 @@ _GROUPS = {
 }
 
 
-def save(idata, path) -> None:
+def save(idata: InferenceData, path: str | os.PathLike) -> None:
     """Write draws to a sealed netCDF file, atomically; ``arviz.from_netcdf(path, engine="h5netcdf")`` reads it too.
 
     Parameters
@@ -48,7 +55,7 @@ def save(idata, path) -> None:
         netcdf.write(part, {"/": root, **groups})
 
 
-def load(path):
+def load(path: str | os.PathLike) -> InferenceData:
     """Read a file that `save` wrote, into memory.
 
     Parameters

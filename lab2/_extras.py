@@ -10,7 +10,8 @@ _MODULES = {
     "mcmc": ("pymc", "nutpie", "arviz"),
     "archive": ("requests", "urllib3", "tenacity", "bs4"),
     "network": ("jax", "equinox", "optax"),
-    "lab": ("IPython", "ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "bs4", "typst", "pypandoc"),
+    "scale": ("bokeh", "dask", "distributed", "pyarrow", "zarr"),
+    "lab": ("ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "psutil", "bs4", "typst", "pypandoc"),
 }
 
 

@@ -6,7 +6,9 @@ by pixel, and with one weight per visit), followed by one row per visit. Files w
 8575)`` (DR17) or ``(8575,)`` (DR13 and before). Row 0 is the row that is generally used.
 """
 
+import os
 import warnings
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -14,8 +16,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from astropy.io import fits
+from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
+from lab2._arguments import expect
 from lab2._bits import Bits
 from lab2._io.coadd import SpectrumError, empty_coadd, read_coadd
 from lab2._origin import SIMULATED
@@ -77,7 +81,7 @@ class UnreadableSpectrumWarning(UserWarning):
     """Some files could not be read; their rows are empty, and `read_error` gives the reason."""
 
 
-def read(path) -> xr.Dataset:
+def read(path: str | os.PathLike) -> xr.Dataset:
     """Read the coadded spectrum of one apStar (or asStar) file.
 
     Parameters
@@ -106,7 +110,7 @@ def read(path) -> xr.Dataset:
     return _dataset([read_coadd(Path(path))])
 
 
-def read_many(paths, progress=True) -> xr.Dataset:
+def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.Dataset:
     """Read many apStar files into one dataset.
 
     A file that cannot be read does not stop the others: its row has NaN flux and infinite error, and
@@ -130,6 +134,10 @@ def read_many(paths, progress=True) -> xr.Dataset:
     SpectrumError
         If none of the files can be read.
     """
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(
+            f"paths must be a sequence of paths; got the one {str(paths)!r}: lab2.apstar.read reads one file"
+        )
     paths = [Path(p) for p in paths]
     if not paths:
         raise ValueError("no spectrum files were given; expected at least one path")
@@ -153,7 +161,7 @@ def read_many(paths, progress=True) -> xr.Dataset:
     return _dataset(rows).assign(read_error=("star", np.array(errors, dtype=str)))
 
 
-def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
+def mask_bad_pixels(raw: xr.Dataset, bits: Iterable[PixelBit | str | int] = BAD_BITS) -> xr.Dataset:
     """Set the error of every bad pixel to infinity.
 
     A pixel is bad if one of `bits` is set, if its flux is not finite or exactly 0 (no data), if its error is not finite
@@ -179,6 +187,7 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     ValueError
         If a bit is unknown.
     """
+    expect(raw=raw)
     mask = np.int32(reduce(or_, map(_pixel_bit, bits), 0))
     pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
     edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
@@ -190,7 +199,9 @@ def mask_bad_pixels(raw, bits=BAD_BITS) -> xr.Dataset:
     return raw.assign(error=error.copy(data=credible_errors(error.values)).assign_attrs(raw.error.attrs))
 
 
-def write(path, flux, error, bitmask, header) -> Path:
+def write(
+    path: str | os.PathLike, flux: ArrayLike, error: ArrayLike, bitmask: ArrayLike, header: Mapping | fits.Header
+) -> Path:
     """Write an apStar file in the DR17 layout, atomically.
 
     Parameters

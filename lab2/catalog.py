@@ -1,13 +1,16 @@
 """The allStar catalog: reading, selection of the giants of problem 1, joining with spectra."""
 
 import os.path
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from astropy.table import QTable
+from astropy.table import QTable, Table
+from numpy.typing import ArrayLike
 
 from lab2 import _columns
+from lab2._arguments import as_table, expect
 from lab2._by_star import OtherStarWarning, by_star
 from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
@@ -15,7 +18,7 @@ from lab2._io import tables
 from lab2._lock import alone
 from lab2._named import EXAMPLE, PREDICTED, named_or_typical
 from lab2._origin import SIMULATED
-from lab2.labels import LABELS, from_catalog, label_names, numbers, texts
+from lab2.labels import LABELS, Label, from_catalog, label_names, numbers, texts
 from lab2.survey import manifest, survey_folder, verified, write_manifest
 
 __all__ = [
@@ -43,7 +46,7 @@ __all__ = [
 ]
 
 
-def load(survey) -> QTable:
+def load(survey: str) -> QTable:
     """The whole catalog of a survey's fields, before any cut.
 
     Parameters
@@ -79,7 +82,7 @@ def _read(path):
     return table
 
 
-def adopt(survey):
+def adopt(survey: str) -> dict:
     """Write the manifest of a folder of original SDSS files, so that it can be used as a survey.
 
     Whether it is simulated, wherever its files were copied from, is read from their headers.
@@ -114,7 +117,7 @@ def adopt(survey):
         return write_manifest(folder, survey=survey, label_tree=tree)
 
 
-def select_giants(catalog):
+def select_giants(catalog: Table) -> tuple[QTable, QTable]:
     """Apply the cuts of problem 1, and count the rows removed by each.
 
     A star observed in two fields has two rows. Only the one with the higher S/N is kept, so that no star can be in both
@@ -122,7 +125,7 @@ def select_giants(catalog):
 
     Parameters
     ----------
-    catalog : astropy.table.Table
+    catalog : astropy.table.Table or pandas.DataFrame
         With APOGEE_ID, SNR and the columns of the five labels.
 
     Returns
@@ -132,6 +135,8 @@ def select_giants(catalog):
     cutflow : astropy.table.QTable
         Columns cut, removed, remaining; one row for each step.
     """
+    expect(catalog=catalog)
+    catalog = as_table(catalog)
     values, names = from_catalog(catalog).values, texts(catalog["APOGEE_ID"])
     teff, logg, fe_h = values[:, :3].T
     snr = _snr(catalog)
@@ -155,7 +160,7 @@ def select_giants(catalog):
     return QTable(catalog)[keep], cutflow
 
 
-def spectrum_paths(catalog, survey) -> list[Path]:
+def spectrum_paths(catalog: Table, survey: str) -> list[Path]:
     """Path of the apStar file of each catalog row.
 
     The file name is the catalog's FILE. If that is empty or absent, the name follows the DR17 convention (apStar for
@@ -176,6 +181,7 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     ValueError
         If the columns for a name are missing.
     """
+    expect(catalog=catalog)
     folder = survey_folder(survey) / "apStar"
     given = words(catalog, "FILE")
     if (given == "").any():
@@ -191,7 +197,7 @@ def spectrum_paths(catalog, survey) -> list[Path]:
     return [folder / _last_part(field) / (_last_part(name) or _last_part(other)) for field, name, other in rows]
 
 
-def with_spectra(catalog, survey):
+def with_spectra(catalog: Table, survey: str) -> tuple[Table, list[str]]:
     """Split catalog rows by whether the survey has their spectra.
 
     Parameters
@@ -225,7 +231,7 @@ def with_spectra(catalog, survey):
     return catalog[there], [missing.get(name, "not fetched") for name in absent]
 
 
-def label_tree(catalog):
+def label_tree(catalog: Table) -> str:
     """The pipeline run that the labels come from, according to ASPCAP_ID: "synspec", "synspec_rev1", ...
 
     SkyServer's tables contain the labels of the run synspec, the archive files those of synspec_rev1 (SDSS DR17, "Ways
@@ -247,7 +253,7 @@ def label_tree(catalog):
     return ", ".join(sorted(trees)) or "unknown"
 
 
-def example_star(catalog) -> str:
+def example_star(catalog: Table) -> str:
     """The lab's example star: that of checkpoint 1 if it is in the catalog, otherwise a typical one.
 
     Parameters
@@ -264,14 +270,15 @@ def example_star(catalog) -> str:
     return named_or_typical(EXAMPLE, labels.to_dataset(name="labels").assign(snr=("star", _snr(catalog))))
 
 
-def attach(spectra, catalog, labels=LABELS):
+def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
     """Join spectra with their catalog rows.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         With the dim ``star``, in the order of the catalog's rows.
-    catalog : astropy.table.Table
+    catalog : astropy.table.Table or pandas.DataFrame
+        With APOGEE_ID, FIELD, SNR and the columns of the labels.
     labels : sequence of str or lab2.labels.Label
         The labels to take from the catalog, as `lab2.labels.from_catalog` takes them.
 
@@ -292,6 +299,8 @@ def attach(spectra, catalog, labels=LABELS):
     OtherStarWarning
         If some spectra are of another star.
     """
+    expect(spectra=spectra, catalog=catalog)
+    catalog = as_table(catalog)
     labels = from_catalog(catalog, labels)
     spectra = by_star(spectra, labels.star.values.astype(str))
     joined = {"field": texts(catalog["FIELD"]), "snr": _snr(catalog)}
@@ -299,7 +308,7 @@ def attach(spectra, catalog, labels=LABELS):
     return spectra.assign(labels=labels, **{name: ("star", values) for name, values in joined.items()})
 
 
-def truth(survey, stars):
+def truth(survey: str, stars: ArrayLike) -> tuple[xr.DataArray, np.ndarray]:
     """True labels of the stars of a simulated survey.
 
     Parameters

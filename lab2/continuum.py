@@ -5,6 +5,7 @@ smooth curve through pixels that depend little on the labels. Dividing by it rem
 instrument's response in the same way for every star, which is sufficient for a data-driven model.
 """
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import numpy as np
 import xarray as xr
 from astropy.table import Table
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 
+from lab2._arguments import expect
 from lab2._io.pixel_list import ASPCAP_SLICES, read_list
 from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
-from lab2.spectra import credible_errors, seen
+from lab2.spectra import check_dims, check_wavelengths, credible_errors, seen
 
 __all__ = ["ASPCAP_SLICES", "find_pixels", "load_pixels", "normalize", "trusted_levels"]
 
@@ -29,10 +32,15 @@ _LEAST_FLUX, _MOST_FLUX, _SIGMA = 0.0, 1.5, 5.0
 # Errors, as fractions of the continuum, that are smaller than those of any model, or say nothing.
 _LEAST_ERROR, _MOST_ERROR = 1e-10, 1e5
 _FLOAT = np.finfo("f4")
+# Of spectra on other pixels (`lab2.spectra.check_wavelengths`): what is expected, and what to do.
+_GRID = (
+    "APOGEE's grid",
+    "Only spectra on this grid are normalized here; normalize others yourself and give them to lab2.from_arrays",
+)
 _BLOCK = 256  # stars normalized at a time, to bound memory
 
 
-def load_pixels(path=None) -> xr.DataArray:
+def load_pixels(path: str | os.PathLike | None = None) -> xr.DataArray:
     """Read a list of trusted continuum pixels and place it on the 8575-pixel grid, without interpolation.
 
     Parameters
@@ -64,7 +72,7 @@ def load_pixels(path=None) -> xr.DataArray:
     return pixels
 
 
-def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
+def find_pixels(spectra: xr.Dataset, fraction: float = 0.07, flux_range: float = 0.015) -> xr.DataArray:
     """Derive a list of continuum pixels from a survey: flux near 1, and little dependence on the labels.
 
     A linear model in the labels, scaled to unit variance, is fitted to every pixel. A pixel is trusted if its constant
@@ -90,9 +98,15 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     Raises
     ------
     ValueError
-        If a label is missing or does not vary, labels are combinations of each other, or a chip has no data.
+        If the spectra are not on APOGEE's 8575 pixels, a label is missing or does not vary, labels are combinations of
+        each other, or a chip has no data.
     """
-    labels = spectra.labels.values
+    expect(spectra=spectra)
+    check_dims(spectra)
+    check_wavelengths(spectra, WAVELENGTH, *_GRID)
+    if "labels" not in spectra:
+        raise ValueError("the spectra have no labels (star, label), on which continuum pixels must not depend")
+    labels = spectra.labels.transpose("star", "label").values
     scatter = labels.std(axis=0)
     if not np.isfinite(labels).all() or not (scatter > 0).all():
         raise ValueError("every star needs every label, and every label must vary, to find continuum pixels")
@@ -121,7 +135,7 @@ def find_pixels(spectra, fraction=0.07, flux_range=0.015) -> xr.DataArray:
     return _on_grid(np.flatnonzero(trusted))
 
 
-def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
+def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2) -> xr.Dataset:
     """Divide each chip by a Chebyshev polynomial fitted to its trusted pixels.
 
     The fit is weighted least squares, each pixel's residual multiplied by 1/sigma (Ness et al. 2015, section 2.3:
@@ -132,7 +146,7 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     ----------
     raw : xarray.Dataset
         As from `lab2.apstar.mask_bad_pixels`: ``flux``, ``error`` (star, wavelength), infinite in bad pixels.
-    pixels : xarray.DataArray of bool, optional
+    pixels : array_like of bool, shape (8575,), optional
         The trusted pixels; by default `load_pixels()`.
     degree : int
         Degree of the polynomials.
@@ -151,11 +165,12 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If `pixels` has too few pixels of a chip to fit a polynomial of this degree, or is not on the 8575-pixel grid.
+        If the spectra or `pixels` are not on APOGEE's 8575 pixels, or `pixels` has too few of a chip to fit a
+        polynomial of this degree.
     """
-    pixels = load_pixels() if pixels is None else pixels
-    if pixels.dtype != bool or pixels.shape != (N_PIXELS,):
-        raise ValueError(f"pixels must be {N_PIXELS} booleans; got {pixels.dtype} of shape {pixels.shape}")
+    expect(raw=raw)
+    check_wavelengths(raw, WAVELENGTH, *_GRID)
+    pixels = load_pixels() if pixels is None else _mask(pixels)
     _check_enough(pixels, degree, "the list")
     chips = chip_of(WAVELENGTH)
     shape = raw.flux.shape
@@ -188,14 +203,14 @@ def normalize(raw, pixels=None, degree=2) -> xr.Dataset:
     )
 
 
-def trusted_levels(spectra, pixels) -> xr.DataArray:
+def trusted_levels(spectra: xr.Dataset, pixels: ArrayLike) -> xr.DataArray:
     """Median normalized flux of the trusted pixels in each chip; 1 if the normalization is correct.
 
     Parameters
     ----------
     spectra : xarray.Dataset
         As from `normalize`.
-    pixels : xarray.DataArray of bool
+    pixels : array_like of bool, shape (8575,)
         The trusted pixels.
 
     Returns
@@ -203,8 +218,9 @@ def trusted_levels(spectra, pixels) -> xr.DataArray:
     xarray.DataArray
         (star, chip_name); NaN where a chip has no good trusted pixel.
     """
+    expect(spectra=spectra)
     chips = chip_of(WAVELENGTH)
-    used = pixels.values & (seen(spectra.ivar.values) == 1)
+    used = _mask(pixels).values & (seen(spectra.ivar.values) == 1)
     levels = np.full((spectra.sizes["star"], len(CHIPS)), np.nan)
     for k, chip in enumerate(CHIPS):
         flux = np.where(used, spectra.flux.values, np.nan)[:, chips == chip]
@@ -273,6 +289,14 @@ def _check_enough(pixels, degree, name):
             raise ValueError(
                 f"{name} has {found} continuum pixels in the {chip} chip; a polynomial of degree {degree} needs {least}"
             )
+
+
+def _mask(pixels) -> xr.DataArray:
+    """A mask on the 8575 pixels as a user gives it, checked."""
+    values = np.asarray(pixels)
+    if values.dtype != bool or values.shape != (N_PIXELS,):
+        raise ValueError(f"pixels must be {N_PIXELS} booleans; got {values.dtype} of shape {values.shape}")
+    return _on_grid(np.flatnonzero(values))
 
 
 def _on_grid(indices) -> xr.DataArray:

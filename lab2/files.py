@@ -6,6 +6,8 @@ version of its layout. Every file of results ends with a seal, its size and chec
 before anything is made of them (`lab2._io.seal`); then its contents are compared with what such a result consists of.
 """
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import errno
@@ -16,15 +18,18 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import xarray as xr
 
 from lab2._io import netcdf, schema
 from lab2._io.seal import check_seal, seal
+
+if TYPE_CHECKING:  # read where a table is
+    from astropy.table import QTable, Table
 
 __all__ = ["Kept", "now", "read_dataset", "read_table", "replacing", "sha256", "write_dataset", "write_table"]
 
@@ -52,14 +57,14 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def sha256(path) -> str:
+def sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file atomically: under a temporary name in the same folder, renamed when it is on the disk.
 
     Temporary files that a process left behind in this folder, because it was killed, are removed.
@@ -101,7 +106,7 @@ def replacing(path):
             part.unlink()
 
 
-def write_dataset(path, dataset, kind, version) -> None:
+def write_dataset(path: str | os.PathLike, dataset: xr.Dataset, kind: str, version: int) -> None:
     """Write a Dataset to a sealed netCDF file, atomically.
 
     Parameters
@@ -118,7 +123,7 @@ def write_dataset(path, dataset, kind, version) -> None:
         netcdf.write(part, {"/": dataset.assign_attrs(format=kind, format_version=version)})
 
 
-def read_dataset(path, versions) -> tuple[xr.Dataset, str]:
+def read_dataset(path: str | os.PathLike, versions: Mapping[str, int]) -> tuple[xr.Dataset, str]:
     """Read a file that `write_dataset` wrote, into memory.
 
     Parameters
@@ -150,7 +155,7 @@ def read_dataset(path, versions) -> tuple[xr.Dataset, str]:
     return dataset, kind
 
 
-def write_table(path, table) -> None:
+def write_table(path: str | os.PathLike, table: Table) -> None:
     """Write a table to a sealed ECSV file, atomically.
 
     Parameters
@@ -167,7 +172,7 @@ def write_table(path, table) -> None:
         part.write_bytes(content + seal(content))
 
 
-def read_table(path):
+def read_table(path: str | os.PathLike) -> QTable:
     """Read a file that `write_table` wrote.
 
     Parameters
@@ -232,13 +237,13 @@ class Kept:
     def check_whole(self) -> None:
         """Raise a ValueError if variables that obey their rules do not agree with each other."""
 
-    def save(self, path) -> None:
+    def save(self, path: str | os.PathLike) -> None:
         """Write the file, atomically."""
         self.check()
         write_dataset(path, self.dataset, self.kind, self.version)
 
     @classmethod
-    def load(cls, path) -> Self:
+    def load(cls, path: str | os.PathLike) -> Self:
         """Read a file that `save` wrote, into memory.
 
         Raises

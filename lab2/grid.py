@@ -6,6 +6,7 @@ number of pixels, and rotational broadening is a convolution with one kernel.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.constants import speed_of_light
 
 __all__ = [
@@ -39,7 +40,7 @@ _LIMB_DARKENING = 0.3
 _SAMPLES = 21  # of the rotational profile in each pixel
 
 
-def chip_of(wavelength) -> np.ndarray:
+def chip_of(wavelength: ArrayLike) -> np.ndarray:
     """Name of the detector chip that each wavelength belongs to.
 
     Parameters
@@ -60,7 +61,7 @@ def chip_of(wavelength) -> np.ndarray:
     return np.array(CHIPS)[np.digitize(wavelength, _CHIP_SPLIT)]
 
 
-def rotation_kernel(v_sin_i) -> np.ndarray:
+def rotation_kernel(v_sin_i: float) -> np.ndarray:
     """Rotational profile on the pixels of the grid, to convolve a spectrum with.
 
     Parameters

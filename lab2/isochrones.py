@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
+from numpy.typing import ArrayLike
 
 __all__ = ["mist", "teff_on_rgb"]
 
@@ -35,7 +36,7 @@ def _phase(eep):
     return names[np.searchsorted([TAMS, RGB_BASE, ZACHEB], eep, side="right")]
 
 
-def mist(age_gyr, feh):
+def mist(age_gyr: float, feh: float) -> QTable:
     """Isochrone of the MIST stellar models, in evolutionary order.
 
     It comes from the carried table, between whose metallicities it is interpolated linearly in [Fe/H] at fixed EEP
@@ -92,7 +93,7 @@ def _interpolated(table, carried, feh):
     return result
 
 
-def teff_on_rgb(logg, feh, age_gyr=6):
+def teff_on_rgb(logg: ArrayLike, feh: float, age_gyr: float = 6) -> u.Quantity:
     """Effective temperature at a given surface gravity on the first ascent of the giant branch.
 
     At the bump of the giant branch the star shrinks for a while, so that it passes some gravities three times

@@ -1,7 +1,8 @@
 """The five labels of the lab, labels of other columns of a catalog, and their representation.
 
-Labels are an xarray ``DataArray`` with dims ``(star, label)``; a missing label is NaN. A catalog has NULL (-9999) or
-NaN there, by its source; NULL is converted to NaN in this module only, which alone knows what values a label can have.
+Labels are an xarray ``DataArray`` with dims ``(star, label)`` and the coordinate ``unit`` (label); a missing label is
+NaN. Spectra, models and fits carry the same coordinate. A catalog has NULL (-9999) or NaN in the place of a missing
+label, by its source; NULL is converted to NaN in this module only, which alone knows what values a label can have.
 """
 
 from collections.abc import Sequence
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from astropy.table import Table
+from numpy.typing import ArrayLike
 
+from lab2._arguments import as_table, expect
 from lab2._io.arrays import factor
 from lab2._io.arrays import names as _names
 
-__all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "is_null", "label_names", "numbers", "texts"]
+__all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "is_null", "label_names", "numbers", "texts", "units_of"]
 
 # Value in SDSS catalogs where the pipeline derived none (the allStar data model of DR17). Some files of DR17 have NaN
 # in its place; other catalogs have -9999.99 or -9999.9.
@@ -25,24 +29,33 @@ _ANY_ABUNDANCE = -10.0, 10.0
 
 @dataclass(frozen=True)
 class Label:
-    """One label: its short name, how a figure writes it, its unit, its allStar column, and the values that exist.
+    """One label: its short name, how a figure writes it, its unit, its catalog column, and the values that exist.
 
-    No star has a label outside `lowest` to `highest`: `from_catalog` treats such a value as missing.
+    No star has a label outside `lowest` to `highest`: such a value is treated as missing.
+
+    Examples
+    --------
+    A label of one's own, for `from_catalog` or `lab2.from_arrays`:
+
+    >>> age = Label("age", "age", "Gyr", "AGE", lowest=0.0)
+    >>> age.axis, age.beyond([-1.0, 5.0]).tolist()
+    ('age [Gyr]', [True, False])
     """
 
     name: str
-    symbol: str
-    unit: str
-    column: str
+    symbol: str = ""
+    unit: str = ""
+    column: str = ""
     lowest: float = -np.inf
     highest: float = np.inf
 
     @property
     def axis(self) -> str:
         """Text for an axis: the symbol with its unit."""
-        return f"{self.symbol} [{self.unit}]"
+        symbol = self.symbol or self.name
+        return f"{symbol} [{self.unit}]" if self.unit else symbol
 
-    def beyond(self, values) -> np.ndarray:
+    def beyond(self, values: ArrayLike) -> np.ndarray:
         """Where values are numbers, but such as no star has."""
         values = np.asarray(values)
         return (values < self.lowest) | (values > self.highest)
@@ -63,12 +76,36 @@ def label_names() -> list[str]:
     return [label.name for label in LABELS]
 
 
-def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
+def units_of(data: xr.Dataset | xr.DataArray) -> list[str]:
+    """Units of the labels of spectra, a model's dataset, fits or labels.
+
+    Parameters
+    ----------
+    data : xarray.Dataset or xarray.DataArray
+        With the dim ``label``.
+
+    Returns
+    -------
+    list of str
+        From the coordinate ``unit``; where there is none, those of `LABELS` by name, and "" for other labels.
+
+    Examples
+    --------
+    >>> units_of(xr.DataArray([[4500.0, 5.0]], dims=("star", "label"), coords={"label": ["teff", "age"]}))
+    ['K', '']
+    """
+    if "unit" in data.coords and data.unit.dims == ("label",):
+        return [str(unit) for unit in data.unit.values]
+    known = {label.name: label.unit for label in LABELS}
+    return [known.get(str(name), "") for name in data.label.values]
+
+
+def from_catalog(catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
     """Labels of catalog rows, from any of its columns.
 
     Parameters
     ----------
-    catalog : astropy.table.Table
+    catalog : astropy.table.Table or pandas.DataFrame
         With APOGEE_ID and the labels' columns.
     labels : sequence of str or Label
         By default the five of the lab. A string is the name of one of these ("teff") or of a column of the catalog
@@ -79,8 +116,8 @@ def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArra
     Returns
     -------
     xarray.DataArray
-        Float64, dims ``(star, label)``, with the labels' units in attrs. A column with another unit is converted. NaN
-        where the catalog has NULL (-9999), a mask, NaN, text that is no number, or a value that no star has.
+        Float64, dims ``(star, label)``, with the coordinate ``unit`` (label). A column with another unit is converted.
+        NaN where the catalog has NULL (-9999), a mask, NaN, text that is no number, or a value that no star has.
 
     Raises
     ------
@@ -95,6 +132,8 @@ def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArra
     >>> from_catalog(rows, ["TEFF", "AL_FE"]).values.tolist()
     [[4500.0, 0.1], [nan, nan]]
     """
+    expect(catalog=catalog)
+    catalog = as_table(catalog)
     chosen = [_chosen(which, catalog) for which in ([labels] if isinstance(labels, str | Label) else labels)]
     missing = [c for c in ["APOGEE_ID", *(label.column for label in chosen)] if c not in catalog.colnames]
     if missing:
@@ -109,12 +148,12 @@ def from_catalog(catalog, labels: Sequence[str | Label] = LABELS) -> xr.DataArra
         coords={
             "star": texts(catalog["APOGEE_ID"]),
             "label": _names([label.name for label in chosen], len(chosen), "label"),
+            "unit": ("label", [label.unit for label in chosen]),
         },
-        attrs={"units": [label.unit for label in chosen]},
     )
 
 
-def numbers(column, unit=None, name="a column") -> np.ndarray:
+def numbers(column: ArrayLike, unit: str | None = None, name: str = "a column") -> np.ndarray:
     """Numbers of a catalog's column of any type.
 
     Parameters
@@ -153,7 +192,7 @@ def numbers(column, unit=None, name="a column") -> np.ndarray:
     return np.where(known, values * times, np.nan)
 
 
-def texts(column) -> np.ndarray:
+def texts(column: ArrayLike) -> np.ndarray:
     """Text of a catalog's column, stripped; "" where it is masked. A ValueError if it is not one text in each row."""
     if np.ndim(column) != 1:
         raise ValueError(f"a column of text must hold one in each row; its shape is {np.shape(column)}")
@@ -161,7 +200,7 @@ def texts(column) -> np.ndarray:
     return np.where(mask, "", np.char.strip(np.asarray(column).astype(str)))
 
 
-def is_null(values) -> np.ndarray:
+def is_null(values: ArrayLike) -> np.ndarray:
     """Whether values are a catalog's NULL: -9999, or one of its spellings such as -9999.99."""
     return np.abs(np.asarray(values) - CATALOG_NULL) < 1.0
 

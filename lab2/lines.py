@@ -4,11 +4,13 @@ The table is computed from a public line list by tools/synthesis, as described i
 identify the features of a spectrum.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from astropy.table import QTable
+from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 
 __all__ = ["concentration", "name_peaks", "spaced_lines", "strong_lines"]
@@ -23,7 +25,7 @@ def _table():
     return table
 
 
-def strong_lines(element=None, minimum_strength=None):
+def strong_lines(element: str | None = None, minimum_strength: float | None = None) -> QTable:
     """Table of the strong lines in the H band, by wavelength.
 
     The strength is log10 of eta, the ratio of line-center to continuum opacity, in a giant with Teff 4600 K, log g 2.2
@@ -66,7 +68,9 @@ def strong_lines(element=None, minimum_strength=None):
     return table.copy()
 
 
-def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
+def name_peaks(
+    wavelength: ArrayLike, spectrum: ArrayLike, lines: QTable, count: int = 20, within: float = 1.0
+) -> QTable:
     """The strongest peaks of a spectrum, such as a gradient, and the known line nearest to each.
 
     Parameters
@@ -106,7 +110,13 @@ def name_peaks(wavelength, spectrum, lines, count=20, within=1.0):
     )
 
 
-def concentration(wavelength, spectrum, elements, minimum_strength=-0.5, within=0.3):
+def concentration(
+    wavelength: ArrayLike,
+    spectrum: ArrayLike,
+    elements: Sequence[str],
+    minimum_strength: float = -0.5,
+    within: float = 0.3,
+) -> QTable:
     """How strongly a spectrum, such as a gradient, is concentrated in the lines of each element or molecule.
 
     Parameters

@@ -15,6 +15,7 @@ say. With u = 1 / k^2 and n pixels, exp(-chi^2 / 2) becomes the integral of u^(n
 
 import os
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
 
@@ -22,17 +23,18 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 
 from lab2._extras import require
 
 require("mcmc", __name__)
 
 from lab2 import cannon
+from lab2._arguments import expect
 from lab2._draws import load, save
 from lab2.cannon import Flag, polynomial
 from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import chip_of
-from lab2.labels import LABELS
 
 with warnings.catch_warnings():
     # once a day ArviZ announces its version 1, which this project does not use: keep the message out of reports
@@ -56,7 +58,7 @@ _SLOP, _SLOP_DEGREE = 0.01, 2
 _NODES, _FARTHEST = 96, 10.0
 
 
-def default_priors(model) -> QTable:
+def default_priors(model: cannon.Cannon) -> QTable:
     """The priors that `sample` uses by default: weak, and confined to the range of the training labels.
 
     Parameters
@@ -69,14 +71,14 @@ def default_priors(model) -> QTable:
         One row per label: label, unit, mean, sd, lower, upper, in that unit. The mean is that of the training set,
         sd is three times its standard deviation, and the bounds lie a tenth of its range outside its extremes.
     """
+    expect(model=model)
     labels = model.training_labels.values
     low, high = labels.min(axis=0), labels.max(axis=0)
     margin = _MARGIN * (high - low)
-    units = {label.name: label.unit for label in LABELS}
     return QTable(
         {
             "label": model.labels,
-            "unit": [units.get(name, "") for name in model.labels],
+            "unit": model.units,
             "mean": labels.mean(axis=0),
             "sd": _WIDTH * labels.std(axis=0),
             "lower": low - margin,
@@ -86,7 +88,16 @@ def default_priors(model) -> QTable:
 
 
 def sample(
-    model, spectrum, *, draws=1000, tune=1000, chains=4, seed=128, nuisance=False, progress=False, **priors
+    model: cannon.Cannon,
+    spectrum: xr.Dataset,
+    *,
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    seed: int = 128,
+    nuisance: bool = False,
+    progress: bool = False,
+    **priors: Sequence[float],
 ) -> az.InferenceData:
     """Draw from the posterior of one star's labels.
 
@@ -120,6 +131,7 @@ def sample(
         If a prior names an unknown label or is invalid, if no pixel of the spectrum carries information, if there is
         not exactly one star, or for the reasons given in `lab2.fit_labels`.
     """
+    expect(model=model, spectrum=spectrum)
     table = _priors(model, priors)
     if spectrum.sizes.get("star") != 1:
         raise ValueError(f"expected the spectrum of one star, got {dict(spectrum.sizes)}")
@@ -164,7 +176,7 @@ def sample(
     )
 
 
-def summary(idata) -> QTable:
+def summary(idata: az.InferenceData) -> QTable:
     """Summary statistics of the draws of each label.
 
     Parameters
@@ -197,7 +209,7 @@ def summary(idata) -> QTable:
     )
 
 
-def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
+def predictive(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike, seed: int = 128) -> xr.Dataset:
     """Posterior predictive spectra of one star, one for each draw of its labels.
 
     Parameters
@@ -216,6 +228,7 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
         one, both at the labels of the draw. If the model describes the star, either is the larger about equally often
         (Gelman, Meng & Stern 1996, Statistica Sinica 6, 733).
     """
+    expect(model=model, spectrum=spectrum)
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
     expected = model.predict(np.asarray(labels)).values[:, seen]
@@ -237,7 +250,7 @@ def predictive(model, spectrum, labels, seed=128) -> xr.Dataset:
     )
 
 
-def problems(idata) -> list[str]:
+def problems(idata: az.InferenceData) -> list[str]:
     """Reasons not to trust the draws, as messages; an empty list if there are none.
 
     Parameters
@@ -292,7 +305,7 @@ def _priors(model, given):
     return table
 
 
-def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
+def continuum_slop(model: cannon.Cannon, spectra: xr.Dataset, labels: ArrayLike) -> cannon.Nuisance:
     """Errors of each chip's continuum as a linear nuisance: Chebyshev polynomials times the flux of the model.
 
     Parameters
@@ -309,6 +322,7 @@ def continuum_slop(model, spectra, labels) -> cannon.Nuisance:
     lab2.cannon.Nuisance
         Three columns per chip, whose amplitudes have prior standard deviations of 0.01.
     """
+    expect(model=model, spectra=spectra)
     labels = np.where(np.isfinite(labels).all(axis=-1, keepdims=True), labels, model.label_mean.values)
     chip = chip_of(spectra.wavelength.values)
     columns = []

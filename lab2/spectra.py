@@ -1,15 +1,18 @@
 """Normalized spectra as a Dataset: creation from plain arrays, and checks before training and fitting."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from astropy import units as u
 from numba import njit
+from numpy.typing import ArrayLike
 
 from lab2._caching import CACHE
-from lab2._io.arrays import factor, floats, names, names_along, native, unit_of
-from lab2.labels import LABELS, is_null
+from lab2._io.arrays import factor, floats, names, names_along, native
+from lab2._label_arrays import LabelArray, columns_of
+from lab2.labels import LABELS, Label
 
 __all__ = ["check", "check_dims", "check_wavelengths", "credible_errors", "from_arrays", "per_full_weight", "seen"]
 
@@ -25,10 +28,19 @@ _FLOAT = np.finfo("f4")
 _FULL = 0.01
 # Medians of a normalized spectrum that raise no doubt: cool giants lose a tenth of their light in lines.
 _LEVELS = 0.5, 1.5
+_SAME = 2e-7  # relative difference of wavelengths that are the same
+_RESAMPLE = "Bring the spectra to the model's pixels, or train a model on spectra with theirs"
 _LEAST_SNR = 3.0  # per pixel; spectra with a lower one are hardly ever fitted
 
 
-def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> xr.Dataset:
+def from_arrays(
+    flux: ArrayLike,
+    ivar: ArrayLike,
+    wavelength: ArrayLike,
+    labels: LabelArray | None = None,
+    star: Sequence[str] | None = None,
+    label: Sequence[str | Label] | None = None,
+) -> xr.Dataset:
     """Spectra from plain arrays, for data not read from this project's files.
 
     Parameters
@@ -38,20 +50,23 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
         in either (`numpy.ma`) gets the inverse variance 0 and the flux 1. A Quantity must be dimensionless.
     wavelength : array_like, shape (n_pixels,)
         [Angstrom], ascending. A Quantity of another unit of length is converted.
-    labels : array_like, shape (n_stars, n_labels), optional
-        A masked label, or one with the value -9999, is NaN: not known. For the names of `lab2.LABELS` these are in the
-        units given there, to which a Quantity is converted; for others a Quantity must be dimensionless.
+    labels : array_like, shape (n_stars, n_labels), or astropy.table.Table, optional
+        A masked label, or one with the value -9999, is NaN: not known. The names of `lab2.LABELS` are in the units
+        given there, and a `Label` in its own: a Quantity, or a column of a table, with another unit is converted. Other
+        labels keep the unit that they are given with.
     star : sequence of str, optional
-        Names, all different; by default those of a DataFrame's index or a DataArray's coordinate, or "0", "1", ...
-    label : sequence of str, optional
-        Names of the labels, all different; by default those of a DataFrame's columns or a DataArray's coordinate, or
-        "label_0", ...
+        Names, all different; by default those of a DataFrame's index, a DataArray's coordinate or a table's column
+        star or APOGEE_ID, or "0", "1", ...
+    label : sequence of str or lab2.labels.Label, optional
+        Names of the labels, all different; by default those of the columns of a DataFrame or table or a DataArray's
+        coordinate, or "label_0", ...
 
     Returns
     -------
     xarray.Dataset
-        ``flux``, ``ivar`` (star, wavelength) and, if given, ``labels`` (star, label). float32 flux and inverse variance
-        stay float32; every other type of number (big-endian, float16, integers, ...) becomes float64.
+        ``flux``, ``ivar`` (star, wavelength) and, if given, ``labels`` (star, label) with the coordinate ``unit``
+        (label). float32 flux and inverse variance stay float32; every other type of number (big-endian, float16,
+        integers, ...) becomes float64.
 
     Raises
     ------
@@ -72,10 +87,17 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     >>> spectra = from_arrays([[1.0, 0.9]], np.ma.array([[1e4, 1e4]], mask=[[False, True]]), [15200.0, 15201.0])
     >>> spectra.ivar.values.tolist()
     [[10000.0, 0.0]]
+
+    With a label of one's own:
+
+    >>> from lab2.labels import Label
+    >>> age = Label("age", unit="Gyr", lowest=0.0)
+    >>> spectra = from_arrays([[1.0, 0.9]], [[1e4, 1e4]], [15200.0, 15201.0], [[5e9]] * u.yr, label=[age])
+    >>> float(spectra.labels[0, 0]), spectra.unit.values.tolist()
+    (5.0, ['Gyr'])
     """
     given = {"flux": _by_dims(flux, "wavelength"), "ivar": _by_dims(ivar, "wavelength")}
-    if labels is not None:
-        given["labels"] = _by_dims(labels, "label")
+    rows = {name: names_along(values, 0, "star") for name, values in given.items()}
     (flux, masked), (ivar, also_masked) = (floats(given[name], name, u.one) for name in ("flux", "ivar"))
     wavelength, unknown = floats(wavelength, "wavelength", u.AA)
     if flux.ndim != 2 or ivar.shape != flux.shape or wavelength.shape != flux.shape[1:] or not flux.size:
@@ -88,13 +110,16 @@ def from_arrays(flux, ivar, wavelength, labels=None, star=None, label=None) -> x
     masked |= also_masked
     if masked.any():
         flux, ivar = np.where(masked, flux.dtype.type(1), flux), np.where(masked, ivar.dtype.type(0), ivar)
+    found = None if labels is None else columns_of(labels, "labels")
+    if found is not None:
+        rows["labels"] = found.stars
     spectra = xr.Dataset(
         {"flux": (("star", "wavelength"), flux), "ivar": (("star", "wavelength"), ivar)},
-        coords={"star": _star_names(star, given, len(flux)), "wavelength": wavelength.astype(float)},
+        coords={"star": _star_names(star, rows, len(flux)), "wavelength": wavelength.astype(float)},
     )
-    if labels is not None:
-        values, label = _labels(given["labels"], label, len(flux))
-        spectra = spectra.assign_coords(label=label).assign(labels=(("star", "label"), values))
+    if found is not None:
+        values, label, units = _named(found, label, len(flux))
+        spectra = spectra.assign_coords(label=label, unit=("label", units)).assign(labels=(("star", "label"), values))
     check(spectra)
     _doubt(flux, ivar, spectra.star.values)
     return spectra
@@ -106,9 +131,9 @@ def _by_dims(values, second):
     return values.transpose("star", second) if named else values
 
 
-def _star_names(star, given, n_stars):
+def _star_names(star, rows, n_stars):
     """Names of the stars, as given or from the rows of the inputs; an error if these are in different orders."""
-    rows = {name: found for name, values in given.items() if (found := names_along(values, 0, "star")) is not None}
+    rows = {name: found for name, found in rows.items() if found is not None}
     if star is None:
         star = next(iter(rows.values()), [str(i) for i in range(n_stars)])
     stars = names(star, n_stars, "star")
@@ -119,31 +144,35 @@ def _star_names(star, given, n_stars):
     return stars
 
 
-def _labels(values, label, n_stars):
-    """Labels as float64, NaN where they are not known, and their names."""
-    own = names_along(values, 1, "label") if np.ndim(values) == 2 else None
-    numbers, masked = floats(values, "labels")
-    if numbers.ndim != 2 or len(numbers) != n_stars:
-        raise ValueError(f"labels must be ({n_stars}, n_labels); got {numbers.shape}")
-    n_labels, unit = numbers.shape[1], unit_of(values)
-    values = np.where(masked | is_null(numbers), np.nan, numbers.astype(float))
+def _named(found, label, n_stars):
+    """Values, names and units of the labels (`columns_of`), converted and checked as their names say."""
+    values, own, units, _ = found
+    if len(values) != n_stars:
+        raise ValueError(f"labels must be ({n_stars}, n_labels); got {values.shape}")
+    n_labels = values.shape[1]
     if label is None:
         label = [f"label_{i}" for i in range(n_labels)] if own is None else own
+    stated = LABELS if isinstance(label, str | bytes) else [*LABELS, *(one for one in label if isinstance(one, Label))]
+    known = {one.name: one for one in stated}
+    if not isinstance(label, str | bytes):
+        label = [one.name if isinstance(one, Label) else one for one in label]
     label = names(label, n_labels, "label")
     if own is not None and label != names(own, n_labels, "label") and set(label) == set(map(str, own)):
         raise ValueError(f"the labels are in the order {own}, but their names are given as {label}")
-    known = {one.name: one for one in LABELS}
-    for column, name in zip(values.T, label, strict=True):
-        if unit is not None:
-            column *= factor(unit, known[name].unit if name in known else "", f"the label {name}")
-        if name in known and (beyond := known[name].beyond(column)).any():
+    found_units = []
+    for column, name, unit in zip(values.T, label, units, strict=True):
+        one = known.get(name, Label(name, unit=unit or ""))
+        if unit and one.unit != unit:
+            column *= factor(unit, one.unit, f"the label {name}")
+        found_units.append(one.unit)
+        if (beyond := one.beyond(column)).any():
             column[beyond] = np.nan
             warnings.warn(
-                f"{name} of {beyond.sum()} of {n_stars} stars is not from {known[name].lowest:g} to "
-                f"{known[name].highest:g} {known[name].unit}, as that of every star: it counts as not known",
+                f"{name} of {beyond.sum()} of {n_stars} stars is not from {one.lowest:g} to "
+                f"{one.highest:g} {one.unit}, as that of every star: it counts as not known",
                 stacklevel=3,
             )
-    return values, label
+    return values, label, found_units
 
 
 def _doubt(flux, ivar, stars):
@@ -169,7 +198,7 @@ def _doubt(flux, ivar, stars):
         )
 
 
-def credible_errors(error) -> np.ndarray:
+def credible_errors(error: ArrayLike) -> np.ndarray:
     """Errors, replaced by infinity where they are not finite, not positive, or not credible.
 
     Parameters
@@ -200,7 +229,7 @@ def credible_errors(error) -> np.ndarray:
     return error
 
 
-def seen(ivar, s2=0.0) -> np.ndarray:
+def seen(ivar: ArrayLike, s2: float = 0.0) -> np.ndarray:
     """How much each pixel of each star counts in numbers of pixels and stars, from 0 to 1.
 
     A pixel counts fully if its weight is at least a hundredth of the star's typical weight (an error up to ten times as
@@ -229,7 +258,7 @@ def seen(ivar, s2=0.0) -> np.ndarray:
     return np.minimum(ivar / (1.0 + ivar * s2) * per_full_weight(ivar, s2)[:, None], 1.0)
 
 
-def check(spectra) -> None:
+def check(spectra: xr.Dataset) -> None:
     """Raise an error for spectra that cannot be used for training or fitting.
 
     Parameters
@@ -253,7 +282,7 @@ def check(spectra) -> None:
     _refuse(spectra, ~np.isfinite(flux) & (ivar > 0), "not finite", "flux", "give those pixels ivar = 0")
 
 
-def check_dims(spectra) -> None:
+def check_dims(spectra: xr.Dataset) -> None:
     """Raise an error for the wrong variables, dims or wavelengths; the values of flux and ivar are not read.
 
     Parameters
@@ -280,26 +309,38 @@ def check_dims(spectra) -> None:
         )
 
 
-def check_wavelengths(spectra, expected) -> None:
-    """Raise an error if the wavelengths of spectra are not those that a model was trained on.
+def check_wavelengths(
+    spectra: xr.Dataset, expected: ArrayLike, what: str = "the model", advice: str = _RESAMPLE
+) -> None:
+    """Raise an error if the wavelengths of spectra are not the expected ones, such as those of a model.
 
     Parameters
     ----------
     spectra : xarray.Dataset
-    expected : xarray.DataArray
-        The model's wavelengths [Angstrom].
+    expected : array_like, shape (n_pixels,)
+        [Angstrom].
+    what : str
+        What has these wavelengths, for the message.
+    advice : str
+        The message's last sentence: what to do.
 
     Raises
     ------
     ValueError
-        If they differ by more than one part in 10^9.
+        If they differ by more than 2 parts in 10^7, which is 0.06 km/s and a seventieth of an APOGEE pixel. (Rounding
+        to float32 changes a wavelength by up to 0.6 parts.)
     """
-    ours, theirs = expected.values, spectra.wavelength.values
-    if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-9, atol=0):
-        raise ValueError(
-            f"the model has {len(ours)} pixels from {ours[0]:.3f} to {ours[-1]:.3f} Angstrom, the spectra "
-            f"{len(theirs)} from {theirs[0]:.3f} to {theirs[-1]:.3f}: they must be the same"
-        )
+    ours, theirs = np.asarray(expected, dtype=float), np.asarray(spectra.wavelength, dtype=float)
+    if ours.shape == theirs.shape and np.allclose(ours, theirs, rtol=_SAME, atol=0):
+        return
+    text = (
+        f"{what} has {len(ours)} pixels from {ours[0]:.3f} to {ours[-1]:.3f} Angstrom, the spectra "
+        f"{len(theirs)} from {theirs[0]:.3f} to {theirs[-1]:.3f}: they must be the same"
+    )
+    if ours.shape == theirs.shape:
+        apart = np.abs(theirs - ours)
+        text += f", and differ by up to {apart.max():.3g} Angstrom, at {ours[apart.argmax()]:.3f}"
+    raise ValueError(f"{text}. {advice}")
 
 
 def _refuse(spectra, wrong, what, name, advice):
@@ -324,7 +365,7 @@ def _all_usable(flux, ivar):
 
 
 @njit(nogil=True, cache=CACHE, fastmath={"reassoc", "contract"})
-def per_full_weight(ivar, s2):
+def per_full_weight(ivar: np.ndarray, s2: float) -> np.ndarray:
     """1 over the least weight at which a star's pixel counts fully (`seen`); 0 for a star without information."""
     out = np.zeros(ivar.shape[0])
     for s in range(ivar.shape[0]):

@@ -1,7 +1,7 @@
-"""Damage what comes in at every door, and count what comes of it: python tests/fuzz.py --n 10000
+"""Damage what comes in at every door, and count what comes of it: .venv/bin/python tests/fuzz.py --n 10000
 
-    python tests/fuzz.py --target apstar --n 10000     one door only
-    python tests/fuzz.py --target apstar --case 17     one case in this process, its traceback shown
+    .venv/bin/python tests/fuzz.py --target apstar --n 10000     one door only
+    .venv/bin/python tests/fuzz.py --target apstar --case 17     one case in this process, its traceback shown
 
 Each case depends on --seed and its number alone, so that a fault can be repeated. Exits with 1 where there are faults.
 """

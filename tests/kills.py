@@ -1,6 +1,6 @@
 """Kill `make report` again and again, and compare what the last run leaves with what an undisturbed one makes.
 
-    python tests/kills.py --kills 12 --stars 150
+    .venv/bin/python tests/kills.py --kills 12 --stars 150
 
 Two copies of the checkout are made in a temporary folder. In one, `make report` runs to its end; in the other it is
 killed (SIGKILL, with all its processes) at random times, and then runs to its end. All products must be the same bits.

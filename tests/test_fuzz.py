@@ -1,4 +1,4 @@
-"""A few cases of every door; `python tests/fuzz.py` does thousands."""
+"""A few cases of every door; `.venv/bin/python tests/fuzz.py` does thousands."""
 
 import os
 import time

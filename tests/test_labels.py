@@ -5,7 +5,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 
 import lab2
-from lab2.labels import LABELS, Label, from_catalog, label_names, numbers, texts
+from lab2.labels import LABELS, Label, from_catalog, label_names, numbers, texts, units_of
 
 
 def catalog(**columns):
@@ -31,7 +31,7 @@ def test_values_names_and_order():
     assert labels.dtype == float
     assert labels.star.values.tolist() == ["2M1", "2M2", "2M3"]
     assert labels.sel(label="fe_h").values.tolist() == pytest.approx([0.2, 0.21, 0.22])
-    assert labels.attrs["units"] == ["K", "dex", "dex", "dex", "dex"]
+    assert units_of(labels) == ["K", "dex", "dex", "dex", "dex"]
 
 
 def test_every_kind_of_missing_becomes_nan():
@@ -67,7 +67,7 @@ def test_any_column_can_be_a_label():
     vmicro = Label("microturbulence", "$v$", "km/s", "VMICRO", 0.0, 10.0)
     labels = from_catalog(table, ["AL_FE", "TEFF", "logg", vmicro, "AGE"])
     assert labels.label.values.tolist() == ["al_fe", "teff", "logg", "microturbulence", "age"]
-    assert labels.attrs["units"] == ["dex", "K", "dex", "km/s", "Gyr"]
+    assert units_of(labels) == ["dex", "K", "dex", "km/s", "Gyr"]
     np.testing.assert_array_equal(labels.sel(label="al_fe"), [0.1, np.nan, np.nan])
     np.testing.assert_array_equal(labels.sel(label="microturbulence"), [1.5, 2.0, np.nan])
     np.testing.assert_array_equal(labels.sel(label="age"), [5.0, 6.0, 7.0])

@@ -1,175 +1,108 @@
-"""The Makefile: what it asks for, what it leaves alone, and what it notices; lab2's commands only note their names."""
+"""The Makefile: what it hands on, with any characters, and what it refuses before anything is made."""
 
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from lab2.survey import root
 
-# In the place of .venv/bin/python: it writes down the command, and makes what that would make.
-STUB = """#!{python} -IBS
-import hashlib, json, os, pathlib, sys
-if "-c" in sys.argv:
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-with open("asked", "a") as file:
-    print(*sys.argv[3:], file=file)
-NAMES = {{"1": "2_cp1", "2": "2_cp2", "3": "1_cp3"}}
-command, first, *_ = sys.argv[3:]
-given = dict(zip(sys.argv[3:], sys.argv[4:]))
-data, build = pathlib.Path("data", given["--survey"]), pathlib.Path("build", given["--survey"])
-manifest = data / "manifest.json"
-if command == "survey" and manifest.exists():
-    sys.exit("changed!" if pathlib.Path("changed").exists() else 0)
-made = dict(
-    simulate=manifest,
-    survey=manifest,
-    run=build / (first + ".ipynb"),
-    report=build / "report.pdf",
-    checkpoints=build / ("Jane_Doe_lab" + NAMES.get(given.get("--number"), "") + ".pdf"),
-)[command]
-made.parent.mkdir(parents=True, exist_ok=True)
-made.write_text("%%EOF")
-if command == "run":
-    product = build / (first[:2] + "_product.nc")
-    product.write_text(first)
-    digest = lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
-    about = dict(manifest=digest(manifest), products={{str(product): digest(product)}})
-    made.write_text(json.dumps(dict(metadata=dict(lab2=about))))
+# Stands for the environment's Python: it keeps its arguments, one a line.
+PYTHON = """#!/bin/sh
+for argument in "$@"; do printf '%s\\n' "$argument"; done >> asked
 """
 
+PATHS = ["star.fits", 'it\'s a $x; "star" `é` #1 %.fits', "$(shell touch made).fits", "a\\b.fits", "survey .fits"]
+NO_NAMES = ["", "a b", "a/b", "../x", "a$b", "$(shell touch made)", "`touch made`", 'a"b', "a;b", "a#", "-x"]
 
-def installed(top):
-    """The Makefile, the notebooks and the code in a folder of their own, with the stub in the place of Python."""
-    for name in ("notebooks", "lab2"):
-        shutil.copytree(root() / name, top / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(root() / "Makefile", top)
-    for name in ("requirements.lock.txt", "requirements.realdata.txt", "requirements.torch.txt", "pyproject.toml"):
-        (top / name).touch()
-    python = top / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text(STUB.format(python=sys.executable))
-    python.chmod(0o755)
-    (top / ".venv" / ".installed").touch()
-    return top
-
-
-def make(top, *arguments, code=0):
-    """What make says; the commands of lab2 that it ran, each as one line."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    environment["LAB2_HOME"] = str(top / "elsewhere")  # make works in its own folder, whatever this says
-    command = ["make", "NAME=Jane_Doe", *arguments]
-    done = subprocess.run(command, cwd=top, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    asked = top / "asked"
-    commands = asked.read_text().splitlines() if asked.exists() else []
-    asked.unlink(missing_ok=True)
-    return done.stdout + done.stderr, commands
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A checkout in which everything has been made, to be copied; the commands that it took."""
-    top = installed(tmp_path_factory.mktemp("made") / "lab")
-    return top, make(top, "report")[1]
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 @pytest.fixture
-def checkout(made, tmp_path):
-    return shutil.copytree(made[0], tmp_path / "lab", symlinks=True)  # times stay
+def checkout(tmp_path):
+    """The Makefile in a folder of an odd name, and an environment that notes what it is asked."""
+    folder = tmp_path / 'it\'s a $HOME; "folder" é'
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    shutil.copy(root() / "Makefile", folder)
+    for name in ("requirements.lock.txt", "pyproject.toml"):
+        (folder / name).touch()
+    (folder / ".venv" / "bin" / "python").write_text(PYTHON)
+    (folder / ".venv" / "bin" / "python").chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+    return folder
 
 
-def tree(folder):
-    return {path: path.lstat().st_mtime_ns for path in [folder.parent, *folder.parent.rglob("*")]}
+def make(*arguments, cwd):
+    # GNU make believes the environment of the make that runs the tests
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment |= {"PWD": str(cwd), "LAB2_HOME": "/elsewhere"}
+    return subprocess.run(["make", *arguments], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
-def runs(commands):
-    return [line.split()[1][:2] for line in commands if line.startswith("run")]
+def asked(checkout):
+    """The arguments of every call of Python."""
+    path = checkout / "asked"
+    return path.read_text().splitlines() if path.exists() else []
 
 
-def test_everything_is_made_once_and_the_survey_is_checked_every_time(made, checkout):
-    _, commands = made
-    assert commands[:2] == ["simulate --survey simulated", "survey --survey simulated"]
-    assert sorted(runs(commands)) == [f"0{n}" for n in range(1, 10)]
-    assert make(checkout, "report")[1] == ["survey --survey simulated"]
-    (checkout / "changed").touch()
-    said, commands = make(checkout, "report", code=2)
-    assert "changed!" in said
-    assert commands == ["survey --survey simulated"]
+def test_a_target_is_handed_on_with_what_was_given_and_nothing_else(checkout):
+    assert make("report", cwd=checkout).returncode == 0
+    plain = ["-m", "lab2", "make", "report", "--survey", "simulated", "--name", "Firstname_Lastname"]
+    assert asked(checkout) == plain
+    (checkout / "asked").unlink()
+    assert make("cp2", "SEED=7", "N_STARS=300", "SURVEY=v7", cwd=checkout).returncode == 0
+    given = ["--survey", "v7", "--name", "Firstname_Lastname", "--seed", "7", "--n-stars", "300"]
+    assert asked(checkout) == ["-m", "lab2", "make", "cp2", *given]
 
 
-def test_a_dry_run_changes_nothing_and_tells_the_truth(checkout, tmp_path):
-    before = tree(checkout)
-    assert "lab2 run" not in make(checkout, "-n", "report")[0]
-    said = make(checkout, "-n", "report", "N_STARS=7", "mystery=Makefile")[0]
-    assert "lab2 simulate" in said
-    assert "lab2 run 07_mystery_star" in said
-    assert "lab2 survey --survey mine" in make(checkout, "-n", "cp3", "SURVEY=mine")[0]
-    assert tree(checkout) == before
-    (checkout / "build" / "simulated" / "03_product.nc").unlink()
-    before = tree(checkout)
-    assert "lab2 run 03_continuum" in make(checkout, "-n", "report")[0]
-    assert tree(checkout) == before
-    for folder in ("build", "data"):
-        shutil.rmtree(checkout / folder)
-    before = tree(checkout)
-    make(checkout, "-n", "report")
-    assert tree(checkout) == before
+def test_dr17_is_fetched_where_it_is_not(checkout):
+    assert make("lab", "SURVEY=dr17", cwd=checkout).returncode == 0
+    assert asked(checkout)[:5] == ["-m", "lab2", "fetch", "--survey", "dr17"]
+    (checkout / "asked").unlink()
+    (checkout / "data" / "dr17").mkdir(parents=True)
+    (checkout / "data" / "dr17" / "manifest.json").touch()
+    assert make("lab", "SURVEY=dr17", cwd=checkout).returncode == 0
+    assert "fetch" not in asked(checkout)
 
 
-def test_a_survey_that_is_no_plain_name_is_refused_before_anything_is_done(checkout):
-    before = tree(checkout)
-    for name in ("../../x", "a b", "", ".x", "-x", "a%", "a'b", 'a"b', "a;touch evil", "a$$(touch evil)"):
-        for dry in ([], ["-n"]):
-            said, commands = make(checkout, *dry, "cp3", f"SURVEY={name}", code=2)
-            assert "SURVEY is one plain word" in said
-            assert commands == []
-    assert tree(checkout) == before
+@pytest.mark.parametrize("name", PATHS)
+def test_the_path_of_a_mystery_star_is_handed_on_whole(checkout, name):
+    assert make("lab", f"mystery={name}", cwd=checkout).returncode == 0
+    assert asked(checkout)[-2:] == ["--mystery", str(checkout / name)]
+    assert not (checkout / "made").exists()
 
 
-def test_the_number_of_stars_is_remembered(checkout):
-    assert make(checkout, "survey", "N_STARS=30")[1] == ["simulate --survey simulated --n-stars 30"]
-    assert make(checkout, "survey", "N_STARS=30")[1] == []
-    assert make(checkout, "survey")[1] == ["simulate --survey simulated"]
+def test_a_relative_path_is_relative_to_where_make_was_called(checkout, tmp_path):
+    for path in ("my star.fits", str(tmp_path / "my star.fits")):
+        assert make("-C", str(checkout), "lab", f"mystery={path}", cwd=tmp_path).returncode == 0
+    assert asked(checkout).count(str(tmp_path / "my star.fits")) == 2
 
 
-def test_another_mystery_star_is_noticed_by_its_content(checkout):
-    star = checkout / "my star's.fits"
-    star.write_text("one")
-    assert runs(make(checkout, "lab", f"mystery={star}")[1]) == ["07"]
-    star.write_text("two")
-    assert runs(make(checkout, "lab", f"mystery={star}")[1]) == ["07"]
-    assert runs(make(checkout, "lab")[1]) == ["07"]
-    assert "there is no file" in make(checkout, "lab", "mystery=nothing.fits", code=2)[0]
+def test_the_surveys_own_mystery_star_is_no_path(checkout):
+    assert make("cp3", "mystery=survey", cwd=checkout).returncode == 0
+    assert asked(checkout)[-2:] == ["--mystery", "survey"]
 
 
-def test_products_that_were_deleted_cut_or_changed_are_made_again(checkout):
-    build = checkout / "build" / "simulated"
-    right = {path: path.read_bytes() for path in build.iterdir()}
-    (build / "09_product.nc").unlink()
-    (build / "06_product.nc").write_text("06_kiel")
-    (build / "08_product.nc").write_text("another")
-    (build / "07_mystery_star.ipynb").write_text("{")
-    assert sorted(runs(make(checkout, "lab")[1])) == ["06", "07", "08", "09"]
-    assert {path: path.read_bytes() for path in build.iterdir()} == right
-    (build / "05_product.nc").unlink()
-    assert sorted(runs(make(checkout, "lab")[1])) == ["05", "06", "07", "09"]  # and what was made of it
-    assert make(checkout, "lab")[1] == ["survey --survey simulated"]
+@pytest.mark.parametrize("survey", [*NO_NAMES, "it's", "é", ".x"])
+@pytest.mark.parametrize("flags", [(), ("-n",)])
+def test_a_survey_of_odd_characters_is_refused_before_anything_is_made(checkout, survey, flags):
+    before = sorted(checkout.rglob("*"))
+    done = make(*flags, "checkpoints", f"SURVEY={survey}", cwd=checkout)
+    assert done.returncode != 0
+    assert "SURVEY is one plain word" in done.stderr
+    assert sorted(checkout.rglob("*")) == before
 
 
-def test_pdfs_that_were_cut_are_made_again(checkout):
-    for name in ("Jane_Doe_lab2_cp1.pdf", "report.pdf"):
-        (checkout / "build" / "simulated" / name).write_text("%PDF")
-    again = make(checkout, "report")[1]
-    assert sorted(line.split()[0] for line in again) == ["checkpoints", "report", "survey"]
+@pytest.mark.parametrize("name", [*NO_NAMES, "a:b", "a%", "_x"])
+def test_a_name_that_is_no_part_of_a_file_name_is_refused_before_anything_is_made(checkout, name):
+    before = sorted(checkout.rglob("*"))
+    done = make("checkpoints", f"NAME={name}", cwd=checkout)
+    assert done.returncode != 0
+    assert "NAME is written like Firstname_Lastname" in done.stderr
+    assert sorted(checkout.rglob("*")) == before
 
 
-def test_another_state_of_the_survey_is_noticed_whatever_its_date(checkout):
-    manifest = checkout / "data" / "simulated" / "manifest.json"
-    before = manifest.stat()
-    manifest.write_text("another")
-    os.utime(manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert len(runs(make(checkout, "lab")[1])) == 9
+def test_names_of_any_alphabet_are_handed_on(checkout):
+    assert make("checkpoints", "NAME=Jane_O'Hara-Núñez", "SURVEY=my_fields.2+3", cwd=checkout).returncode == 0
+    assert asked(checkout)[4:8] == ["--survey", "my_fields.2+3", "--name", "Jane_O'Hara-Núñez"]

@@ -1,6 +1,6 @@
 """Abundances of alpha-rich giants: rows of DR17's allStar beside the simulated survey.
 
-    python -m tools.abundance_trends ALLSTAR
+    .venv/bin/python -m tools.abundance_trends ALLSTAR
 
 prints medians of [X/Fe] for giants of [Fe/H] -0.95 to -0.55 and [Mg/Fe] above 0.2, below and above the bump.
 The file is any table that astropy reads with columns of allStar.

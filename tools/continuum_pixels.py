@@ -1,6 +1,6 @@
 """Find the project's own list of continuum pixels, and write it to lab2/tables/continuum_pixels.ecsv.
 
-    python -m lab2 simulate && python tools/continuum_pixels.py        (about a minute)
+    .venv/bin/python -m lab2 simulate && .venv/bin/python tools/continuum_pixels.py        (about a minute)
 
 The survey's spectra are normalized on every pixel first, which puts the continuum too low but smooth; pixels are
 found on the result, the spectra normalized on those, and so on until the list settles.

@@ -1,6 +1,6 @@
 """Teff of giants against log g, [Fe/H] and [Mg/Fe], branch and clump: real giants beside the simulated survey's.
 
-    python -m tools.giant_sequences REAL.npz
+    .venv/bin/python -m tools.giant_sequences REAL.npz
 
 fits the relations of lab2.simulate.population to real giants and prints both samples beside each other. The file holds
 the arrays teff, logg, fe_h, mg_fe and state ("RGB" or "RC", by asteroseismology): those of astroNN's catalog of ages in

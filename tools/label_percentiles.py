@@ -1,6 +1,6 @@
 """Print the percentiles of data/README.md: catalog labels of the simulated survey's giants beside those of DR17's.
 
-python -m tools.label_percentiles
+.venv/bin/python -m tools.label_percentiles
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """How far labels of real giants are off when the Cannon was trained on the simulated survey.
 
-    python -m lab2 simulate && LAB2_SYNTHESIS_INPUTS=... python -m tools.real_giants
+    .venv/bin/python -m lab2 simulate && LAB2_SYNTHESIS_INPUTS=... .venv/bin/python -m tools.real_giants
 
 trains a plain Cannon on the simulated survey, fits the labels of spectra that the Cannon trained on 1801 real giants of
 DR10 predicts (tools.synthesis.anchors), at labels of its own training stars, and writes the medians by region to

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ COLUMNS = (
 )
 
 
-def checked(table, fields, source):
+def checked(table: Table, fields: Sequence[str], source: str) -> Table:
     """A catalog reduced to the columns of `COLUMNS`, converted to their types and checked.
 
     Parameters

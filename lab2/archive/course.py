@@ -36,7 +36,7 @@ FILES = {
 }
 
 
-def course_file(kind):
+def course_file(kind: str) -> Path:
     """A file of the course; it is fetched into data/ if it is not there.
 
     Parameters
@@ -76,7 +76,7 @@ def course_file(kind):
     )
 
 
-def url(folder, name):
+def url(folder: str, name: str) -> str:
     """The address of a file of the course."""
     return f"{base_url('LAB2_COURSE_URL')}/{folder}/{name}"
 

@@ -4,7 +4,11 @@ import contextlib
 import functools
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
+
+from astropy.table import Table
 
 from lab2 import catalog
 from lab2.archive import course, skyserver, stars
@@ -62,7 +66,7 @@ class Evidence:
         Those that cannot be reached. They are not asked again.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.path = folder / f"apStar-dr17-{catalog.EXAMPLE}.fits"
         self.answered, self.too_many = 0, 0
         variables = ("LAB2_SKYSERVER_URL", "LAB2_SAS_URL", "LAB2_COURSE_URL")
@@ -70,7 +74,7 @@ class Evidence:
         self._known, self._end = {}, time.monotonic() + SECONDS
 
     @once
-    def ask(self, statement, expected, n_rows):
+    def ask(self, statement: str, expected: Sequence[str], n_rows: int) -> Table:
         """As `lab2.archive.skyserver.ask`, without a second attempt."""
         with self._reaching(base_url("LAB2_SKYSERVER_URL")) as seconds:
             try:
@@ -81,7 +85,7 @@ class Evidence:
             self.answered += 1
             return found
 
-    def rows(self):
+    def rows(self) -> Table:
         """The catalog of one field, as it is fetched."""
         there = skyserver.columns(self.ask)
         table = self.ask(
@@ -89,11 +93,11 @@ class Evidence:
         )
         return checked(table, [FIELD], "SkyServer's answer")
 
-    def many(self):
+    def many(self) -> Table:
         """Many rows of one number each."""
         return self.ask(f"SELECT TOP {MANY} nvisits FROM apogeeStar", ["NVISITS"], MANY)
 
-    def head(self, telescope):
+    def head(self, telescope: str) -> tuple[str, bytes]:
         """Address and first bytes of the file of a star that this telescope observed."""
         has = skyserver.first_row("apogeeStar", self.ask).colnames
         names = ["APOGEE_ID", "FIELD", "TELESCOPE", *(["FILE"] if "FILE" in has else [])]
@@ -106,7 +110,7 @@ class Evidence:
             return response.url, next(chunks(response), b"")[:BLOCK]
 
     @once
-    def spectrum(self):
+    def spectrum(self) -> tuple[str, Mapping[str, str]]:
         """Address of the example's file, and the headers of the answer with it."""
         with self._get(self._example) as response:
             accept(response)
@@ -114,7 +118,7 @@ class Evidence:
             return response.url, response.headers
 
     @once
-    def rest(self):
+    def rest(self) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and content of the answer to a request for the last bytes of that file."""
         self.spectrum()
         start = self.path.stat().st_size - BLOCK
@@ -122,7 +126,7 @@ class Evidence:
             accept(response)
             return response.status_code, response.headers, next(chunks(response), b"")[:BLOCK]
 
-    def course_sha256(self, kind):
+    def course_sha256(self, kind: str) -> str:
         """SHA-256 of a file of the course, from the first edition that has it."""
         known = course.FILES[kind]
         for folder in course.FOLDERS:

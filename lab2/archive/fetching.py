@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,18 +65,24 @@ class Plan:
     refused: dict = field(default_factory=dict)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Approximate size of what is to be fetched [bytes]."""
         return sum(download.expected for download in self.downloads)
 
     @property
-    def free(self):
+    def free(self) -> int:
         """Free disk space [bytes]."""
         there = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
         return shutil.disk_usage(there).free
 
 
-def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
+def plan(
+    survey: str = "dr17",
+    fields: Sequence[str] | None = None,
+    limit: int | None = None,
+    allstar: str | os.PathLike | None = None,
+    verify: bool = False,
+) -> Plan:
     """Find out which files a survey lacks. The catalog is queried if it is not on disk; nothing is written.
 
     Parameters
@@ -117,7 +124,7 @@ def plan(survey="dr17", fields=None, limit=None, allstar=None, verify=False):
     return result
 
 
-def fetch(plan):
+def fetch(plan: Plan) -> tuple[dict, list[str]]:
     """Fetch the files of a plan, and write the survey's manifest.
 
     Files that have arrived are kept in any case: after an interruption, plan and fetch again. A damaged file is renamed

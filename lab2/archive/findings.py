@@ -2,8 +2,8 @@
 
 import itertools
 import textwrap
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from lab2.archive.web import ArchiveError, words
 
@@ -35,14 +35,14 @@ class _NotSoError(ArchiveError):
     """An assumption does not hold; the message says what was found."""
 
 
-def so(holds, found):
+def so(holds: bool, found: str) -> str:
     """`found`, as the result of a test that holds, or as the reason why it does not."""
     if not holds:
         raise _NotSoError(found)
     return found
 
 
-def judge(one, evidence):
+def judge(one: Assumption, evidence: Any) -> Finding:
     """The finding of one assumption."""
     try:
         return Finding(one.name, one.expected, words(one.test(evidence)), "")
@@ -53,7 +53,7 @@ def judge(one, evidence):
     return Finding(one.name, one.expected, found, one.advice)
 
 
-def table(findings):
+def table(findings: Iterable[Finding]) -> str:
     """Findings as lines of text: assumption, expected, found, and ok or what to do.
 
     Parameters

@@ -11,7 +11,7 @@ _HOSTS = {
 }
 
 
-def base_url(variable):
+def base_url(variable: str) -> str:
     """The address at which an archive's URLs begin.
 
     Parameters

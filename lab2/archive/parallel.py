@@ -8,11 +8,13 @@ import contextlib
 import queue
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
 from lab2.archive.session import Session
-from lab2.archive.transfer import fetch
+from lab2.archive.transfer import Download, fetch
 from lab2.archive.web import ArchiveError, TransientError
 
 __all__ = ["fetch_all"]
@@ -24,7 +26,7 @@ NAME = "lab2 download"  # of its threads
 GRACE = 2.0  # s, to end for threads whose connections were cut
 
 
-def fetch_all(downloads, description):
+def fetch_all(downloads: Sequence[Download], description: str) -> dict[Path, str]:
     """Fetch files in parallel, with a common progress bar.
 
     After an interruption, call it again: downloads are resumed.

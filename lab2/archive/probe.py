@@ -9,7 +9,7 @@ from astropy.io import fits
 from lab2 import apstar, catalog
 from lab2.archive import course, skyserver, stars
 from lab2.archive.evidence import FIELD, MANY, Evidence
-from lab2.archive.findings import Assumption, judge, so, table
+from lab2.archive.findings import Assumption, Finding, judge, so, table
 from lab2.archive.table import FIELDS
 from lab2.archive.web import ArchiveError
 from lab2.grid import N_PIXELS
@@ -24,7 +24,7 @@ SIZE_TOLERANCE = 0.2
 ASSUMPTIONS = []
 
 
-def probe():
+def probe() -> list[Finding]:
     """Ask the archives about a dozen small things, in less than a minute. Nothing is kept.
 
     Returns

@@ -5,6 +5,8 @@ import importlib.metadata
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -23,7 +25,7 @@ CHUNK = 1 << 16  # bytes
 class Session(requests.Session):
     """A session for one thread, whose request another thread can end. It follows redirects only on the same server."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._socket = None
         self.max_redirects = 5
@@ -32,14 +34,14 @@ class Session(requests.Session):
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(self))
 
-    def cut(self):
+    def cut(self) -> None:
         """End what the session is waiting for; its thread sees an error, or the end of the answer."""
         if self._socket is not None:
             with contextlib.suppress(OSError):  # closed already
                 # not the method of an SSL socket, which would take from it what its thread is reading with
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def get_redirect_target(self, response):
+    def get_redirect_target(self, response: requests.Response) -> str | None:
         try:
             target = super().get_redirect_target(response)
             if target is None:
@@ -103,7 +105,7 @@ class _Clock:
 
 
 @contextlib.contextmanager
-def answer(http, url, seconds, **request):
+def answer(http: Session, url: str, seconds: float, **request: Any) -> Iterator[tuple[requests.Response, Any]]:
     """Ask for a URL; the answer is read in the block.
 
     Parameters
@@ -149,7 +151,7 @@ def answer(http, url, seconds, **request):
         raise late
 
 
-def chunks(response):
+def chunks(response: requests.Response) -> Iterator[bytes]:
     """The content of a response in pieces of 64 KiB, unpacked if it came packed."""
     try:
         yield from response.iter_content(CHUNK)
@@ -159,7 +161,7 @@ def chunks(response):
         raise TransientError(f"{words(response.url)}: an answer that breaks HTTP ({words(str(error))})") from error
 
 
-def body(response, limit):
+def body(response: requests.Response, limit: int) -> bytes:
     """The content of a response.
 
     Parameters
@@ -181,7 +183,7 @@ def body(response, limit):
     return bytes(content)
 
 
-def accept(response):
+def accept(response: requests.Response) -> None:
     """Check the status of a response.
 
     Parameters
@@ -202,7 +204,7 @@ def accept(response):
         raise RefusedError(f"{url}: the server answered {code} {words(response.reason or '')}")
 
 
-def retry_after(response):
+def retry_after(response: requests.Response) -> float:
     """The wait that a server asks for [s]; 0 if it asks for none."""
     with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
         return float(Retry().parse_retry_after(response.headers.get("Retry-After", "0")))

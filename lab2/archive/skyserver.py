@@ -5,11 +5,12 @@ import csv
 import io
 import re
 import time
+from collections.abc import Callable, Iterable, Sequence
 
 from astropy.table import Table, vstack
 from tqdm import tqdm
 
-from lab2.archive.columns import COLUMNS, checked
+from lab2.archive.columns import COLUMNS, Column, checked
 from lab2.archive.hosts import base_url
 from lab2.archive.session import Session, answer, body, retry_after
 from lab2.archive.web import ArchiveError, RefusedError, TransientError, retrying, words
@@ -33,7 +34,7 @@ CELL, HEAD = 40, 100_000  # bytes
 ADVICE = "Try again later, or give a catalog that you have: --allstar FILE"
 
 
-def query(fields):
+def query(fields: Sequence[str]) -> tuple[Table, str]:
     """The rows of some fields in the tables apogeeStar and aspcapStar of DR17.
 
     They are joined on apstar_id, the key of both; apogee_id would multiply the rows of stars observed in two fields.
@@ -73,7 +74,7 @@ def query(fields):
     return checked(vstack(parts), fields, "SkyServer's answer"), statements
 
 
-def sql(field, columns=COLUMNS):
+def sql(field: str, columns: Sequence[Column] = COLUMNS) -> str:
     """The SQL statement for one field.
 
     Parameters
@@ -96,7 +97,7 @@ def sql(field, columns=COLUMNS):
     return statement
 
 
-def count(field, ask):
+def count(field: str, ask: Callable[..., Table]) -> int:
     """The number of rows of a field, by COUNT(*); `ask` is the function of that name or does as it does."""
     (said,) = ask(f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}", ["N"], 1)["N"]
     if not (said.isdecimal() and len(said) < 10 and int(said) <= MOST_ROWS):
@@ -106,17 +107,17 @@ def count(field, ask):
     return int(said)
 
 
-def first_row(table, ask):
+def first_row(table: str, ask: Callable[..., Table]) -> Table:
     """The first row of a table, all its columns."""
     return ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"], 1)
 
 
-def lacking(table, names):
+def lacking(table: str, names: Iterable[str]) -> list[str]:
     """The required columns that are not among a table's."""
     return [f"{table}.{c.name.lower()}" for c in COLUMNS if c.table == table and c.required and c.name not in names]
 
 
-def columns(ask):
+def columns(ask: Callable[..., Table]) -> list[Column]:
     """Those of `COLUMNS` that the tables have."""
     has = {table: first_row(table, ask).colnames for table in ("apogeeStar", "aspcapStar")}
     if missing := [name for table, names in has.items() for name in lacking(table, names)]:
@@ -128,7 +129,9 @@ def _where(field):
     return "s.field = '{}'".format(field.replace("'", "''"))
 
 
-def ask(statement, expected, n_rows, attempts=None, timeout=None):
+def ask(
+    statement: str, expected: Sequence[str], n_rows: int, attempts: int | None = None, timeout: float | None = None
+) -> Table:
     """SkyServer's answer to a statement.
 
     Parameters

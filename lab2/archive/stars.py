@@ -2,7 +2,10 @@
 
 import threading
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote
+
+from astropy.table import Table
 
 from lab2 import apstar
 from lab2.archive.hosts import base_url
@@ -20,7 +23,7 @@ MOST_VISITS = 400  # no star has more than about a hundred
 _READING = threading.Lock()
 
 
-def download(rows, path):
+def download(rows: Table, path: Path) -> Download:
     """The download of a file, which several rows of a catalog may name: it is the spectrum of one of their stars.
 
     Parameters
@@ -46,13 +49,13 @@ def download(rows, path):
     )
 
 
-def url(telescope, field, name):
+def url(telescope: str, field: str, name: str) -> str:
     """The address of a file: in the folder of its field, in that of its telescope."""
     parts = (quote(part, safe="+") for part in (telescope, field, name))
     return "/".join([base_url("LAB2_SAS_URL"), STARS, *parts])
 
 
-def size(visits):
+def size(visits: int) -> int:
     """Size of the file of a star with so many visits [bytes]."""
     visits = min(max(visits, 1), MOST_VISITS)
     return HEADERS + ROW * (visits + 2 if visits > 1 else 2)

@@ -1,7 +1,11 @@
 """The catalog of a survey: fetched once, and stored together with a record of its source."""
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
+
+from astropy.table import Table
 
 from lab2 import catalog
 from lab2.archive import allstar as allstar_file
@@ -19,7 +23,9 @@ FIELDS = ("M15", "N6791", "K2_C4_168-21", "060+00")  # the handout's
 _NAME, _RECORD = "allStar.fits", "catalogue.json"
 
 
-def obtain(survey, fields=None, allstar=None):
+def obtain(
+    survey: str, fields: Sequence[str] | None = None, allstar: str | os.PathLike | None = None
+) -> tuple[Table, dict]:
     """The catalog in the survey's folder; if there is none, the catalog is fetched.
 
     Parameters
@@ -69,7 +75,7 @@ def obtain(survey, fields=None, allstar=None):
     return table, record, False
 
 
-def save(folder, table, record):
+def save(folder: Path, table: Table, record: dict) -> dict:
     """Write a catalog and its record, the catalog last; return the record as written."""
     with replacing(folder / _NAME) as part:
         table.write(part, format="fits")

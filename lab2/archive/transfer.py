@@ -9,13 +9,14 @@ import hashlib
 import os
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import requests
 
-from lab2.archive.session import CHUNK, accept, answer, chunks
+from lab2.archive.session import CHUNK, Session, accept, answer, chunks
 from lab2.archive.web import ArchiveError, RefusedError, TransientError, retrying
 
 __all__ = ["Download", "fetch"]
@@ -63,7 +64,12 @@ class Download:
     limit: int
 
 
-def fetch(http, download, progress=lambda done, total: None, stop=None):
+def fetch(
+    http: Session,
+    download: Download,
+    progress: Callable[[int, int | None], None] = lambda done, total: None,
+    stop: threading.Event | None = None,
+) -> None:
     """Fetch one file; an interrupted download is resumed.
 
     The partial file is kept in the same folder under a hidden name that contains a fingerprint of the server's file

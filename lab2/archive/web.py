@@ -25,7 +25,7 @@ class RefusedError(ArchiveError):
 class TransientError(ArchiveError):
     """A temporary failure; `retry_after` is the wait that the server asks for [s]."""
 
-    def __init__(self, message, retry_after=0.0):
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
@@ -34,7 +34,7 @@ class UnreachableError(TransientError):
     """No connection to the server: it is down, or the network is."""
 
 
-def retrying(attempts, stop=None):
+def retrying(attempts: int, stop: threading.Event | None = None) -> tenacity.Retrying:
     """A retry policy for `TransientError`: up to `attempts` times, with exponentially growing random waits.
 
     Parameters
@@ -62,7 +62,7 @@ def retrying(attempts, stop=None):
     )
 
 
-def words(said):
+def words(said: object) -> str:
     """What a server says, in one line of plain text: without markup and without control characters.
 
     Parameters

@@ -2,7 +2,7 @@
 
 The modules, in order of use: ``polynomial`` (the terms), ``likelihood`` and ``training`` (maximize the likelihood of
 every pixel), ``factors`` (variations that the labels leave unexplained), ``model`` (the trained model), ``nuisances``
-and ``quartics`` (chi^2 from spectra) and ``fitting`` (labels from chi^2).
+and ``quartics`` (chi^2 from spectra), ``fitting`` (labels from chi^2) and ``table`` (fits as a table).
 """
 
 from lab2.cannon.fitting import (
@@ -18,6 +18,7 @@ from lab2.cannon.fitting import (
 from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance
 from lab2.cannon.quartics import Quartics, quartics, weights
+from lab2.cannon.table import to_table
 from lab2.cannon.training import train
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "fit_quartics",
     "misfit",
     "quartics",
+    "to_table",
     "train",
     "training_distance",
     "weights",

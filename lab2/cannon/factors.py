@@ -28,6 +28,7 @@ much worse than others, or whose scores or label errors are improbable for a nor
 trained on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,7 +102,14 @@ class _Scores(NamedTuple):
     information: np.ndarray  # (n_stars, k, k): U^T W U
 
 
-def learn_factors(take, design, theta, s2, n_factors, progress=False) -> Learned:
+def learn_factors(
+    take: Callable[[slice], tuple[np.ndarray, np.ndarray]],
+    design: Design,
+    theta: np.ndarray,
+    s2: np.ndarray,
+    n_factors: int,
+    progress: bool = False,
+) -> Learned:
     """Learn theta, loadings and s2.
 
     Parameters

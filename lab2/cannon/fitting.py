@@ -11,13 +11,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from lab2._arguments import expect
 from lab2._bits import Bits
 from lab2._blocks import map_blocks
+from lab2._io.arrays import native
 from lab2.cannon import polynomial
 from lab2.cannon._minima import Minima, Search, Wall, find_minima
 from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance
-from lab2.cannon.quartics import Quartics, quartics
+from lab2.cannon.quartics import Quartics, quartics, weights
+from lab2.spectra import check_wavelengths
 
 __all__ = [
     "Flag",
@@ -108,6 +111,7 @@ def fit_labels(
     >>> float(fits.labels[10, 0].round(3)), float(fits.covariance[10, 0, 0].round(3) ** 0.5)
     (4204.082, 44.721359549995796)
     """
+    expect(model=model, spectra=spectra)
     return fit_quartics(model, quartics(model, spectra, nuisances, progress), spectra, progress)
 
 
@@ -163,6 +167,7 @@ def best_spectra(model: Cannon, fits: xr.Dataset) -> xr.DataArray:
     xarray.DataArray
         (star, wavelength); for a star without a fit, the spectrum at the training set's mean labels.
     """
+    expect(model=model, fits=fits)
     labels = fits.labels.fillna(model.label_mean).transpose("star", "label")
     return model.predict(labels, fits.factors.fillna(0.0).values if "factors" in fits else None)
 
@@ -200,11 +205,15 @@ def misfit(model: Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> xr.DataArray
     >>> misfit(model, odd, lab2.fit_labels(model, odd)).values[:2].round(3)
     array([0.02, 0.02])
     """
-    ivar = spectra.ivar.where((spectra.ivar > 0) & model.trained).astype(float)
-    weight = (1 / (1 / ivar + model.s2)).fillna(0.0)
-    residual = (spectra.flux.astype(float) - best_spectra(model, fits)).where(weight > 0, 0.0)
-    excess = (weight * residual**2 - (weight > 0)).sum("wavelength").clip(min=0.0)
-    return np.sqrt(excess / weight.sum("wavelength")).where(np.isfinite(fits.chi2))
+    expect(model=model, spectra=spectra, fits=fits)
+    check_wavelengths(spectra, model.wavelength)
+    spectra = native(spectra)
+    weight = weights(model, spectra.ivar.values)
+    residual = np.where(weight > 0, spectra.flux.values - best_spectra(model, fits).values, 0.0)
+    excess = np.maximum((weight * residual**2 - (weight > 0)).sum(axis=1), 0.0)
+    total = weight.sum(axis=1)
+    scatter = np.sqrt(np.divide(excess, total, out=np.full(total.shape, np.nan), where=total > 0))
+    return fits.chi2.copy(data=np.where(np.isfinite(fits.chi2), scatter, np.nan)).rename("misfit")
 
 
 def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
@@ -220,6 +229,7 @@ def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
     numpy.ndarray, shape (n_stars,)
         Above 1 outside the training set; at most 1 for its own stars.
     """
+    expect(model=model)
     precision, radius2, _ = _wall(model)
     x = model.scale(labels)
     return np.sqrt(np.einsum("nk,kl,nl->n", x, precision, x) / radius2) * _WALL
@@ -243,6 +253,7 @@ def errors(fits: xr.Dataset) -> xr.DataArray:
     UncalibratedErrorWarning
         If the covariances are formal: these leave out most sources of error.
     """
+    expect(fits=fits)
     if "calibrated" not in fits.attrs:
         warnings.warn(
             "these errors are formal: on stars that the model has not seen they come out several times too small. "
@@ -311,7 +322,7 @@ def _results(model, stars, minima, n_pixels, bad_continuum):
             "distance": ("star", distance),
             "flag": ("star", flag),
         },
-        coords={"star": stars, "label": model.labels, "label_2": model.labels},
+        coords={"star": stars, "label": model.labels, "label_2": model.labels, "unit": ("label", model.units)},
         attrs={
             "flags": [f"{int(bit)}: {bit.name}" for bit in Flag],
             "label_tree": model.label_tree,

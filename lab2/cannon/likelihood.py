@@ -12,6 +12,7 @@ the first derivative.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lab2.cannon import _kernels, _linear
 
@@ -31,7 +32,7 @@ _TOLERANCE = 1e-8  # predicted gain in -2 ln L below which Newton's method stops
 _MAX_STEPS = 40
 
 
-def minus_two_log_likelihood(flux, ivar, terms, s2):
+def minus_two_log_likelihood(flux: ArrayLike, ivar: ArrayLike, terms: ArrayLike, s2: float) -> tuple[float, np.ndarray]:
     """-2 ln L of one pixel at fixed s2, theta at its optimum, from the formula (written for clarity, not speed).
 
     Parameters
@@ -71,7 +72,9 @@ class PixelLikelihood:
     once and reused by every evaluation.
     """
 
-    def __init__(self, flux, ivar, terms, monomials, place):
+    def __init__(
+        self, flux: np.ndarray, ivar: np.ndarray, terms: np.ndarray, monomials: np.ndarray, place: np.ndarray
+    ) -> None:
         self.flux, self.ivar, self.terms, self.monomials, self.place = flux, ivar, terms, monomials, place
         self._weight, self._room = np.empty_like(flux), np.empty_like(flux)
         self._factor = _linear.factors(len(flux), terms.shape[1])
@@ -98,7 +101,7 @@ class PixelLikelihood:
         _linear.squared_norm_solved(self._factor, self.terms.T @ model.T, bend)
         return first, second - 2.0 * bend
 
-    def maximize(self, which):
+    def maximize(self, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Maximum-likelihood s2 and theta of some pixels.
 
         Parameters

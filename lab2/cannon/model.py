@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike
 
 from lab2._io import schema
 from lab2._io.schema import Rule
+from lab2._label_arrays import in_order
 from lab2.cannon import polynomial
 from lab2.files import Kept
+from lab2.labels import units_of
 
 __all__ = ["Cannon", "fingerprint"]
 
@@ -63,7 +65,8 @@ class Cannon(Kept):
     dataset : xarray.Dataset
         ``theta`` (wavelength, term), coefficients of the scaled labels' monomials; ``s2`` (wavelength), the
         intrinsic variance, infinite where a pixel could not be trained (it then has no weight in a fit);
-        ``label_mean``, ``label_scale`` (label), in each label's unit; ``training_labels`` (training_star, label).
+        ``label_mean``, ``label_scale`` (label), in each label's unit (the coordinate ``unit``); ``training_labels``
+        (training_star, label).
         With hidden factors also ``loadings`` (wavelength, factor), ``trained_on`` (training_star) and
         ``log_likelihood`` (round), as in `lab2.cannon.factors.Learned`.
         If the training spectra come from `lab2.continuum.normalize`, the coordinate ``trusted`` (wavelength) marks the
@@ -74,6 +77,7 @@ class Cannon(Kept):
     rules: ClassVar = {
         "wavelength": Rule(("wavelength",), schema.ASCENDING),
         "label": Rule(("label",), schema.UNIQUE),
+        "unit": Rule(("label",), schema.TEXT, optional=True),
         "theta": Rule(("wavelength", "term")),
         "s2": Rule(("wavelength",), schema.NOT_NEGATIVE),
         "label_mean": Rule(("label",)),
@@ -125,6 +129,11 @@ class Cannon(Kept):
     def labels(self) -> list[str]:
         """Names of the labels."""
         return [str(name) for name in self.dataset.label.values]
+
+    @property
+    def units(self) -> list[str]:
+        """Units of the labels; "" for a pure number, or where it is not known."""
+        return units_of(self.dataset)
 
     @property
     def degree(self) -> int:
@@ -194,7 +203,7 @@ class Cannon(Kept):
 
     def scale(self, labels: ArrayLike) -> np.ndarray:
         """Scaled labels (..., label) from labels in their units; those of a DataArray are taken by name."""
-        labels = np.asarray(self._in_order(labels), dtype=float)
+        labels = np.asarray(in_order(labels, self.labels), dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
         return (labels - self.label_mean.values) / self.label_scale.values
@@ -277,15 +286,3 @@ class Cannon(Kept):
         x = self.scale(self.label_mean.values if at is None else at)
         slope = polynomial.jacobian(x, self.pairs)[:, index] / self.label_scale.values[index]
         return xr.DataArray(self.theta.values @ slope, dims="wavelength", coords={"wavelength": self.wavelength})
-
-    def _in_order(self, labels):
-        """Labels of a DataArray with the dim label, last and in this model's order; anything else as it is."""
-        if not isinstance(labels, xr.DataArray) or "label" not in labels.dims:
-            return labels
-        labels = labels.transpose(..., "label")
-        if "label" not in labels.coords:
-            return labels
-        names = [str(name) for name in labels.label.values]
-        if any(names.count(name) != 1 for name in self.labels):
-            raise ValueError(f"expected each of the labels {self.labels} once; got {names}")
-        return labels[..., [names.index(name) for name in self.labels]]

@@ -59,7 +59,7 @@ class Nuisance:
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "sd", np.broadcast_to(sd, columns.shape[-1:]))
 
-    def of_star(self, n) -> np.ndarray:
+    def of_star(self, n: int) -> np.ndarray:
         """The columns of star n, (n_pixels, n_columns)."""
         return self.columns if self.columns.ndim == 2 else self.columns[n]
 
@@ -82,20 +82,20 @@ class Precision:
         Prior standard deviations of the amplitudes; infinite for a flat prior.
     """
 
-    def __init__(self, weight, columns, sd):
+    def __init__(self, weight: np.ndarray, columns: np.ndarray, sd: np.ndarray) -> None:
         self.weight = weight
         self._weighted = columns * weight[:, None]
         self._inverse = inverse_information(self._weighted.T @ columns, sd)
 
-    def times(self, vectors) -> np.ndarray:
+    def times(self, vectors: np.ndarray) -> np.ndarray:
         """C^-1 times vectors over the pixels: (n_pixels, n) -> (n_pixels, n)."""
         return vectors * self.weight[:, None] - self._weighted @ self.amplitudes(vectors)
 
-    def amplitudes(self, vectors) -> np.ndarray:
+    def amplitudes(self, vectors: np.ndarray) -> np.ndarray:
         """Posterior means of the amplitudes if the vectors are the residuals: (n_pixels, n) -> (n_columns, n)."""
         return self._inverse @ (self._weighted.T @ vectors)
 
-    def norms(self, vectors) -> np.ndarray:
+    def norms(self, vectors: np.ndarray) -> np.ndarray:
         """v^T C^-1 v of vectors over the pixels, (n_pixels, n); 0 where the nuisances explain all to rounding."""
         along = self._weighted.T @ vectors
         whole = self.weight @ vectors**2
@@ -103,7 +103,7 @@ class Precision:
         return np.where(left > _ROUNDING * whole, left, 0.0)
 
 
-def inverse_information(information, sd) -> np.ndarray:
+def inverse_information(information: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """Covariance of the amplitudes, (N^T W N + P^-1)^-1, for one star or many: (..., n_columns, n_columns).
 
     Columns are first scaled to unit length. One with a flat prior that no pixel constrains gets covariance 0.

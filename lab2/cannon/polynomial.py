@@ -5,16 +5,18 @@ therefore a pair of indices (i, j) into y, and the polynomial is a (T, 2) table 
 (0, 0) the constant, (0, j) linear, (i, j) quadratic. For L = 5, T = 21 (Ness et al. 2015, eq. 8).
 """
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["Form", "design", "jacobian", "normal_monomials", "symmetric_form", "term_names", "terms"]
 
 
-def terms(n_labels, degree) -> np.ndarray:
+def terms(n_labels: int, degree: int) -> np.ndarray:
     """Index pairs of the polynomial's terms: constant, linear, then quadratic.
 
     Parameters
@@ -39,7 +41,7 @@ def terms(n_labels, degree) -> np.ndarray:
     return np.array(linear + quadratic)
 
 
-def term_names(labels, pairs) -> list[str]:
+def term_names(labels: Sequence[str], pairs: np.ndarray) -> list[str]:
     """Names such as "1", "teff", "teff*logg"."""
     y = ["1", *labels]
     return [y[j] if i == 0 else f"{y[i]}*{y[j]}" for i, j in pairs]
@@ -50,13 +52,13 @@ def _y(x):
     return np.concatenate([np.ones((*x.shape[:-1], 1)), x], axis=-1)
 
 
-def design(x, pairs) -> np.ndarray:
+def design(x: ArrayLike, pairs: np.ndarray) -> np.ndarray:
     """Terms of the polynomial at scaled labels `x`, shape (..., n_labels) -> (..., n_terms)."""
     y = _y(x)
     return y[..., pairs[:, 0]] * y[..., pairs[:, 1]]
 
 
-def jacobian(x, pairs) -> np.ndarray:
+def jacobian(x: ArrayLike, pairs: np.ndarray) -> np.ndarray:
     """Derivative of each term with respect to each scaled label: (..., n_labels) -> (..., n_terms, n_labels)."""
     y = _y(x)
     dy = np.eye(y.shape[-1])[:, 1:]
@@ -64,7 +66,7 @@ def jacobian(x, pairs) -> np.ndarray:
     return y[..., j, None] * dy[i] + y[..., i, None] * dy[j]
 
 
-def normal_monomials(x, pairs):
+def normal_monomials(x: ArrayLike, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct products of two terms, and their places in the normal matrix.
 
     A product of two terms is y_i y_j y_k y_l, and many pairs of terms have the same product: the 21 x 21 matrix of a
@@ -106,12 +108,12 @@ class Form(NamedTuple):
     place: np.ndarray
     share: np.ndarray
 
-    def matrix(self, coefficients) -> np.ndarray:
+    def matrix(self, coefficients: np.ndarray) -> np.ndarray:
         """A symmetric matrix M such that u . M . u is the quartic, with u the terms up to degree 2. Each coefficient is
         divided evenly among its places: (n_monomials,) -> (n_pairs, n_pairs)."""
         return (coefficients / np.bincount(self.place.ravel()))[self.place]
 
-    def compress(self, matrix) -> np.ndarray:
+    def compress(self, matrix: np.ndarray) -> np.ndarray:
         """Coefficients c_m of the quartic u . matrix . u: (..., n_pairs, n_pairs) -> (..., n_monomials).
 
         Elements of the matrix that multiply the same monomial are summed, in a fixed order.
@@ -123,7 +125,7 @@ class Form(NamedTuple):
 
 
 @cache
-def symmetric_form(n_labels) -> Form:
+def symmetric_form(n_labels: int) -> Form:
     """The `Form` of quartics in this number of labels.
 
     Examples

@@ -25,6 +25,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from lab2._arguments import expect
 from lab2._blocks import map_blocks
 from lab2._io.arrays import native
 from lab2.cannon import _kernels, polynomial
@@ -107,6 +108,7 @@ def quartics(
     TypeError
         If `nuisances` is not a sequence of `Nuisance`.
     """
+    expect(model=model, spectra=spectra)
     check_dims(spectra)
     check_wavelengths(spectra, model.wavelength)
     spectra = native(spectra)
@@ -162,7 +164,9 @@ def count_pixels(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     return np.rint(counts.sum(axis=1)).astype(int)
 
 
-def star_quartic(theta, flux, precision, form):
+def star_quartic(
+    theta: np.ndarray, flux: np.ndarray, precision: Precision, form: polynomial.Form
+) -> tuple[np.ndarray, np.ndarray]:
     """The coefficients of one star's chi^2 directly from T^T C^-1 T, and the nuisances' responses.
 
     Parameters

@@ -6,12 +6,14 @@ from importlib import metadata
 import numpy as np
 import xarray as xr
 
+from lab2._arguments import expect
 from lab2._blocks import map_blocks
 from lab2._io.arrays import native
 from lab2.cannon import _kernels, polynomial
 from lab2.cannon.factors import Design, learn_factors
 from lab2.cannon.likelihood import PixelLikelihood
 from lab2.cannon.model import Cannon, fingerprint
+from lab2.labels import units_of
 from lab2.spectra import check, check_dims, per_full_weight
 
 __all__ = ["train"]
@@ -69,6 +71,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     -----
     Memory in addition to the spectra: a few arrays of 4 MiB per thread, for any number of stars and pixels.
     """
+    expect(spectra=spectra)
     if "labels" not in spectra:
         raise ValueError("the spectra have no labels (star, label) to train on")
     check_dims(spectra)
@@ -150,6 +153,7 @@ def _about(spectra, degree, factors):
             **coords,
             "term": polynomial.term_names(names, polynomial.terms(len(names), degree)),
             "label": names,
+            "unit": ("label", units_of(spectra)),
             "training_star": spectra.star.values.astype(str),
         },
         attrs={

@@ -2,10 +2,12 @@
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.optimize import least_squares
 
-from lab2.cannon import best_spectra, fit_labels, polynomial, weights
+from lab2._arguments import expect
+from lab2.cannon import Cannon, best_spectra, fit_labels, polynomial, weights
 from lab2.diagnosis.filters import moved
 from lab2.grid import KM_S_PER_PIXEL
 
@@ -18,7 +20,7 @@ _FARTHEST = 8.0  # largest distance of scaled labels from the training set's mea
 _LARGEST_SHARE = 0.6
 
 
-def fit_shift(model, spectrum) -> dict:
+def fit_shift(model: Cannon, spectrum: xr.Dataset) -> dict:
     """The velocity shift at which a star's spectrum fits best, with the labels at this velocity.
 
     The spectrum is shifted by whole pixels, to avoid interpolation, and fitted at each shift. A parabola through the
@@ -37,6 +39,7 @@ def fit_shift(model, spectrum) -> dict:
         below chi^2 without a shift; labels (n_labels,) and flux of the model (n_pixels,), both at the nearest whole
         pixel; parameters, the number of fitted parameters.
     """
+    expect(model=model, spectrum=spectrum)
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
     copies = xr.Dataset(
         {
@@ -64,7 +67,7 @@ def fit_shift(model, spectrum) -> dict:
     }
 
 
-def fit_double(model, spectrum, labels, velocity, share) -> dict:
+def fit_double(model: Cannon, spectrum: xr.Dataset, labels: ArrayLike, velocity: float, share: float) -> dict:
     """Fit the sum of two model spectra, the second one shifted: F = (1 - q) F(l_1) + q F(l_2, v) + U z.
 
     Parameters
@@ -84,6 +87,7 @@ def fit_double(model, spectrum, labels, velocity, share) -> dict:
         both stars, 1 in pixels without weight; chi2, including the hidden factors' |z|^2, as in a fit, but not the weak
         prior on the second star's labels; parameters, the number of fitted parameters without the factors.
     """
+    expect(model=model, spectrum=spectrum)
     weight = weights(model, spectrum.ivar.values[:1])[0]
     root = np.sqrt(weight)
     flux = np.where(weight > 0, spectrum.flux.values[0], 1.0)

@@ -16,8 +16,9 @@ import xarray as xr
 from scipy.ndimage import convolve1d
 
 from lab2 import lines
+from lab2._arguments import expect
 from lab2._blocks import map_blocks
-from lab2.cannon import best_spectra, polynomial, weights
+from lab2.cannon import Cannon, best_spectra, polynomial, weights
 from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import BRACKETT, KM_S_PER_PIXEL, LOG_STEP, chip_of, rotation_kernel
 from lab2.spectra import seen
@@ -33,7 +34,7 @@ _STRONG = 1.0  # log10 of the ratio of line-center to continuum opacity
 _FEWEST_PIXELS = 30  # for a meaningful reduced chi^2
 
 
-def screen(model, spectra, fits) -> xr.Dataset:
+def screen(model: Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> xr.Dataset:
     """Search the residuals of all spectra for the known kinds of odd spectra.
 
     Parameters
@@ -59,6 +60,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     ValueError
         If the pixel spacing in log10 of the wavelength is not 6e-6.
     """
+    expect(model=model, spectra=spectra, fits=fits)
     wavelength = spectra.wavelength.values
     if not np.allclose(np.diff(np.log10(wavelength)), LOG_STEP, rtol=1e-3, atol=0):
         raise ValueError(f"the pixels must be steps of {LOG_STEP:g} in log10 of the wavelength, so that lines can move")
@@ -108,7 +110,7 @@ def screen(model, spectra, fits) -> xr.Dataset:
     return xr.Dataset({k: ("star", v) for k, v in columns.items()}, coords={"star": spectra.star})
 
 
-def excess(model, spectra, fits) -> xr.DataArray:
+def excess(model: Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> xr.DataArray:
     """Reduced chi^2 of each star in each chip and near the strong lines of each element.
 
     Parameters
@@ -121,6 +123,7 @@ def excess(model, spectra, fits) -> xr.DataArray:
     xarray.DataArray
         (star, region), regions such as "blue chip" and "Mg lines"; NaN where a star has too few pixels.
     """
+    expect(model=model, spectra=spectra, fits=fits)
     wavelength = spectra.wavelength.values
     chip = chip_of(wavelength)
     regions = {f"{name} chip": chip == name for name in dict.fromkeys(chip)}
@@ -145,7 +148,7 @@ def excess(model, spectra, fits) -> xr.DataArray:
     return xr.DataArray(values, dims=("star", "region"), coords={"star": spectra.star, "region": list(regions)})
 
 
-def moved(values, lag) -> np.ndarray:
+def moved(values: np.ndarray, lag: int) -> np.ndarray:
     """Values shifted along the last axis by `lag` pixels to the red, padded with 0."""
     out = np.zeros_like(values)
     if lag > 0:

@@ -6,6 +6,7 @@ from astropy.table import QTable, Row
 from numpy.typing import ArrayLike
 
 from lab2 import cannon
+from lab2._arguments import expect
 from lab2.diagnosis.doubles import fit_double, fit_shift
 
 __all__ = ["KINDS", "kinds_found", "mean_residuals", "most_telling", "portrait", "worst_window"]
@@ -82,6 +83,7 @@ def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset
         the model of two stars or of a shifted star. NaN in masked or untrained pixels. None if the star cannot be
         fitted.
     """
+    expect(model=model, spectrum=spectrum)
     fits = cannon.fit_labels(model, spectrum)
     own = fits.labels.values[0]
     if not np.isfinite(own).all():
@@ -163,6 +165,7 @@ def mean_residuals(model: cannon.Cannon, spectra: xr.Dataset, kind: ArrayLike, f
         (kind, wavelength), in normalized flux, with the coordinate n_stars (kind), in the order of `KINDS`. NaN in
         pixels without weight in all of the stars. A star without a fit is compared with the model at the mean labels.
     """
+    expect(model=model, spectra=spectra)
     kind = np.asarray(kind)
     counts = {name: int((kind == name).sum()) for name in KINDS}
     names = [name for name, count in counts.items() if count >= fewest]

@@ -1,9 +1,11 @@
 """A verdict on every odd star, based on its spectrum, its fit and its catalog flags."""
 
 import numpy as np
-from astropy.table import QTable
+import xarray as xr
+from astropy.table import QTable, Table
 
 from lab2 import cannon, catalog, continuum
+from lab2._arguments import as_table, expect
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
@@ -41,7 +43,7 @@ _OFF_GRID = 0.01  # steps of the grid
 _BLOCK = 16  # stars judged at a time by one thread
 
 
-def diagnose(fits, spectra, rows, factors=0) -> QTable:
+def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: Table, factors: int = 0) -> QTable:
     """Find the odd stars and classify them.
 
     Parameters
@@ -51,7 +53,7 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     spectra : xarray.Dataset
         The same stars, with ``labels`` from the catalog, on all or part of the survey's grid. Stars that lack a label
         are not trained on.
-    rows : astropy.table.Table
+    rows : astropy.table.Table or pandas.DataFrame
         Catalog rows of the same stars: APOGEE_ID and, if there are such columns, STARFLAG, ASPCAPFLAG and VSCATTER.
     factors : int
         Number of hidden factors of the model that is used to screen the spectra. With factors, odd stars are not
@@ -73,7 +75,7 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     Raises
     ------
     ValueError
-        If the stars of the three inputs differ, or are too few for `lab2.validation.calibrate`.
+        If the stars of the three arguments differ, or are too few for `lab2.validation.calibrate`.
 
     Notes
     -----
@@ -81,6 +83,8 @@ def diagnose(fits, spectra, rows, factors=0) -> QTable:
     changes the model little). Only stars with a significant velocity are fitted again, with a velocity shift and with
     two stars.
     """
+    expect(fits=fits, spectra=spectra, rows=rows)
+    rows = as_table(rows)
     if not (list(fits.star.values) == list(spectra.star.values) == list(texts(rows["APOGEE_ID"]))):
         raise ValueError("fits, spectra and catalog rows are not of the same stars in the same order")
     check_dims(spectra)

@@ -1,8 +1,14 @@
 """Figures of spectra: raw, normalized, modeled, and what the model says of each pixel."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
+from astropy.table import QTable
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from lab2.plots.style import (
     BLACK,
@@ -35,7 +41,7 @@ __all__ = [
 
 
 @styled
-def raw_spectra(stars, masked=True):
+def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
     """Spectra as the files have them, one panel a star.
 
     Parameters
@@ -68,7 +74,7 @@ def raw_spectra(stars, masked=True):
 
 
 @styled
-def masked_fraction(fractions):
+def masked_fraction(fractions: Mapping[str, tuple[float, bool]]) -> Figure:
     """Bars: the part of all pixels on which each bit is set.
 
     Parameters
@@ -89,7 +95,7 @@ def masked_fraction(fractions):
 
 
 @styled
-def normalization(raw, spectra, star, pixels):
+def normalization(raw: xr.Dataset, spectra: xr.Dataset, star: str, pixels: xr.DataArray) -> Figure:
     """Un-normalized spectrum with its pseudo-continuum, above the normalized spectrum.
 
     Parameters
@@ -122,7 +128,13 @@ def normalization(raw, spectra, star, pixels):
 
 
 @styled
-def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "model")):
+def model_overlay(
+    wavelength: ArrayLike,
+    panels: Mapping[str, tuple],
+    window: tuple[float, float],
+    lines: Mapping[str, float] | None = None,
+    names: tuple[str, str] = ("spectrum", "model"),
+) -> Figure:
     """Normalized spectrum and model, with the residual below, in one window of wavelength.
 
     Parameters
@@ -168,7 +180,7 @@ def model_overlay(wavelength, panels, window, lines=None, names=("spectrum", "mo
 
 
 @styled
-def pixel_likelihood(curves):
+def pixel_likelihood(curves: Mapping[str, tuple]) -> Figure:
     """-2 ln L of single pixels against s, above its minimum, with the minimum that training found.
 
     Parameters
@@ -189,7 +201,12 @@ def pixel_likelihood(curves):
 
 
 @styled
-def gradients(wavelength, slopes, lines, windows=((15100, 15830), (15830, 16470), (16470, 17000))):
+def gradients(
+    wavelength: ArrayLike,
+    slopes: Mapping[str, ArrayLike],
+    lines: Mapping[str, ArrayLike],
+    windows: Sequence[tuple[float, float]] = ((15100, 15830), (15830, 16470), (16470, 17000)),
+) -> Figure:
     """Gradient spectra of the labels, one row a label, one column a chip, lines of its element marked.
 
     Parameters
@@ -221,7 +238,7 @@ def gradients(wavelength, slopes, lines, windows=((15100, 15830), (15830, 16470)
 
 
 @styled
-def scatter_spectrum(wavelength, scatter, mean_flux, lines):
+def scatter_spectrum(wavelength: ArrayLike, scatter: ArrayLike, mean_flux: ArrayLike, lines: QTable) -> Figure:
     """Intrinsic scatter against wavelength, the mean spectrum above, strongest peaks named.
 
     Parameters
@@ -253,7 +270,15 @@ def scatter_spectrum(wavelength, scatter, mean_flux, lines):
 
 
 @styled
-def sequence(wavelength, fluxes, values, value_name, texts, offset=0.22, lines=None):
+def sequence(
+    wavelength: ArrayLike,
+    fluxes: ArrayLike,
+    values: ArrayLike,
+    value_name: str,
+    texts: Sequence[str],
+    offset: float = 0.22,
+    lines: Mapping[str, float] | None = None,
+) -> Figure:
     """Model spectra one above another, colored by a value that is written beside each.
 
     Parameters
@@ -288,7 +313,7 @@ def sequence(wavelength, fluxes, values, value_name, texts, offset=0.22, lines=N
 
 
 @styled
-def star_sheet(wavelength, stars, window):
+def star_sheet(wavelength: ArrayLike, stars: Mapping[str, tuple], window: tuple[float, float]) -> Figure:
     """Spectrum and best model of several stars in one window, with what is known of each as the title.
 
     Parameters
@@ -312,7 +337,7 @@ def star_sheet(wavelength, stars, window):
 
 
 @styled
-def velocity_year(day, velocity, pixel):
+def velocity_year(day: ArrayLike, velocity: ArrayLike, pixel: float) -> Figure:
     """A velocity along the line of sight through a year, in km/s and in pixels.
 
     Parameters

@@ -1,25 +1,31 @@
 """Figures of labels: corner plots, comparisons, the Kiel diagram, a network's losses."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
+from astropy.table import QTable
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
+from lab2.labels import Label, units_of
 from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_text, styled
 
 __all__ = ["corner", "kiel", "label_comparison", "losses", "selection"]
 
 
 @styled
-def corner(sets, names, truths=None):
+def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: ArrayLike | None = None) -> Figure:
     """Corner plot of one or more sets of labels.
 
     Parameters
     ----------
     sets : dict of str to array_like, shape (n, n_labels)
         Legend text to values.
-    names : sequence of str
-        Names of the labels.
+    names : sequence of str or lab2.labels.Label
+        The labels, in order.
     truths : array_like, shape (n_labels,), optional
         Marked by a line.
 
@@ -62,7 +68,14 @@ def corner(sets, names, truths=None):
 
 
 @styled
-def label_comparison(fitted, reference, statistics, reference_name, color=None, color_name=None):
+def label_comparison(
+    fitted: xr.DataArray,
+    reference: xr.DataArray,
+    statistics: QTable,
+    reference_name: str,
+    color: ArrayLike | None = None,
+    color_name: str | None = None,
+) -> Figure:
     """Fitted labels against reference labels, one column a label, residuals below.
 
     Parameters
@@ -80,7 +93,7 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
     figure, axes = plt.subplots(2, len(names), figsize=size, height_ratios=[1.7, 1], sharex="col", squeeze=False)
     points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if color is None else color, "cmap": None}
     points["cmap"] = None if color is None else "cividis"
-    for name, (top, low), row in zip(names, axes.T, statistics, strict=True):
+    for name, unit, (top, low), row in zip(names, units_of(fitted), axes.T, statistics, strict=True):
         x, y = reference.sel(label=name).values, fitted.sel(label=name).values
         mesh = top.scatter(x, y, **points)
         low.scatter(x, y - x, **points)
@@ -92,7 +105,7 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
         top.plot(limits, limits, color=BLACK, lw=0.8)
         low.axhline(0, color=BLACK, lw=0.8)
         top.set(xlim=limits, ylim=limits)
-        low.set(ylim=(-half, half), xlabel=f"{reference_name}\n{axis_text(name)}")
+        low.set(ylim=(-half, half), xlabel=f"{reference_name}\n{axis_text(name, unit)}")
         top.set_title(
             f"bias {row['bias']:+.3g}\nstd {row['std']:.3g}, MAD {row['scatter']:.3g}", fontsize=7, linespacing=1.4
         )
@@ -107,7 +120,9 @@ def label_comparison(fitted, reference, statistics, reference_name, color=None, 
 
 
 @styled
-def kiel(labels, isochrones, features=None):
+def kiel(
+    labels: xr.DataArray, isochrones: Mapping[str, QTable], features: Mapping[str, tuple[float, float]] | None = None
+) -> Figure:
     """log g against Teff, colored by [Fe/H], with isochrones.
 
     Parameters
@@ -136,7 +151,7 @@ def kiel(labels, isochrones, features=None):
 
 
 @styled
-def losses(history):
+def losses(history: xr.DataArray) -> Figure:
     """Training and validation loss against the epoch.
 
     Parameters
@@ -153,7 +168,7 @@ def losses(history):
 
 
 @styled
-def selection(labels, kept):
+def selection(labels: xr.DataArray, kept: np.ndarray) -> Figure:
     """All stars of a catalog in Teff and log g, those kept in color, with the cuts that remove dwarfs.
 
     Parameters

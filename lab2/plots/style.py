@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lab2._text import visible
-from lab2.labels import LABELS
+from lab2.labels import LABELS, Label
 
 _STYLE = resources.files("lab2.plots").joinpath("lab2.mplstyle")
 WIDTH = 6.7  # inches: the text of an A4 page
@@ -36,9 +36,13 @@ def literal(text) -> str:
     return "\n".join(textwrap.wrap(visible(text), 88)).replace("$", r"\$")
 
 
-def axis_text(name) -> str:
-    """Symbol and unit of a label, or the name itself of any other quantity."""
-    return _AXES.get(str(name)) or literal(name)
+def axis_text(label: str | Label, unit: str = "") -> str:
+    """Symbol and unit of a label; the name, and the unit if there is one, of any other quantity."""
+    if isinstance(label, Label):
+        return label.axis
+    if str(label) in _AXES:
+        return _AXES[str(label)]
+    return f"{literal(label)} [{literal(unit)}]" if unit else literal(label)
 
 
 def spectrum_line(ax, wavelength, values, chip=None, **kwargs):

@@ -1,7 +1,12 @@
 """Figures of how far the results can be trusted: odd stars, pulls, ranks, predicted spectra."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 from scipy.stats import binom, norm
 
 from lab2.plots.style import (
@@ -22,7 +27,16 @@ __all__ = ["factor_gain", "odd_star", "predictive", "pulls", "rank_histograms", 
 
 
 @styled
-def odd_star(wavelength, chip, flux, model, worst, title, *, explained=None):
+def odd_star(
+    wavelength: np.ndarray,
+    chip: np.ndarray,
+    flux: np.ndarray,
+    model: np.ndarray,
+    worst: slice,
+    title: str,
+    *,
+    explained: np.ndarray | None = None,
+) -> Figure:
     """One star on a page: its spectrum and best model on each chip, the residual below, and the worst part enlarged.
 
     Parameters
@@ -67,7 +81,7 @@ def odd_star(wavelength, chip, flux, model, worst, title, *, explained=None):
 
 
 @styled
-def pulls(before, after, names):
+def pulls(before: ArrayLike, after: ArrayLike, names: Sequence[str]) -> Figure:
     """Distributions of residual over error, before and after the errors were calibrated, with the normal one.
 
     Parameters
@@ -94,7 +108,7 @@ def pulls(before, after, names):
 
 
 @styled
-def rank_histograms(sets, draws, bins=10):
+def rank_histograms(sets: Mapping[str, xr.DataArray], draws: int, bins: int = 10) -> Figure:
     """Histograms of the ranks of true labels, with the band in which 95 % of uniform ones would lie.
 
     Parameters
@@ -125,7 +139,7 @@ def rank_histograms(sets, draws, bins=10):
 
 
 @styled
-def factor_gain(numbers, quartiles, chosen):
+def factor_gain(numbers: ArrayLike, quartiles: ArrayLike, chosen: int) -> Figure:
     """Gain of the held-out likelihood against the number of hidden factors.
 
     Parameters
@@ -153,7 +167,7 @@ def factor_gain(numbers, quartiles, chosen):
 
 
 @styled
-def predictive(wavelength, flux, band, window):
+def predictive(wavelength: np.ndarray, flux: np.ndarray, band: ArrayLike, window: tuple[float, float]) -> Figure:
     """An observed spectrum on the band in which the posterior expects it.
 
     Parameters
@@ -180,7 +194,7 @@ def predictive(wavelength, flux, band, window):
 
 
 @styled
-def shared_residual(wavelength, chip, residuals):
+def shared_residual(wavelength: ArrayLike, chip: ArrayLike, residuals: Mapping[str, ArrayLike]) -> Figure:
     """Mean residual spectra of groups of stars, one panel a group.
 
     Parameters

@@ -11,6 +11,7 @@ from lab2._command import command
 from lab2.files import replacing, sha256
 from lab2.report.credits import credits_for
 from lab2.report.run import executed, find
+from lab2.report.words import escaped
 from lab2.survey import build_folder, manifest, notebook_folder, survey_folder
 
 __all__ = ["CHECKPOINTS", "checkpoint", "checkpoint_path", "is_fresh", "report", "report_path", "sources_of"]
@@ -163,9 +164,8 @@ def report(survey="simulated"):
         notes.append(f"Made by lab2 at commit {commit[:10]}" + (", with changes since" if dirty else ""))
     thanks = nbformat.v4.new_markdown_cell(credits_for(manifest(survey)))
     cells.append(_named(thanks, "acknowledgement", 1))
-    return _write(
-        report_path(survey), survey, sources, cells, f"{_COURSE}: Modeling Stellar Spectra", notes, contents=True
-    )
+    about = {"title": f"{_COURSE}: Modeling Stellar Spectra", "notes": notes, "contents": True}
+    return _write(report_path(survey), survey, sources, cells, about)
 
 
 def report_path(survey):
@@ -212,6 +212,8 @@ def _named(cell, stem, index):
 def _described(survey):
     about = manifest(survey)
     kind = "a simulated survey, made by lab2; not observations"
+    if "seed" in about:
+        kind += f"; seed {escaped(about['seed'])}"
     if not about["simulated"]:
         kind = f"observed; labels of the pipeline's run {about.get('label_tree', 'unknown')}"
     return f"Survey: {survey} ({kind})"

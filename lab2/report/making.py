@@ -13,7 +13,7 @@ from lab2.report.checkpoints import (
     report_path,
     sources_of,
 )
-from lab2.report.run import find, run
+from lab2.report.run import find, parameters_of, run
 from lab2.simulate import make_survey
 from lab2.simulate.again import arguments
 from lab2.survey import check, manifest, survey_folder
@@ -30,8 +30,8 @@ def make(target, survey="simulated", seed=None, n_stars=None, mystery=None, name
     Parameters
     ----------
     target : str
-        "survey" (the data alone), "lab" (all notebooks), "cp1", "cp2", "cp3" or "checkpoints" (with the notebooks that they need), or "report"
-        (everything).
+        "survey" (the data alone), "lab" (all notebooks), "cp1", "cp2", "cp3" or "checkpoints" (with the notebooks that
+        they need), or "report" (everything).
     survey : str
         The survey.
     seed : int, optional
@@ -150,7 +150,8 @@ def status(survey="simulated", name="Firstname_Lastname"):
     simulated = f"simulated, seed {about['seed']}, {about['n_stars']} stars" if "seed" in about else "observed"
     found, stale = [(f"survey {survey}", simulated)], set()
     for source in find():
-        reason = freshness.why_stale(source, survey, given)
+        names = parameters_of(source)
+        reason = freshness.why_stale(source, survey, {name: given[name] for name in given if name in names})
         before = [name for name in freshness.reads(source) if name[:2] in stale]
         if not reason and before:
             reason = f"{before[0]} will be made again"

@@ -14,7 +14,7 @@ from lab2.files import replacing
 from lab2.report import freshness, provenance
 from lab2.survey import build_folder, home, manifest, notebook_folder
 
-__all__ = ["NotebookError", "executed", "find", "run"]
+__all__ = ["NotebookError", "executed", "find", "parameters_of", "run"]
 
 # Parameters that name a file.
 _FILES = ("mystery",)
@@ -124,7 +124,7 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True, only
     about = {"survey": survey, "simulated": manifest(survey)["simulated"]}
     if only_stale:
         sources = freshness.with_needed(sources, find())
-    known = {source: _parameters(source) for source in sources}
+    known = {source: parameters_of(source) for source in sources}
     for name in given:
         if not any(name in names for names in known.values()):
             has = ", ".join(sorted(set().union(*known.values()))) or "none"
@@ -276,8 +276,23 @@ def _unfinished(failed):
     return begun[-1].strip().split("\n")[0] if begun else "none"
 
 
-def _parameters(source):
-    """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`."""
+def parameters_of(source):
+    """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`.
+
+    Parameters
+    ----------
+    source : pathlib.Path
+        The notebook.
+
+    Returns
+    -------
+    set of str
+
+    Raises
+    ------
+    ValueError
+        If it is no notebook.
+    """
     import papermill
 
     try:

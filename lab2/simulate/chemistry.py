@@ -41,7 +41,7 @@ _C_AT_BIRTH, _N_AT_BIRTH = 0.03, 0.06
 _VMICRO_SCATTER, _VMACRO_SCATTER = 0.08, 0.12
 
 
-def typical(labels):
+def typical(labels: np.ndarray) -> dict[str, np.ndarray]:
     """Mean abundances and velocities at given labels.
 
     Carbon is born with the alpha elements, nitrogen in proportion to metallicity. The first dredge-up (near log g 3.4)
@@ -73,7 +73,7 @@ def typical(labels):
     return hidden
 
 
-def draw(rng, labels):
+def draw(rng: np.random.Generator, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Draw the abundances and velocities of each star: `typical` plus scatter.
 
     Parameters

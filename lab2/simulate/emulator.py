@@ -14,12 +14,12 @@ __all__ = ["TABLE", "features", "inputs", "limits", "scaling", "spectra"]
 TABLE = Path(__file__).parents[1] / "tables" / "emulator.npz"
 
 
-def features(labels):
+def features(labels: np.ndarray) -> np.ndarray:
     """Inputs of the network: 5040 K / Teff, as in the Boltzmann factor, instead of Teff; same shape as `labels`."""
     return np.column_stack([5040.0 / labels[:, 0], labels[:, 1:]])
 
 
-def scaling(labels):
+def scaling(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Center and half-width of the features of a grid, to scale them to -1..1."""
     seen = features(labels)
     low, high = seen.min(axis=0), seen.max(axis=0)
@@ -43,7 +43,7 @@ def limits() -> dict[str, tuple[float, float]]:
     return {name: (float(a), float(b)) for name, a, b in zip(inputs(), arrays["lower"], arrays["upper"], strict=True)}
 
 
-def spectra(labels) -> np.ndarray:
+def spectra(labels: np.ndarray) -> np.ndarray:
     """Normalized spectra at the resolution of the grid, R = 21,500.
 
     Parameters

@@ -1,8 +1,10 @@
 """The primary header of a simulated apStar file: keywords, types and comments as in those of DR17."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from astropy.io import fits
+from astropy.table import Row
 
 from lab2.apstar import SIMULATED
 from lab2.simulate.visits import DATE_TO_JD, MJD_ZERO
@@ -50,7 +52,7 @@ _RANGE = {
 }
 
 
-def apstar_header(star, chip_range):
+def apstar_header(star: Row, chip_range: Mapping) -> fits.Header:
     """The cards of a star's apStar file, those of the wavelength grid excepted.
 
     Parameters

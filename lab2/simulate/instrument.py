@@ -7,6 +7,7 @@ and airglow lines are shifted by the star's velocity.
 """
 
 import numpy as np
+from astropy.table import Row
 from numpy.polynomial.chebyshev import chebval
 
 from lab2.apstar import PixelBit
@@ -37,7 +38,7 @@ _CHIP_OF_PIXEL = chip_of(WAVELENGTH)
 _PLANCK_CM_K = 1.438777
 
 
-def continuum(rng, teff, ak, h_magnitude):
+def continuum(rng: np.random.Generator, teff: float, ak: float, h_magnitude: float) -> np.ndarray:
     """The star's continuum as observed, (8575,) [1e-17 erg/s/cm2/Angstrom].
 
     A black body, reddened by A(lambda) ~ lambda^-1.75 (Draine 1989, ESA SP-290, 93), times the residual of the blaze
@@ -54,7 +55,9 @@ def continuum(rng, teff, ak, h_magnitude):
     return shape / np.median(shape) * ZERO_POINT * 10 ** (-0.4 * h_magnitude)
 
 
-def observe_star(rng, normalized, star, velocities, visit_snr):
+def observe_star(
+    rng: np.random.Generator, normalized: np.ndarray, star: Row, velocities: np.ndarray, visit_snr: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
     """One star's apStar arrays and header.
 
     Parameters

@@ -4,6 +4,7 @@ Each kind affects the spectrum, the catalog or both. Some stars are flagged as i
 """
 
 import numpy as np
+from astropy.table import Table
 from scipy.ndimage import shift
 
 from lab2.catalog import AspcapFlag, StarFlag
@@ -28,7 +29,7 @@ ODDITIES = {
 ALL_KINDS_FROM = 100
 
 
-def assign(rng, stars, candidates):
+def assign(rng: np.random.Generator, stars: Table, candidates: np.ndarray) -> None:
     """Select odd stars: write the kind to the column `oddity`, set flags and change catalog labels, in place.
 
     Parameters
@@ -53,7 +54,7 @@ def assign(rng, stars, candidates):
                 _spoil(rng, stars, row)
 
 
-def disturb(rng, kind, flux, labels):
+def disturb(rng: np.random.Generator, kind: str, flux: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Normalized flux of a star with an oddity of the given kind.
 
     Parameters

@@ -5,13 +5,17 @@ those that DR17 gives a star of such labels and S/N. They say how much repeated 
 the truth the labels are: the labels scatter about the truth by 1.2 ([Si/Fe]) to 2 times (Teff) their errors.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table, vstack
+from numpy.typing import ArrayLike
 
 from lab2.catalog import AspcapFlag, StarFlag
 from lab2.labels import CATALOG_NULL
+from lab2.simulate.population import Field
 
 __all__ = [
     "SNREV_RATIO",
@@ -86,7 +90,7 @@ RV_LOGG_RANGE = (0.0, 5.0)
 TYPICAL = {"TEFF": 4650.0, "LOGG": 2.3, "FE_H": -0.2, "MG_FE": 0.1, "SI_FE": 0.1}
 
 
-def apogee_id(ra, dec):
+def apogee_id(ra: ArrayLike, dec: ArrayLike) -> np.ndarray:
     """2MASS-style name from coordinates [deg]: 2MHHMMSSss+DDMMSSs, truncated, not rounded.
 
     Returns
@@ -103,7 +107,9 @@ def apogee_id(ra, dec):
     return np.array(names)
 
 
-def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
+def observe(
+    rng: np.random.Generator, field: Field, stars: Table, h_range: tuple[float, float] = (H_BRIGHT, H_FAINT)
+) -> None:
     """Add position, magnitudes, S/N and number of visits of each star.
 
     Parameters
@@ -144,7 +150,7 @@ def observe(rng, field, stars, h_range=(H_BRIGHT, H_FAINT)):
     stars["snr"] = 1 / np.hypot(1 / from_photons, 1 / SNR_LIMIT)
 
 
-def aspcap(rng, stars):
+def aspcap(rng: np.random.Generator, stars: Table) -> None:
     """Add the catalog's labels, abundances and their errors, in the catalog's column names, in place.
 
     Parameters
@@ -183,7 +189,7 @@ def _ordinary_flags(rng, stars):
     stars["STARFLAG"][snr < 5] |= StarFlag.LOW_SNR
 
 
-def formal_errors(stars):
+def formal_errors(stars: Table) -> None:
     """Add SNREV and the errors of the catalog's labels as DR17 assigns them, in place.
 
     Parameters
@@ -198,7 +204,7 @@ def formal_errors(stars):
         stars[f"{column}_ERR"] = size * np.exp(of_snr * snr + of_teff * teff + of_m_h * m_h)
 
 
-def rv_labels(rng, stars):
+def rv_labels(rng: np.random.Generator, stars: Table) -> None:
     """Add the labels of the radial-velocity pipeline, RV_TEFF, RV_LOGG and RV_FEH, in place.
 
     Parameters
@@ -213,7 +219,7 @@ def rv_labels(rng, stars):
     stars["RV_LOGG"] = np.clip(stars["RV_LOGG"], *RV_LOGG_RANGE)
 
 
-def allstar(stars, locations):
+def allstar(stars: Table, locations: Mapping[str, int]) -> Table:
     """The allStar table, with DR17's column names and types, sorted by name.
 
     Parameters
@@ -257,7 +263,7 @@ def allstar(stars, locations):
     return table
 
 
-def second_rows(rng, stars, neighbors):
+def second_rows(rng: np.random.Generator, stars: Table, neighbors: Mapping[str, str]) -> Table:
     """Second rows of stars observed twice: in the neighboring field, or in the same field with the 1 m telescope.
 
     Parameters

@@ -88,7 +88,9 @@ METAL_POOR = Component(1.0, -1.45, 0.22, 0.9, (-150.0, 110.0))
 M15_MEMBERS = Component(1.0, -2.33, 0.06, 1.0, (-107.0, 10.0), (0.1, 15.1))
 
 
-def draw_giants(rng, field, n, components=None):
+def draw_giants(
+    rng: np.random.Generator, field: Field, n: int, components: tuple[Component, ...] | None = None
+) -> Table:
     """Giants of a field: phase and gravity along isochrones, Teff of `branch_teff` and `clump_teff`.
 
     Parameters
@@ -115,7 +117,7 @@ def draw_giants(rng, field, n, components=None):
     return _draw(rng, components or field.components, n, wanted)
 
 
-def branch_teff(logg, fe_h, mg_fe):
+def branch_teff(logg: np.ndarray, fe_h: np.ndarray, mg_fe: np.ndarray) -> np.ndarray:
     """Teff [K] of a star on the giant branch.
 
     Fitted to 3592 giants of DR16 with log g 1 to 3.4 that asteroseismology places there (astroNN's catalog, Mackereth
@@ -125,12 +127,12 @@ def branch_teff(logg, fe_h, mg_fe):
     return 4635 + 506 * x - 69 * x**2 - 31 * x**3 - (401 + 59 * x) * z - 21 * z**2 - (705 + 338 * x) * mg_fe
 
 
-def clump_teff(logg, fe_h, mg_fe):
+def clump_teff(logg: np.ndarray, fe_h: np.ndarray, mg_fe: np.ndarray) -> np.ndarray:
     """Teff [K] of a clump star, fitted to 2347 of DR16 as `branch_teff`."""
     return 4809 + 985 * (logg - 2.45) - 561 * fe_h - 512 * mg_fe
 
 
-def draw_dwarfs(rng, field, n):
+def draw_dwarfs(rng: np.random.Generator, field: Field, n: int) -> Table:
     """Stars that the cuts on log g and Teff remove: the main sequence and the hot turn-off.
 
     Parameters and return value are those of `draw_giants`.
@@ -142,7 +144,7 @@ def draw_dwarfs(rng, field, n):
     return _draw(rng, field.components, n, wanted)
 
 
-def labels_of(stars):
+def labels_of(stars: Table) -> np.ndarray:
     """The five true labels, (n, 5), in the order of `lab2.labels.LABELS`."""
     return np.stack([np.asarray(stars[name], float) for name in label_names()], axis=1)
 

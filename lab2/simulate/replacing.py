@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab2._lock import alone
@@ -17,7 +18,7 @@ _WORTHLESS = re.compile(r"\.part-.*|\.DS_Store")
 
 
 @contextlib.contextmanager
-def replacing_survey(folder):
+def replacing_survey(folder: str | os.PathLike) -> Iterator[Path]:
     """Write a survey beside its final place, in a hidden folder of this run's own, and move it there when complete.
 
     A process that is killed leaves the old survey or the new one whole. Where it was killed between the two renames,
@@ -58,7 +59,7 @@ def replacing_survey(folder):
             shutil.rmtree(temporary)
 
 
-def refuse_others(folder):
+def refuse_others(folder: str | os.PathLike) -> None:
     """Raise a ValueError if a folder holds files that are not of a survey that was simulated there."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; a survey is a folder")

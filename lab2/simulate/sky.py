@@ -34,7 +34,7 @@ _METHANE = np.array([
 _WATER = np.array([15148.4, 15162.8, 15168.2, 15175.9, 15183.7, 15190.0, 15204.2, 15218.6, 15245.3, 15313.2])
 
 
-def airglow(velocity):
+def airglow(velocity: float) -> np.ndarray:
     """Brightness of the OH lines on the pixel grid, 1 at the peak of a bright line.
 
     Parameters
@@ -49,7 +49,7 @@ def airglow(velocity):
     return _at_rest(_airglow_observed(), velocity)
 
 
-def transmission(velocity):
+def transmission(velocity: float) -> np.ndarray:
     """Telluric transmission on the pixel grid, between 0 and 1.
 
     Parameters and return value are those of `airglow`.

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import vstack
+from astropy.table import Row, Table, vstack
 
 from lab2.catalog import StarFlag
 from lab2.labels import label_names
@@ -43,7 +43,7 @@ SECOND = 1 / 60
 FAINT_H = (13.6, 14.8)
 
 
-def draw_survey(seed, n_stars):
+def draw_survey(seed: int, n_stars: int) -> tuple[Table, Table]:
     """Draw the stars of all fields.
 
     Parameters
@@ -88,7 +88,7 @@ def draw_survey(seed, n_stars):
     return selected, vstack([first, second])
 
 
-def mystery_star(seed):
+def mystery_star(seed: int) -> Row:
     """The mystery star: one row like those of `draw_survey`, but not in the catalog."""
     rng = np.random.default_rng([seed, 4])
     # Most of its chemistry is that of a random giant of a field; labels and some abundances are set.

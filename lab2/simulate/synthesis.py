@@ -6,8 +6,12 @@ tools/synthesis/README.md describes the synthesis and its limitations. `lab2.sim
 that was trained on it.
 """
 
-import numpy as np
+from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lab2._label_arrays import in_order
 from lab2.grid import KM_S_PER_PIXEL, N_PIXELS
 from lab2.labels import LABELS, label_names
 from lab2.simulate import emulator
@@ -20,7 +24,7 @@ RANGE = {"teff": (3500.0, 5900.0), "logg": (-0.2, 4.2), "fe_h": (-1.3, 0.6), "mg
          "si_fe": (-0.3, 0.55)}  # fmt: skip
 
 
-def spectrum(labels, abundances=None):
+def spectrum(labels: ArrayLike, abundances: Mapping[str, ArrayLike] | None = None) -> np.ndarray:
     """Normalized model spectrum for each label vector, on the 8575-pixel grid.
 
     The flux is divided by the true continuum, broadened by macroturbulence, and at the resolution of the spectrograph,
@@ -29,7 +33,8 @@ def spectrum(labels, abundances=None):
     Parameters
     ----------
     labels : array_like, shape (5,) or (n, 5)
-        Teff [K], log g [dex], [Fe/H], [Mg/Fe], [Si/Fe] [dex], the order of `lab2.labels.LABELS`.
+        Teff [K], log g [dex], [Fe/H], [Mg/Fe], [Si/Fe] [dex], the order of `lab2.labels.LABELS`. Those of a DataArray,
+        DataFrame or table are taken by name.
     abundances : dict of str to float or array_like of shape (n,), optional
         Values of any of `lab2.simulate.chemistry.HIDDEN`: [X/Fe] such as "c_fe", and "vmicro" and "vmacro" [km/s]. The
         others get their mean at the labels (`lab2.simulate.chemistry.typical`).
@@ -44,6 +49,7 @@ def spectrum(labels, abundances=None):
         If the labels have another shape, are not finite, lie outside `RANGE`, or an abundance is unknown or outside
         the range that the emulator was trained on.
     """
+    labels = in_order(labels, label_names())
     vectors, given = _checked(labels), abundances or {}
     unknown = set(given) - set(HIDDEN)
     if unknown:

@@ -6,7 +6,9 @@ and the sky dark at Apache Point; the Earth's velocity toward the star follows f
 
 import numpy as np
 from astropy.coordinates import get_body_barycentric_posvel
+from astropy.table import Table
 from astropy.time import Time
+from numpy.typing import ArrayLike
 
 __all__ = ["DATE_TO_JD", "FIRST_PLATE", "MJD_ZERO", "add_visits", "barycentric_correction", "summarize"]
 
@@ -29,7 +31,7 @@ FROM_MIDNIGHT, HOUR_ANGLE = 3.0, 4.5
 SNR_SCATTER = 0.15
 
 
-def add_visits(rng, stars, first_plate=FIRST_PLATE):
+def add_visits(rng: np.random.Generator, stars: Table, first_plate: int = FIRST_PLATE) -> None:
     """Add the visits of each star, in place.
 
     Parameters
@@ -66,7 +68,7 @@ def add_visits(rng, stars, first_plate=FIRST_PLATE):
     summarize(stars)
 
 
-def summarize(stars):
+def summarize(stars: Table) -> None:
     """Add what follows from the visits, as DR17 computes it, in place.
 
     Parameters
@@ -88,7 +90,7 @@ def summarize(stars):
     stars["v_err_median"] = np.nanmedian(error, axis=1)
 
 
-def barycentric_correction(ra, dec, jd):
+def barycentric_correction(ra: ArrayLike, dec: ArrayLike, jd: ArrayLike) -> np.ndarray:
     """Velocity of Apache Point toward a star: what is added to the velocity measured there [km/s].
 
     Parameters

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
+from lab2._arguments import expect, groups
+from lab2._label_arrays import LabelArray, named_labels
 from lab2.cannon import polynomial
 
 __all__ = ["ridge", "without_spectrum"]
@@ -13,7 +16,7 @@ _PENALTIES = np.geomspace(1e-6, 1e2, 33)  # of the ridge regression, in units of
 
 
 def without_spectrum(
-    labels: xr.DataArray, folds: xr.DataArray, known: Sequence[str] = ("teff", "logg", "fe_h")
+    labels: LabelArray, folds: ArrayLike, known: Sequence[str] = ("teff", "logg", "fe_h")
 ) -> xr.Dataset:
     """Each label predicted from the known labels other than itself, by a quadratic fitted to the other stars.
 
@@ -22,10 +25,10 @@ def without_spectrum(
 
     Parameters
     ----------
-    labels : xarray.DataArray
+    labels : xarray.DataArray, pandas.DataFrame or astropy.table.Table
         (star, label), from the catalog.
-    folds : xarray.DataArray of int
-        (star), the group that each star is left out with, as from `lab2.validation.split`.
+    folds : array_like of int, shape (n_stars,)
+        The group that each star is left out with, as from `lab2.validation.split`.
     known : sequence of str
         The labels to predict from.
 
@@ -39,23 +42,22 @@ def without_spectrum(
     ValueError
         If `labels` lacks a known label.
     """
-    names = [str(name) for name in labels.label.values]
-    if missing := [name for name in known if name not in names]:
-        raise ValueError(f"the labels are {', '.join(names)}; to guess from {', '.join(missing)} is impossible")
-    values = labels.transpose("star", "label").values
+    labels = named_labels(labels, known)
+    names, values = [str(name) for name in labels.label.values], labels.values
+    group = groups(folds, len(values))
     scaled = (values - np.nanmean(values, axis=0)) / np.nanstd(values, axis=0)
     guesses = np.empty(values.shape)
     for k, name in enumerate(names):
         columns = [names.index(other) for other in known if other != name]
         terms = polynomial.design(scaled[:, columns], polynomial.terms(len(columns), 2))
-        for fold in np.unique(folds.values):
-            others = folds.values != fold
+        for fold in np.unique(group):
+            others = group != fold
             coefficients = np.linalg.lstsq(terms[others], values[others, k], rcond=None)[0]
             guesses[~others, k] = terms[~others] @ coefficients
     return xr.Dataset({"labels": (("star", "label"), guesses)}, coords=labels.coords)
 
 
-def ridge(spectra: xr.Dataset, folds: xr.DataArray) -> xr.Dataset:
+def ridge(spectra: xr.Dataset, folds: ArrayLike) -> xr.Dataset:
     """Each label from a ridge regression on the normalized flux, trained on the other stars.
 
     A linear regression with one coefficient per pixel and a penalty on the sum of their squares (Hoerl & Kennard 1970,
@@ -65,8 +67,8 @@ def ridge(spectra: xr.Dataset, folds: xr.DataArray) -> xr.Dataset:
     ----------
     spectra : xarray.Dataset
         ``flux``, ``ivar`` (star, wavelength), ``labels`` (star, label). Masked pixels get the mean flux of the stars.
-    folds : xarray.DataArray of int
-        (star), the group that each star is left out with.
+    folds : array_like of int, shape (n_stars,)
+        The group that each star is left out with.
 
     Returns
     -------
@@ -74,11 +76,13 @@ def ridge(spectra: xr.Dataset, folds: xr.DataArray) -> xr.Dataset:
         ``labels`` (star, label). The penalty of each label minimizes the sum of squared leave-one-out residuals of the
         training stars, which has a closed form for ridge regression (Golub, Heath & Wahba 1979, Technometrics 21, 215).
     """
+    expect(spectra=spectra)
+    group = groups(folds, spectra.sizes["star"])
     seen = spectra.ivar.values > 0
     labels = spectra.labels.transpose("star", "label")
     found = np.empty(labels.shape)
-    for fold in np.unique(folds.values):
-        others = folds.values != fold
+    for fold in np.unique(group):
+        others = group != fold
         counts = seen[others].sum(axis=0)
         mean = np.where(seen, spectra.flux.values, 0.0)[others].sum(axis=0) / np.maximum(counts, 1)
         excess = np.where(seen & (counts > 0), spectra.flux.values - mean, 0.0)

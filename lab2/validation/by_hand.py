@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.optimize import curve_fit
 
+from lab2._arguments import expect
 from lab2.cannon import Cannon, likelihood, weights
 
 __all__ = ["fit_by_hand", "scan_scatter"]
@@ -38,6 +39,7 @@ def fit_by_hand(model: Cannon, spectrum: xr.Dataset) -> tuple[np.ndarray, np.nda
     RuntimeError
         If the fit does not converge.
     """
+    expect(model=model, spectrum=spectrum)
     flux, ivar = (np.asarray(spectrum[name], dtype=float).squeeze() for name in ("flux", "ivar"))
     if flux.ndim != 1:
         raise ValueError(f"give the spectrum of one star; got flux of shape {spectrum.flux.shape}")
@@ -86,6 +88,7 @@ def scan_scatter(model: Cannon, training: xr.Dataset, pixel: int, s2: ArrayLike)
     ValueError
         If the pixel was not trained.
     """
+    expect(model=model, training=training)
     if not bool(model.trained[pixel]):
         raise ValueError(f"pixel {pixel} has no model: it was masked in too many training stars")
     flux, ivar = (training[name].values[:, pixel].astype(float) for name in ("flux", "ivar"))

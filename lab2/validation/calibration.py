@@ -23,11 +23,14 @@ from typing import ClassVar
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from lab2._arguments import expect
 from lab2._io import schema
 from lab2._io.schema import Rule
+from lab2._label_arrays import LabelArray
 from lab2.cannon.fitting import Flag
 from lab2.files import Kept
 from lab2.validation.residuals import paired_residuals, robust_scatter
@@ -107,7 +110,7 @@ class Calibration(Kept):
         sd = self.floor_errors.values
         return self.dataset.floor / np.outer(sd, sd)
 
-    def covariance(self, formal, labels) -> np.ndarray:
+    def covariance(self, formal: ArrayLike, labels: ArrayLike) -> np.ndarray:
         """Calibrated covariances.
 
         Parameters
@@ -124,7 +127,7 @@ class Calibration(Kept):
         width = np.exp(x @ self.dataset.slope.values.T)
         return self.dataset.floor.values * width[..., :, None] * width[..., None, :]
 
-    def apply(self, fits) -> xr.Dataset:
+    def apply(self, fits: xr.Dataset) -> xr.Dataset:
         """Fits with calibrated labels and covariances.
 
         Parameters
@@ -145,6 +148,7 @@ class Calibration(Kept):
         ValueError
             If the fits are calibrated already, or their labels or their model are not those of the calibration.
         """
+        expect(fits=fits)
         if "calibrated" in fits.attrs:
             raise ValueError("these fits are calibrated already: a second time would widen their errors again")
         self._check_fits(fits)
@@ -157,7 +161,7 @@ class Calibration(Kept):
             formal_covariance=fits.covariance,
         ).assign_attrs(calibrated=f"from residuals of {self.dataset.attrs['n_stars']} stars")
 
-    def misfits(self, fits) -> np.ndarray:
+    def misfits(self, fits: xr.Dataset) -> np.ndarray:
         """Stars that the model fits worse than 99 % of the calibration's, (n_stars,) bool.
 
         Parameters
@@ -168,7 +172,7 @@ class Calibration(Kept):
         self._check_fits(fits)
         return fits.reduced_chi2.values > float(self.dataset.largest_chi2)
 
-    def widen(self, draws, seed=128) -> np.ndarray:
+    def widen(self, draws: ArrayLike, seed: int = 128) -> np.ndarray:
         """Draws from a posterior, less the offset, broadened to the calibrated covariance.
 
         Parameters
@@ -190,15 +194,15 @@ class Calibration(Kept):
         added = rng.multivariate_normal(np.zeros(len(mean)), floor, len(draws), method="eigh")
         return mean - self.dataset.offset.values + (draws - mean) * self.dataset.scale.values + added
 
-    def outlier_probability(self, fits, truth) -> np.ndarray:
+    def outlier_probability(self, fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
         """Probability that a star belongs to the broad component, (n_stars,); 1 where it has no fit or no true labels.
 
         Parameters
         ----------
         fits : xarray.Dataset
             As from `lab2.fit_labels`, not calibrated.
-        truth : xarray.DataArray
-            (star, label), of the same stars in the same order.
+        truth : array_like, shape (n_stars, n_labels)
+            As for `calibrate`.
         """
         self._check_fits(fits)
         residual = paired_residuals(fits, truth) - self.dataset.offset.values
@@ -212,6 +216,7 @@ class Calibration(Kept):
         return probability
 
     def _check_fits(self, fits):
+        expect(fits=fits)
         ours, theirs = list(self.dataset.label.values), list(fits.label.values)
         if ours != theirs:
             raise ValueError(f"the calibration is of the labels {ours}, the fits are of {theirs}")
@@ -223,16 +228,17 @@ class Calibration(Kept):
             )
 
 
-def calibrate(fits, truth) -> Calibration:
+def calibrate(fits: xr.Dataset, truth: LabelArray) -> Calibration:
     """Learn the offset of the labels and, by maximum likelihood, the scale and floor of their errors from residuals.
 
     Parameters
     ----------
     fits : xarray.Dataset
         Of stars that their model was not trained on, as from `lab2.validation.cross_validate`; not calibrated.
-    truth : xarray.DataArray
-        (star, label), true labels of the same stars in the same order. If these come from a catalog, its errors are
-        included: the calibrated error is then that of predicting the catalog, an upper limit to the error of the fit.
+    truth : array_like, shape (n_stars, n_labels)
+        True labels of the same stars in the same order: a DataArray, DataFrame or table, whose labels are taken by
+        name, or an array in the order and units of the fits. If they come from a catalog, its errors are included: the
+        calibrated error is then that of predicting the catalog, an upper limit to the error of the fit.
 
     Returns
     -------
@@ -241,13 +247,17 @@ def calibrate(fits, truth) -> Calibration:
     Raises
     ------
     ValueError
-        If the stars differ, the fits are calibrated already, or too few stars have both a fit and true labels.
+        If the stars or labels differ, the fits are calibrated already, or too few stars have both a fit and true
+        labels.
+    TypeError
+        If `fits` or `truth` is something else.
 
     Notes
     -----
     Only an offset common to all stars is subtracted. A bias that depends on the labels becomes part of the floor: a
     line fitted to the residuals would shift the rarest stars toward the mean of the sample.
     """
+    expect(fits=fits, truth=truth)
     if "calibrated" in fits.attrs:
         raise ValueError("these fits are calibrated already; give them with their formal covariances")
     residual = paired_residuals(fits, truth)

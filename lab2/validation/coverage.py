@@ -6,6 +6,8 @@ from astropy.table import QTable
 from numpy.typing import ArrayLike
 from scipy.stats import ecdf, kstest, norm, randint
 
+from lab2._arguments import expect
+from lab2._label_arrays import LabelArray, labels_like
 from lab2.validation.calibration import calibrate
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
@@ -22,7 +24,7 @@ __all__ = [
 ]
 
 
-def calibrate_held_out(fits, truth, seed=128) -> xr.Dataset:
+def calibrate_held_out(fits: xr.Dataset, truth: LabelArray, seed: int = 128) -> xr.Dataset:
     """Fits whose covariances are calibrated without them: each random half of the stars from the other half.
 
     This tests a calibration. New stars use `lab2.validation.calibrate`, with all stars.
@@ -39,6 +41,7 @@ def calibrate_held_out(fits, truth, seed=128) -> xr.Dataset:
     xarray.Dataset
         The fits in their original order, as from `lab2.validation.Calibration.apply`.
     """
+    truth = labels_like(truth, fits)
     names, row = np.unique(fits.star.values.astype(str), return_inverse=True)  # all rows of a star in one half
     half = (np.random.default_rng(seed).permutation(len(names)) % 2)[row]
     parts = []
@@ -49,15 +52,15 @@ def calibrate_held_out(fits, truth, seed=128) -> xr.Dataset:
     return xr.concat(parts, dim="star", combine_attrs="override").isel(star=order)
 
 
-def coverage(fits, truth) -> QTable:
+def coverage(fits: xr.Dataset, truth: LabelArray) -> QTable:
     """How often the truth lies within one and two standard errors of the fit.
 
     Parameters
     ----------
     fits : xarray.Dataset
         With ``labels`` and ``covariance``, calibrated or not.
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    truth : array_like, shape (n_stars, n_labels)
+        As for `lab2.validation.calibrate`.
 
     Returns
     -------
@@ -119,6 +122,7 @@ def median_errors(fits: xr.Dataset) -> np.ndarray:
     numpy.ndarray, shape (n_labels,)
         In the labels' units.
     """
+    expect(fits=fits)
     return np.nanmedian(_standard_errors(fits), axis=0)
 
 
@@ -152,7 +156,7 @@ def coverage_deviation(*tables: QTable) -> float:
     return float(max(np.abs(table[name] - share).max() for table in tables for name, share in nominal.items()))
 
 
-def ranks(fits, truth, draws=99, seed=128) -> xr.DataArray:
+def ranks(fits: xr.Dataset, truth: LabelArray, draws: int = 99, seed: int = 128) -> xr.DataArray:
     """Rank of the true label among draws from the fit: simulation-based calibration.
 
     If the errors are right, every rank from 0 to `draws` is equally probable. Errors that are too small give an excess
@@ -163,8 +167,8 @@ def ranks(fits, truth, draws=99, seed=128) -> xr.DataArray:
     ----------
     fits : xarray.Dataset
         With ``labels`` and ``covariance``, the mean and covariance of the normal distribution to draw from.
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    truth : array_like, shape (n_stars, n_labels)
+        As for `lab2.validation.calibrate`.
     draws, seed : int
 
     Returns
@@ -190,8 +194,8 @@ def rank_distance(ranks: xr.DataArray, draws: int = 99) -> np.ndarray:
 
     Parameters
     ----------
-    ranks : xarray.DataArray of int
-        (star, label), each 0 to `draws`, as from `ranks`.
+    ranks : array_like of int, shape (n_stars, n_labels)
+        Each 0 to `draws`, as from `ranks`.
     draws : int
 
     Returns
@@ -213,7 +217,7 @@ def rank_distance(ranks: xr.DataArray, draws: int = 99) -> np.ndarray:
     >>> rank_distance(all_alike).round(4).tolist()
     [0.99]
     """
-    values = ranks.transpose("star", "label").values
+    values = ranks.transpose("star", "label").values if isinstance(ranks, xr.DataArray) else np.asarray(ranks)
     if values.min() < 0 or values.max() > draws:
         raise ValueError(f"ranks among {draws} draws are 0 to {draws}; got {values.min()} to {values.max()}")
     steps = np.arange(draws + 1)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
+from lab2._arguments import expect
 from lab2.cannon import Cannon
 
 __all__ = ["match_absorption"]
@@ -48,6 +49,7 @@ def match_absorption(
     flux is quadratic in the label, so otherwise there are two roots or none between the bounds, and
     `scipy.optimize.minimize_scalar` finds the smallest difference.
     """
+    expect(model=model)
     if label not in model.labels:
         raise ValueError(f"the model has no label {label!r}; it has {model.labels}")
     low, high = bounds

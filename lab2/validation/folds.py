@@ -1,9 +1,13 @@
 """Cross-validation: every star is fitted with a model trained without it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2 import cannon
+from lab2._arguments import expect, groups
 from lab2.cannon.model import fingerprint
 from lab2.validation._leave_one_out import fit_each_without_itself
 
@@ -13,7 +17,7 @@ __all__ = ["cross_validate", "fields_or", "split"]
 _SPARED = 0.8
 
 
-def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
+def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequence[str] = ()) -> xr.DataArray:
     """Split stars into random groups of equal size and similar composition.
 
     Within each field the stars are sorted by the label fe_h (if there is one). Each successive `folds` stars are
@@ -40,6 +44,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     ValueError
         If there are fewer stars than groups, or the stars of `training` are unknown or too many.
     """
+    expect(spectra=spectra)
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
     if not 2 <= folds <= len(names):
         raise ValueError(f"cannot deal {len(names)} stars into {folds} groups; folds must be 2 to {len(names)}")
@@ -71,7 +76,7 @@ def split(spectra, folds=2, seed=128, training=()) -> xr.DataArray:
     )
 
 
-def fields_or(groups, spectra) -> xr.DataArray:
+def fields_or(groups: xr.DataArray, spectra: xr.Dataset) -> xr.DataArray:
     """The fields as groups to be left out one at a time, or other groups where a field cannot be spared.
 
     A survey of one field has no other to train on, and where most stars are in one field, too few are left without it.
@@ -104,7 +109,15 @@ def fields_or(groups, spectra) -> xr.DataArray:
     return xr.DataArray(field, dims="star", coords={"star": spectra.star.values}, name="field")
 
 
-def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=None, progress=False) -> xr.Dataset:
+def cross_validate(
+    spectra: xr.Dataset,
+    folds: int | str | ArrayLike = 2,
+    factors: int = 0,
+    seed: int = 128,
+    train_on: ArrayLike | None = None,
+    fit: xr.Dataset | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
     """Fit every star with a model that was trained without it.
 
     Parameters
@@ -152,6 +165,7 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
     stars first, so two folds would take longer than now. It would also not notice if another minimum has become the
     deepest.
     """
+    expect(spectra=spectra)
     names = spectra.star.values.astype(str)
     allowed = np.ones(len(names), dtype=bool) if train_on is None else np.asarray(train_on, dtype=bool)
     if allowed.shape != names.shape:
@@ -170,11 +184,9 @@ def cross_validate(spectra, folds=2, factors=0, seed=128, train_on=None, fit=Non
         if folds != "field" or "field" not in spectra:
             raise ValueError(f"folds must be a number, 'field' (with spectra.field), 'star' or an array; got {folds!r}")
         folds = xr.DataArray(np.unique(spectra.field.values, return_inverse=True)[1], dims="star")
-    elif not isinstance(folds, xr.DataArray):
+    elif np.ndim(folds) == 0:
         folds = split(spectra, folds, seed)
-    group = folds.values
-    if group.shape != (spectra.sizes["star"],):
-        raise ValueError(f"{group.size} groups for {spectra.sizes['star']} stars: give the group of each star")
+    group = groups(folds, spectra.sizes["star"])
     if len(np.unique(group)) < 2:
         raise ValueError("all stars are in only one group: there is none to train on when it is left out")
     parts, order, trained_on = [], [], []

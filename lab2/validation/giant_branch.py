@@ -8,10 +8,10 @@ tests the trend, independent of an offset of that scale.
 from collections.abc import Sequence
 
 import numpy as np
-import xarray as xr
 from astropy import units as u
 from astropy.table import QTable
 
+from lab2._label_arrays import LabelArray, named_labels
 from lab2.isochrones import teff_on_rgb
 from lab2.validation.residuals import robust_scatter, slope_with_error
 
@@ -23,12 +23,12 @@ _FEH = (-1.0, 0.5)  # metallicity range of the available isochrones
 _FEWEST = 20  # a slope needs more stars than this
 
 
-def on_branch(labels: xr.DataArray) -> np.ndarray:
+def on_branch(labels: LabelArray) -> np.ndarray:
     """Which stars lie on the giant branch, within the range of the isochrones and outside the red clump.
 
     Parameters
     ----------
-    labels : xarray.DataArray
+    labels : xarray.DataArray, pandas.DataFrame or astropy.table.Table
         (star, label) with logg and fe_h.
 
     Returns
@@ -36,13 +36,14 @@ def on_branch(labels: xr.DataArray) -> np.ndarray:
     numpy.ndarray of bool, shape (n_stars,)
         log g between 1.0 and 3.3 but not 2.25 to 2.65, [Fe/H] between -1 and 0.5.
     """
+    labels = named_labels(labels, ("logg", "fe_h"))
     logg, fe_h = (labels.sel(label=name).values for name in ("logg", "fe_h"))
     clump = (logg > _CLUMP[0]) & (logg < _CLUMP[1])
     return (logg > LOGG[0]) & (logg < LOGG[1]) & ~clump & (fe_h > _FEH[0]) & (fe_h < _FEH[1])
 
 
 def against_isochrones(
-    labels: xr.DataArray,
+    labels: LabelArray,
     ranges: Sequence[tuple[float, float]] = (LOGG,),
     age_gyr: float = 6.0,
     seed: int = 128,
@@ -52,10 +53,11 @@ def against_isochrones(
 
     Parameters
     ----------
-    labels : xarray.DataArray
+    labels : xarray.DataArray, pandas.DataFrame or astropy.table.Table
         (star, label) with teff [K], logg and fe_h; stars off the branch (`on_branch`) are ignored.
     ranges : sequence of tuple of float
-        Ranges of log g, one row each; a range with 20 stars or fewer is left out.
+        Ranges of log g, one row each; a range with 20 stars or fewer is left out, and the table may be
+        empty.
     age_gyr : float
         Of the isochrones [Gyr].
     seed, resamples : int
@@ -72,8 +74,9 @@ def against_isochrones(
     Raises
     ------
     ValueError
-        If there is no isochrone of that age, or no range has enough stars.
+        If there is no isochrone of that age.
     """
+    labels = named_labels(labels, ("teff", "logg", "fe_h"))
     teff, logg, fe_h = (labels.sel(label=name).values[on_branch(labels)] for name in ("teff", "logg", "fe_h"))
     model = np.array([teff_on_rgb(g, metals, age_gyr).value for g, metals in zip(logg, fe_h, strict=True)])
     solar = teff_on_rgb(logg, 0.0, age_gyr).value
@@ -86,9 +89,7 @@ def against_isochrones(
         residual, metals = (teff - model)[inside], fe_h[inside]
         slopes = [slope_with_error(metals, (some - solar)[inside], rng, resamples) for some in (teff, model)]
         rows.append((low, high, inside.sum(), np.median(residual), robust_scatter(residual), *slopes[0], *slopes[1]))
-    if not rows:
-        raise ValueError(f"no range of log g among {list(ranges)} has more than {_FEWEST} stars of the giant branch")
     names = ("low", "high", "n", "median", "scatter")
     names += ("slope", "slope_error", "isochrone_slope", "isochrone_slope_error")
     units = dict.fromkeys(names[3:5], u.K) | dict.fromkeys(names[5:], u.K / u.dex)
-    return QTable(rows=rows, names=names, units=units)
+    return QTable(rows=rows or None, names=names, units=units, dtype=[float, float, int, *[float] * 6])

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from lab2 import cannon
+from lab2._arguments import expect, groups
 from lab2._blocks import map_blocks
 
 __all__ = ["fewest_factors", "held_out_likelihood", "log_likelihood"]
@@ -40,6 +42,7 @@ def log_likelihood(model: cannon.Cannon, spectra: xr.Dataset, fits: xr.Dataset) 
     model gains nothing by describing the errors of the catalog labels, so a factor for them does not increase the
     likelihood.
     """
+    expect(model=model, spectra=spectra, fits=fits)
     loadings = model.loadings.values
     first, second = np.triu_indices(loadings.shape[1])
     products = loadings[:, first] * loadings[:, second]
@@ -56,7 +59,7 @@ def log_likelihood(model: cannon.Cannon, spectra: xr.Dataset, fits: xr.Dataset) 
 
 
 def held_out_likelihood(
-    spectra: xr.Dataset, folds: xr.DataArray, factors: Sequence[int], progress: bool = False
+    spectra: xr.Dataset, folds: ArrayLike, factors: Sequence[int], progress: bool = False
 ) -> xr.DataArray:
     """ln L of every star for models with different numbers of hidden factors, each trained without the star.
 
@@ -64,8 +67,8 @@ def held_out_likelihood(
     ----------
     spectra : xarray.Dataset
         With ``labels``.
-    folds : xarray.DataArray of int
-        (star), the group that each star is left out with, as from `lab2.validation.split`.
+    folds : array_like of int, shape (n_stars,)
+        The group that each star is left out with, as from `lab2.validation.split`.
     factors : sequence of int
         Numbers of factors to try.
     progress : bool
@@ -77,9 +80,11 @@ def held_out_likelihood(
         (factors, star), as from `log_likelihood`. Only differences between numbers of factors are meaningful; their
         median over the stars is not affected by the few stars that no model describes.
     """
+    expect(spectra=spectra)
+    group = groups(folds, spectra.sizes["star"])
     found = np.empty((len(factors), spectra.sizes["star"]))
-    for fold in np.unique(folds.values):
-        left_out = folds.values == fold
+    for fold in np.unique(group):
+        left_out = group == fold
         training, rest = (spectra.isel(star=np.flatnonzero(some)) for some in (~left_out, left_out))
         for k, number in enumerate(factors):
             model = cannon.train(training, factors=number, progress=progress)

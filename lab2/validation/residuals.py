@@ -1,11 +1,15 @@
 """Statistics of residuals: bias and scatter of each label, with errors, and trends with properties of the stars."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from astropy.stats import mad_std
 from astropy.table import QTable
 from numpy.typing import ArrayLike
 
+from lab2._arguments import expect
+from lab2._label_arrays import LabelArray, labels_like
 from lab2.spectra import seen
 
 __all__ = [
@@ -42,28 +46,26 @@ def robust_scatter(residuals: ArrayLike) -> np.ndarray:
     return mad_std(np.asarray(residuals, dtype=float), axis=0, ignore_nan=True)
 
 
-def paired_residuals(fits, truth) -> np.ndarray:
+def paired_residuals(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     """Fitted minus true labels, (n_stars, n_labels); NaN where either is missing.
 
     Raises
     ------
     ValueError
-        If the stars differ.
+        If the stars, labels or units differ (`lab2._label_arrays.labels_like`).
     """
-    if list(fits.star.values) != list(truth.star.values):
-        raise ValueError("fits and truth are not of the same stars in the same order")
-    return (fits.labels - truth.transpose("star", "label").sel(label=fits.label.values).values).values
+    return fits.labels.transpose("star", "label").values - labels_like(truth, fits).values
 
 
-def statistics(fits, truth, seed=128, resamples=500) -> QTable:
+def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: int = 500) -> QTable:
     """Bias and scatter of fitted labels, with errors from the bootstrap.
 
     Parameters
     ----------
     fits : xarray.Dataset
         With ``labels`` (star, label).
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    truth : array_like, shape (n_stars, n_labels)
+        As for `lab2.validation.calibrate`.
     seed, resamples : int
         Of the bootstrap.
 
@@ -95,7 +97,9 @@ def statistics(fits, truth, seed=128, resamples=500) -> QTable:
     return table
 
 
-def trends(fits, truth, against, seed=128, resamples=500) -> QTable:
+def trends(
+    fits: xr.Dataset, truth: LabelArray, against: Mapping[str, ArrayLike], seed: int = 128, resamples: int = 500
+) -> QTable:
     """Slopes of the residuals of each label against other quantities.
 
     Parameters
@@ -178,8 +182,8 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     ----------
     fits : xarray.Dataset
         With ``labels`` (star, label).
-    truth : xarray.DataArray
-        (star, label), of the same stars in the same order.
+    truth : array_like, shape (n_stars, n_labels)
+        As for `lab2.validation.calibrate`.
 
     Returns
     -------
@@ -194,11 +198,11 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     """
     residual = paired_residuals(fits, truth)
     good = np.isfinite(residual).all(axis=1)
-    x = truth.transpose("star", "label").sel(label=fits.label.values).values
+    x = labels_like(truth, fits).values
     return _slope(x[good].T, residual[good].T)
 
 
-def twin_differences(spectra, seed=128, most=400) -> dict:
+def twin_differences(spectra: xr.Dataset, seed: int = 128, most: int = 400) -> dict:
     """How similar the spectra of stars with similar labels are, compared with random pairs and with noise.
 
     Parameters
@@ -217,8 +221,9 @@ def twin_differences(spectra, seed=128, most=400) -> dict:
         neighbors in labels scaled to unit variance), "random" pairs, and "noise", the difference expected
         from the errors of the twins.
     """
+    expect(spectra=spectra)
     rng = np.random.default_rng(seed)
-    labels = spectra.labels.values
+    labels = spectra.labels.transpose("star", "label").values
     x = (labels - np.nanmean(labels, axis=0)) / np.nanstd(labels, axis=0)
     informative = seen(spectra.ivar.values) == 1
     usable = np.flatnonzero(np.isfinite(x).all(axis=1) & informative.any(axis=1))

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from lab2 import cannon
+from lab2._arguments import expect, groups
 from lab2.grid import CHIPS
 
 __all__ = ["correlation_inflation", "degrade", "deviates", "neighbor_correlation", "refits"]
@@ -36,10 +37,15 @@ def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
     Raises
     ------
     ValueError
-        If `snr` is not positive.
+        If `snr` is not positive, or the spectra have no ``snr``.
     """
+    expect(spectra=spectra)
     if not snr > 0:
         raise ValueError(f"a signal-to-noise ratio is positive; got {snr!r}")
+    if "snr" not in spectra:
+        raise ValueError(
+            'spectra need snr (star), the signal-to-noise ratio of each: spectra.assign(snr=("star", ...))'
+        )
     share = np.minimum(1.0, snr / spectra.snr.values)[:, None] ** 2  # fraction of the inverse variance that remains
     ivar = spectra.ivar.values * share
     missing = np.divide(1.0 - share, ivar, out=np.zeros_like(ivar), where=ivar > 0)
@@ -68,6 +74,7 @@ def deviates(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike) -> n
         (f - F(labels)) / sqrt(1 / ivar + s^2) of the n pixels with weight, in order of wavelength. Hidden factors of
         the model are at their best-fitting values.
     """
+    expect(model=model, spectrum=spectrum)
     weight = cannon.weights(model, spectrum.ivar.values[0])
     seen = weight > 0
     labels = np.asarray(labels, dtype=float)
@@ -155,9 +162,8 @@ def refits(model: cannon.Cannon, spectrum: xr.Dataset, spectra: xr.Dataset, grou
     ValueError
         If `group` does not have one entry per star.
     """
-    group = np.asarray(group)
-    if group.shape != (spectra.sizes["star"],):
-        raise ValueError(f"{group.size} groups for {spectra.sizes['star']} stars: give the group of each star")
+    expect(model=model, spectrum=spectrum, spectra=spectra)
+    group = groups(group, spectra.sizes["star"], "group")
     found = {}
     for chip in CHIPS:
         if (spectrum.chip == chip).any():

@@ -1,9 +1,9 @@
 """Fetch a whole survey through a bad line, and again while being killed.
 
-    PYTHONPATH=tests python tests/archive/stress.py [--stars 2000] [--kills 10]
+    PYTHONPATH=tests .venv/bin/python tests/archive/stress.py [--stars 2000] [--kills 10]
 
 simulates a survey, serves it on loopback by a server that drops 5 % of connections in the middle of a file, answers
-3 % with 503, 1 % with a web page and lets 1 % stall, and fetches it twice with `python -m lab2 fetch`: once
+3 % with 503, 1 % with a web page and lets 1 % stall, and fetches it twice with `.venv/bin/python -m lab2 fetch`: once
 undisturbed, once with SIGKILL at random moments. Every time it compares all files with those served. The tests do the
 same on a small scale.
 """

@@ -72,8 +72,9 @@ def test_a_star_without_data_says_nothing(model):
 
 def test_pixels_of_unequal_velocity_are_refused(model):
     spectrum = one(clean(LABELS))
+    fit = cannon.fit_labels(model, spectrum)
     with pytest.raises(ValueError, match="steps of 6e-06 in log10"):
-        filters.screen(model, spectrum.assign_coords(wavelength=np.linspace(15600, 16000, GRID.size)), None)
+        filters.screen(model, spectrum.assign_coords(wavelength=np.linspace(15600, 16000, GRID.size)), fit)
 
 
 def test_excess_says_where_chi2_comes_from(model):

@@ -8,7 +8,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from lab2 import lines
 from lab2.report import Page, correlated, counted, graded, joined, listed, page
-from lab2.report.run import _parameters
+from lab2.report.run import parameters_of
 from lab2.survey import write_manifest
 
 
@@ -105,9 +105,9 @@ def written(folder, source, tags=("parameters",)):
     return path
 
 
-def test_parameters_are_what_the_tagged_cell_assigns(tmp_path, capfd, caplog):
-    assert _parameters(written(tmp_path, 'survey = "simulated"\nseed = 1  # of it all')) == {"survey", "seed"}
-    assert _parameters(written(tmp_path, "seed = 1", tags=())) == set()
+def testparameters_of_are_what_the_tagged_cell_assigns(tmp_path, capfd, caplog):
+    assert parameters_of(written(tmp_path, 'survey = "simulated"\nseed = 1  # of it all')) == {"survey", "seed"}
+    assert parameters_of(written(tmp_path, "seed = 1", tags=())) == set()
     assert "".join(capfd.readouterr()) == ""
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 

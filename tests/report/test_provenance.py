@@ -1,5 +1,3 @@
-import hashlib
-import json
 import re
 import subprocess
 import time
@@ -11,7 +9,6 @@ from astropy.table import QTable
 
 from lab2 import apstar, catalog
 from lab2 import survey as survey_module
-from lab2.files import sha256
 from lab2.report import Page, checkpoints, provenance
 
 
@@ -96,54 +93,3 @@ def test_the_check_is_silent_on_a_notebooks_page(copied, capfd, monkeypatch):
     monkeypatch.setattr(survey_module, "_is_as_listed", lambda *given: time.sleep(0.4) or True)
     Page("01_training_set", "myfields", 1)
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.fixture
-def executed(copied, home):
-    """Notebook 03 as if it had been executed, with a product and a figure."""
-    build, figures = home / "build" / "myfields", home / "figures" / "myfields"
-    for folder in (build, figures):
-        folder.mkdir(parents=True)
-    (build / "03_spectra.nc").write_text("spectra")
-    (build / "04_model.nc").write_text("another notebook's")
-    (build / "03_continuum.failed.ipynb").write_text("of an earlier run")
-    (figures / "03_snr.png").write_text("figure")
-    path = build / "03_continuum.ipynb"
-    path.write_text(json.dumps({"metadata": {"lab2": provenance.made("03_continuum", "myfields")}}))
-    return path
-
-
-def test_the_record_of_a_notebook_names_all_that_it_made(executed, copied):
-    record = json.loads(executed.read_text())["metadata"]["lab2"]
-    assert record["manifest"] == sha256(copied / "manifest.json")
-    assert record["products"] == {
-        "build/myfields/03_spectra.nc": hashlib.sha256(b"spectra").hexdigest(),
-        "figures/myfields/03_snr.png": hashlib.sha256(b"figure").hexdigest(),
-    }
-
-
-def test_what_is_not_whole_is_found(executed, copied, home):
-    assert provenance.broken("myfields") == []
-    name, whole = "build/myfields/03_continuum.ipynb", executed.read_text()
-    for path in (executed.with_name("03_spectra.nc"), home / "figures" / "myfields" / "03_snr.png"):
-        right = path.read_bytes()
-        path.write_bytes(right[:-1])
-        assert provenance.broken("myfields") == [name]
-        path.unlink()
-        assert provenance.broken("myfields") == [name]
-        path.write_bytes(right)
-    for text in ("", whole[:-5], "[]", '{"metadata": {}}', '{"metadata": {"lab2": {"products": []}}}'):
-        executed.write_text(text)
-        assert provenance.broken("myfields") == [name]
-    executed.write_text(whole)
-    (executed.parent / "report.pdf").write_bytes(b"%PDF-1.7 cut")
-    assert provenance.broken("myfields") == ["build/myfields/report.pdf"]
-    (executed.parent / "report.pdf").write_bytes(b"%PDF-1.7\n%%EOF\n")
-    assert provenance.broken("myfields") == []
-    catalog.adopt("myfields")  # the same files: nothing has changed
-    assert provenance.broken("myfields") == []
-    (copied / "notes.txt").write_text("a note")
-    catalog.adopt("myfields")
-    assert provenance.broken("myfields") == [name]
-    (copied / "manifest.json").unlink()
-    assert provenance.broken("myfields") == []

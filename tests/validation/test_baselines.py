@@ -52,7 +52,7 @@ def test_a_guess_does_not_know_the_label_itself_nor_its_own_fold(spectra, folds)
 
 
 def test_a_guess_from_a_label_that_is_not_there_is_refused(spectra, folds):
-    with pytest.raises(ValueError, match="to guess from c_fe is impossible"):
+    with pytest.raises(ValueError, match="labels must have the labels teff, c_fe; c_fe is not among"):
         without_spectrum(spectra.labels, folds, known=("teff", "c_fe"))
 
 

@@ -83,7 +83,7 @@ def test_without_the_chip_that_is_wrong_the_labels_are_right(trained):
 
 def test_refits_need_a_group_for_each_star(trained):
     star = spectra(n_stars=1)
-    with pytest.raises(ValueError, match="2 groups for 80 stars"):
+    with pytest.raises(ValueError, match=r"group must give the group of each of 80 stars; got an array \(2,\)"):
         refits(trained, star, spectra(), [0, 1])
 
 

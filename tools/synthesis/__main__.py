@@ -1,4 +1,4 @@
-"""Remake lab2/tables/emulator.npz and lab2/tables/lines.ecsv: python -m tools.synthesis
+"""Remake lab2/tables/emulator.npz and lab2/tables/lines.ecsv: .venv/bin/python -m tools.synthesis
 
 Calibration and grid are kept in build/synthesis/ and not repeated while they are there. On two cores: inputs and
 calibration take 5 minutes, the grid 20 to 30, the network 2.

@@ -1,6 +1,6 @@
 """How far the synthesis can be trusted: set beside a real giant that had no part in making it.
 
-    python -m tools.synthesis.compare path/to/apStar.fits
+    .venv/bin/python -m tools.synthesis.compare path/to/apStar.fits
 
 fits labels, abundances and broadening of the full synthesis to the star, and prints correlation and rms in all,
 by chip, and about lines of magnesium and silicon, for the lines as published and as calibrated.

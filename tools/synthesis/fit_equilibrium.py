@@ -1,6 +1,6 @@
 """Fit equilibrium.json to the tables of Barklem & Collet 2016 (A&A 588, A96).
 
-    python -m tools.synthesis.fit_equilibrium FOLDER
+    .venv/bin/python -m tools.synthesis.fit_equilibrium FOLDER
 
 FOLDER holds the three tables of CDS J/A+A/588/A96 as text: atomic_partition, molecular_partition and
 equilibrium_constants (any file whose name ends so, with .dat): a comment line "# T [K] ..." with the temperatures, then
