@@ -3,6 +3,7 @@
 import os
 import re
 
+import matplotlib.pyplot as plt
 import nbformat
 import papermill
 import pytest
@@ -11,7 +12,7 @@ from astropy.table import QTable
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lab2.files import sha256
-from lab2.report import Page, places
+from lab2.report import Page, pictures, places
 from lab2.report import page as page_module
 
 
@@ -128,6 +129,22 @@ def test_a_notebook_executed_by_hand_leaves_official_products_and_figures_alone(
     (bare,) = outputs[3]
     assert bare.output_type == "execute_result"
     assert "image/png" in bare.data
+
+
+def test_without_ipympl_a_figure_stays_a_picture(home, survey, by_hand, monkeypatch):
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    figure = plt.figure(figsize=(2, 2))
+    assert Page("03_continuum", "simulated", 1).show(figure, "one", "A caption.", zoom=True) is figure
+    picture, caption = by_hand
+    assert "image/png" in picture
+    assert caption == "A caption."
+
+
+def test_a_figure_that_is_shown_again_is_called_simulated_once(home, survey, by_hand):
+    page, figure = Page("03_continuum", "simulated", 1), plt.figure(figsize=(2, 2))
+    for name in ("one", "two"):
+        page.show(figure, name, "A caption.")
+    assert [text.get_text() for text in figure.texts] == ["simulated survey"]
 
 
 KINDS = ("png", "pdf", "json")
