@@ -89,6 +89,9 @@ status: .venv/.installed  ## Say what is up to date, and why not
 notebook: .venv/.installed  ## Open the notebooks in JupyterLab
 	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
+docs: .venv/.installed  ## Build the documentation, in build/docs/index.html
+	$(PY) -m sphinx -W --keep-going -q docs build/docs
+
 lint: .venv/.installed  ## Check the style of the code
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
