@@ -260,8 +260,8 @@ def _parameter(text):
 
 
 _NO_SANDBOX = (
-    "This is no sandbox: a notebook runs as you, and can read, change, delete and send what you can. Check notebooks that "
-    "you do not trust in a container, or as a user of its own, without network."
+    "This is no sandbox: a notebook runs as you, and can read, change, delete and send what you can. Check notebooks "
+    "that you do not trust in a container, or as a user of its own, without network."
 )
 _ON_SURVEY = {"default": "simulated", "metavar": "NAME", "help": "a folder in data/ (default: simulated)"}
 
@@ -338,8 +338,8 @@ def _add_check(add):
     """The command for those who teach the course."""
     one = add(check, "check", "what was judged is kept; the same command goes on with the rest")
     one.epilog = (
-        "Exit status: 0 if all notebooks ran to their end (whatever their numbers are), 1 if one did not, 2 if something "
-        f"given is wrong. {_NO_SANDBOX}"
+        "Exit status: 0 if all notebooks ran to their end (whatever their numbers are), 1 if one did not, 2 if "
+        f"something given is wrong. {_NO_SANDBOX}"
     )
     one.add_argument("folder", metavar="FOLDER", help="with <name>.ipynb or <student>/<name>.ipynb")
     one.add_argument("--survey", **_ON_SURVEY)

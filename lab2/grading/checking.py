@@ -10,7 +10,8 @@ from lab2._failure import Failure
 from lab2.grading import tables
 from lab2.grading.finding import find
 from lab2.grading.judging import Job, judge, known
-from lab2.grading.numbers import Products, key_numbers
+from lab2.grading.numbers import key_numbers
+from lab2.grading.reading import Products
 from lab2.report import run
 from lab2.survey import build_folder, figure_folder, home, survey_folder
 from lab2.survey import check as check_survey

@@ -109,7 +109,7 @@ def _executed(submission, job, folders, stop):
     shutil.copyfile(submission.path, copy)
     _fill_home(own / "lab2", job.survey)
     ended = isolation.run(["-m", "lab2", "run", str(copy), "--survey", job.survey], own, log, job.limits, stop)
-    printed = _tail(log)
+    printed = _tail(log).replace(str(copy), submission.name)
     (kept / "log.txt").write_text(printed, encoding="utf-8")
     left = _left_behind(submission.number, job, (own, ours), stop)
     executed = Path(left["executed"] or "")
@@ -162,5 +162,5 @@ def _verdict(ended, printed, left, limits):
     elif ended.status == 0:
         outcome, cell, cause = RAN, "", ""
     elif ended.status == 2 and not left["executed"]:  # `lab2 run` has refused it
-        outcome = REFUSED
-    return {"outcome": outcome, "cell": visible(cell), "cause": visible(cause)}
+        outcome, cell = REFUSED, ""
+    return {"outcome": outcome, "cell": cell and visible(cell), "cause": cause and visible(cause)}
