@@ -60,7 +60,8 @@ def _figures(made):
 
 def _training_set(made):
     cutflow = read_table(made.path("01_cutflow.ecsv"))
-    left = [KeyNumber(f"rows left: {cut}", int(n)) for cut, n in zip(cutflow["cut"], cutflow["remaining"], strict=True)]
+    steps = zip(cutflow["cut"], cutflow["remaining"], strict=True)
+    left = [KeyNumber(f"left after: {cut}" if i else str(cut), int(n)) for i, (cut, n) in enumerate(steps)]
     return [*left, KeyNumber("stars with a spectrum", len(read_table(made.path("01_giants.ecsv"))))]
 
 
