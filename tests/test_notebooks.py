@@ -108,8 +108,8 @@ def test_a_survey_of_another_field_without_the_stars_of_the_handout_says_so(tiny
     assert "**148 stars remain.**" in said["01"]
     assert "0.08 times as many" in said["01"]
     assert f"This survey lacks {catalog.EXAMPLE}" in said["02"]
-    assert f"takes the place of {catalog.EXAMPLE}" in said["03"]
-    assert f"takes the place of {catalog.PREDICTED}" in said["04"]
+    assert f" takes the place of {catalog.EXAMPLE}" in said["03"]
+    assert f" takes the place of {catalog.PREDICTED}" in said["04"]
     giants = xr.open_dataset(build_folder("ours") / "03_spectra.nc", engine="h5netcdf")
     shown = catalog.named_or_typical(catalog.PREDICTED, giants)
     giants.close()
