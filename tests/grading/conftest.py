@@ -5,7 +5,8 @@ import pytest
 from astropy.table import Table
 from nbformat.v4 import new_code_cell, new_notebook
 
-from lab2.survey import write_manifest
+from lab2.grading import isolation
+from lab2.survey import root, write_manifest
 
 
 @pytest.fixture
@@ -31,3 +32,12 @@ def hand_in():
         return path
 
     return write
+
+
+@pytest.fixture
+def quick(tmp_path_factory, monkeypatch):
+    """Half of the time until a notebook begins goes into a grammar of URIs, which jsonschema can do without."""
+    folder = tmp_path_factory.mktemp("path")
+    (folder / "rfc3987_syntax.py").write_text("raise ImportError\n")
+    (folder / "lab2").symlink_to(root() / "lab2")
+    monkeypatch.setattr(isolation, "root", lambda: folder)

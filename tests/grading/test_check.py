@@ -34,7 +34,7 @@ BROKEN = {
 LIMITS = isolation.Limits(minutes=0.5, memory=4.0)
 
 
-def test_thirty_copies_of_which_five_are_broken(home, survey, hand_in, monkeypatch, capsys):
+def test_thirty_copies_of_which_five_are_broken(home, survey, hand_in, quick, monkeypatch, capsys):
     monkeypatch.setenv("LAB2_TEST_SECRET", "1234")
     folder = home / "course"
     for number in (f"{n:02d}" for n in range(1, 31)):
@@ -66,7 +66,7 @@ def test_thirty_copies_of_which_five_are_broken(home, survey, hand_in, monkeypat
     assert [json.loads(path.read_text())["file"][:10] for path in again] == ["student 03"]
 
 
-def test_a_notebook_that_spoils_the_lab_ends_the_check(home, survey, hand_in):
+def test_a_notebook_that_spoils_the_lab_ends_the_check(home, survey, hand_in, quick):
     catalog = '(lab / "data" / survey / "allStar.fits")'
     hand_in(home / "course" / "a.ipynb", GOOD, f'with {catalog}.open("ab") as file:\n    file.write(b"x")')
     with pytest.raises(Failure, match=r"changed.*: data/simulated/allStar\.fits\. It was .*: a\.ipynb\. Make the"):
@@ -74,7 +74,7 @@ def test_a_notebook_that_spoils_the_lab_ends_the_check(home, survey, hand_in):
     assert not list((home / "course-checked").glob("*/record.json"))
 
 
-def test_deleting_files_deletes_links_and_nothing_else(home, survey, hand_in):
+def test_deleting_files_deletes_links_and_nothing_else(home, survey, hand_in, quick):
     before = {path: path.read_bytes() for path in survey.iterdir()}
     hand_in(home / "course" / "a.ipynb", GOOD, "import shutil\nshutil.rmtree(own)", "1 / 0")
     (home / "course" / "b.ipynb").write_text("no notebook")
