@@ -21,7 +21,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
     code = f"import sys, lab2.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nprint({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
-    for command in ["fetch", "simulate", "survey", "run", "checkpoints", "report", "label"]:
+    for command in ["fetch", "simulate", "survey", "run", "checkpoints", "report", "check", "label"]:
         assert command in done.stdout
 
 

@@ -10,7 +10,8 @@ from lab2._failure import Failure
 from lab2.grading import tables
 from lab2.grading.finding import find
 from lab2.grading.judging import Job, judge, known
-from lab2.grading.numbers import Products, key_numbers
+from lab2.grading.numbers import key_numbers
+from lab2.grading.reading import Products
 from lab2.report import run
 from lab2.survey import build_folder, figure_folder, home, survey_folder
 from lab2.survey import check as check_survey
@@ -97,13 +98,20 @@ def _reference(survey, numbers):
     """The key numbers of the project's own notebooks: number to numbers."""
     lacking = [source for source in run.find() if not run.executed(source, survey).is_file()]
     needed = [source.stem for source in lacking if source.stem[:2] <= max(numbers)]
+    advice = f"run: make lab SURVEY={survey} (or python -m lab2 run --survey {survey})"
     if needed:
         raise FileNotFoundError(
-            f"there is no reference for these notebooks: {', '.join(needed)} not run on survey {survey!r}; "
-            f"run: make lab SURVEY={survey} (or python -m lab2 run --survey {survey})"
+            f"there is no reference for these notebooks: {', '.join(needed)} not run on survey {survey!r}; {advice}"
         )
-    build, figures = build_folder(survey), figure_folder(survey)
-    return {number: key_numbers(Products(number, build, figures, build)) for number in sorted(numbers) if number}
+    build, figures, found = build_folder(survey), figure_folder(survey), {}
+    for number in sorted(numbers - {""}):
+        try:
+            found[number] = key_numbers(Products(number, build, figures, build))
+        except (FileNotFoundError, ValueError) as problem:
+            raise type(problem)(
+                f"the reference, notebook {number} on survey {survey!r}: {problem}; {advice}"
+            ) from problem
+    return found
 
 
 def _state(survey):

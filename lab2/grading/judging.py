@@ -109,13 +109,13 @@ def _executed(submission, job, folders, stop):
     shutil.copyfile(submission.path, copy)
     _fill_home(own / "lab2", job.survey)
     ended = isolation.run(["-m", "lab2", "run", str(copy), "--survey", job.survey], own, log, job.limits, stop)
-    printed = _tail(log)
+    printed = _tail(log).replace(str(copy), submission.name)
     (kept / "log.txt").write_text(printed, encoding="utf-8")
     left = _left_behind(submission.number, job, (own, ours), stop)
     executed = Path(left["executed"] or "")
     if own in executed.parents and executed.is_file() and not executed.is_symlink():
         shutil.copyfile(executed, kept / "executed.ipynb")
-    verdict = _verdict(ended, printed, left, job.limits)
+    verdict = _verdict(submission.name, ended, printed, left, job.limits)
     return verdict | {"seconds": ended.seconds} | {name: left[name] for name in ("number", "numbers", "problem")}
 
 
@@ -150,7 +150,7 @@ def _tail(log):
         return file.read().decode(errors="backslashreplace")
 
 
-def _verdict(ended, printed, left, limits):
+def _verdict(name, ended, printed, left, limits):
     """Outcome, cell and cause, from the status of `lab2 run` and the three lines that it prints of a failure."""
     cells, causes = (re.findall(rf"^ +{word}: (.*)$", printed, re.MULTILINE) for word in ("cell", "cause"))
     lines = [line for line in printed.splitlines() if line.strip()]
@@ -161,6 +161,6 @@ def _verdict(ended, printed, left, limits):
         outcome, cell, cause = TIMED_OUT, left["running"], f"not at its end after {limits.minutes:g} minutes"
     elif ended.status == 0:
         outcome, cell, cause = RAN, "", ""
-    elif ended.status == 2 and not left["executed"]:  # `lab2 run` has refused it
-        outcome = REFUSED
-    return {"outcome": outcome, "cell": visible(cell), "cause": visible(cause)}
+    elif ended.status == 2 and not left["executed"] and name in cause:  # `lab2 run` has refused it
+        outcome, cell = REFUSED, ""
+    return {"outcome": outcome, "cell": cell and visible(cell), "cause": cause and visible(cause)}

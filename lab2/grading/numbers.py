@@ -5,7 +5,6 @@ per cent for what noise and the split of the stars change.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from lab2.files import read_table
 from lab2.labels import LABELS
 from lab2.report import products
 
-__all__ = ["KeyNumber", "Products", "compared", "key_numbers"]
+__all__ = ["KeyNumber", "compared", "key_numbers"]
 
 _UNITS = {label.name: label.unit for label in LABELS}
 _SHOWN = 300  # stars of which the residual is taken
@@ -34,41 +33,12 @@ class KeyNumber:
     tolerance: float = 0.0
 
 
-@dataclass(frozen=True)
-class Products:
-    """The files that a notebook has made.
-
-    Attributes
-    ----------
-    number : str
-        The notebook's number.
-    build, figures : pathlib.Path
-        The folders with its results and its figures.
-    others : pathlib.Path
-        Where the results of the other notebooks are.
-    """
-
-    number: str
-    build: Path
-    figures: Path
-    others: Path
-
-    def path(self, name) -> Path:
-        """A result. One of this notebook must be its own, and no link to the reference's."""
-        if not name.startswith(self.number):
-            return self.others / name
-        path = self.build / name
-        if not path.is_file() or path.is_symlink():
-            raise FileNotFoundError(f"it did not save {name}")
-        return path
-
-
 def key_numbers(made) -> list[KeyNumber]:
     """The key numbers of one notebook.
 
     Parameters
     ----------
-    made : Products
+    made : lab2.grading.reading.Products
 
     Returns
     -------
@@ -90,7 +60,8 @@ def _figures(made):
 
 def _training_set(made):
     cutflow = read_table(made.path("01_cutflow.ecsv"))
-    left = [KeyNumber(f"rows left: {cut}", int(n)) for cut, n in zip(cutflow["cut"], cutflow["remaining"], strict=True)]
+    steps = zip(cutflow["cut"], cutflow["remaining"], strict=True)
+    left = [KeyNumber(f"left after: {cut}" if i else str(cut), int(n)) for i, (cut, n) in enumerate(steps)]
     return [*left, KeyNumber("stars with a spectrum", len(read_table(made.path("01_giants.ecsv"))))]
 
 

@@ -3,17 +3,44 @@
 Run as ``python -m lab2.grading.reading``: it prints JSON into a file.
 """
 
-import dataclasses
 import json
 import re
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab2.grading.numbers import Products, key_numbers
-
-__all__ = ["left_behind", "products_of"]
+__all__ = ["Products", "left_behind", "products_of"]
 
 _PRODUCT = re.compile(r"(\d\d)_.+\.(?:nc|ecsv|png)")
+
+
+@dataclass(frozen=True)
+class Products:
+    """The files that a notebook has made.
+
+    Attributes
+    ----------
+    number : str
+        The notebook's number.
+    build, figures : pathlib.Path
+        The folders with its results and its figures.
+    others : pathlib.Path
+        Where the results of the other notebooks are.
+    """
+
+    number: str
+    build: Path
+    figures: Path
+    others: Path
+
+    def path(self, name) -> Path:
+        """A result. One of this notebook must be its own, and no link to the reference's."""
+        if not name.startswith(self.number):
+            return self.others / name
+        path = self.build / name
+        if not path.is_file() or path.is_symlink():
+            raise FileNotFoundError(f"it did not save {name}")
+        return path
 
 
 def left_behind(home, survey, number, reference) -> dict:
@@ -43,8 +70,10 @@ def left_behind(home, survey, number, reference) -> dict:
     try:
         made = products_of(home, survey, number, reference)
         if made:
+            from lab2.grading.numbers import key_numbers  # most of the time that this takes
+
             found["number"] = made.number
-            found["numbers"] = [dataclasses.asdict(one) for one in key_numbers(made)]
+            found["numbers"] = [asdict(one) for one in key_numbers(made)]
     except Exception as problem:  # the files may be anything
         found["problem"] = f"{problem}" if isinstance(problem, FileNotFoundError | ValueError) else repr(problem)
     return found

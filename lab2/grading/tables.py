@@ -92,10 +92,10 @@ def _page(records, rows, reference, job):
         tables.append(_of_notebook(number, some, rows, reference.get(number, ())))
     outcomes = ", ".join(f"{n} {outcome}" for outcome, n in counts(records).items())
     about = (
-        f"{len(records)} notebooks on the survey {job.survey}, {now()}: {outcomes}. Limits: {job.limits.minutes:g} minutes "
-        f"and {job.limits.memory:g} GB each. A number is the same within the tolerance given below the reference: counts "
-        "must agree, other numbers to within a standard error or a few per cent. ≠ marks those that differ, a dash those "
-        "that were not saved. A student may have good reasons to differ."
+        f"{len(records)} notebooks on the survey {job.survey}, {now()}: {outcomes}. Limits: {job.limits.minutes:g} "
+        f"minutes and {job.limits.memory:g} GB each. A number is the same within the tolerance below the reference: "
+        "counts must agree, other numbers to within a standard error or a few per cent. ≠ marks those that differ, a "
+        "dash those that were not saved. A student may have good reasons to differ."
     )
     return _PAGE.format(title=html.escape(job.out.name), about=html.escape(about), tables="\n".join(tables))
 
