@@ -23,6 +23,7 @@ from lab2._arguments import expect
 from lab2._bits import Bits
 from lab2._io.coadd import SpectrumError, empty_coadd, read_coadd
 from lab2._origin import SIMULATED
+from lab2._pixel_kernels import good_errors
 from lab2.files import replacing
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
 from lab2.spectra import credible_errors
@@ -215,15 +216,15 @@ def mask_bad_pixels(raw: xr.Dataset, bits: Iterable[PixelBit | str | int] = BAD_
         If a bit is unknown.
     """
     expect(raw=raw)
-    mask = np.int32(reduce(or_, map(_pixel_bit, bits), 0))
-    pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
-    edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
-    edges = edges.rename(chip_name="wavelength").drop_vars("wavelength")
-    inside = (pixel >= edges.isel(edge=0)) & (pixel <= edges.isel(edge=1))
-    measured = np.isfinite(raw.flux) & (raw.flux != 0)
-    good = ((raw.bitmask & mask) == 0) & measured & np.isfinite(raw.error) & (raw.error > 0)
-    error = raw.error.where(good & inside.transpose(*raw.error.dims), np.inf)
-    return raw.assign(error=error.copy(data=credible_errors(error.values)).assign_attrs(raw.error.attrs))
+    order = ("star", "wavelength")
+    values = [raw[name].transpose(*order).values for name in ("flux", "error", "bitmask")]
+    chips = raw.chip_name.values.tolist()
+    number = np.array([chips.index(chip) for chip in raw.chip.values.tolist()])
+    edges = raw.chip_range.transpose("star", "chip_name", "edge").values
+    error = np.empty_like(values[1])
+    good_errors(tuple(values), edges, number, np.int32(reduce(or_, map(_pixel_bit, bits), 0)), error)
+    error = xr.DataArray(credible_errors(error), dims=order).transpose(*raw.error.dims)
+    return raw.assign(error=raw.error.copy(data=error.values))
 
 
 def write(

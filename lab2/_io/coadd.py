@@ -17,6 +17,8 @@ _CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN
 _TELESCOPES = ("apo25m", "apo1m", "lco25m")
 _BY_NAME = {"asStar-": "lco25m", "apStar-": "apo"}
 
+_CHIPS = chip_of(WAVELENGTH)
+
 
 class SpectrumError(ValueError):
     """A file is not a readable apStar spectrum; the message says why."""
@@ -73,19 +75,17 @@ def _check_grid(headers):
         if not given and key != "CRPIX1":
             raise FitsError(f"no {key} in the header of HDU 0 or 1, so no wavelengths")
         for number, cards in given:
-            if not np.isclose(finite_number(cards, key), expected, rtol=1e-9, atol=0):
+            if not abs(finite_number(cards, key) - expected) <= 1e-9 * abs(expected):  # NaN too
                 raise FitsError(f"{key} of HDU {number} is {cards[key]}, the APOGEE grid has {expected}")
 
 
 def _chip_range(cards, flux) -> np.ndarray:
     """First and last pixel with data in each chip, shape (3, 2); an empty chip is (0, -1)."""
-    chips = chip_of(WAVELENGTH)
-    seen = np.isfinite(flux) & (flux != 0)
     edges = []
     for chip in CHIPS:
         first, last = (whole_number(cards, key, 0, N_PIXELS - 1) for key in _CHIP_KEYS[chip])
         if first is None or last is None or first > last:
-            pixels = np.flatnonzero(seen & (chips == chip))
+            pixels = np.flatnonzero(np.isfinite(flux) & (flux != 0) & (chip == _CHIPS))
             first, last = (pixels[0], pixels[-1]) if pixels.size else (0, -1)
         edges.append([first, last])
     return np.array(edges, dtype="i4")

@@ -11,6 +11,8 @@ import io
 import math
 import re
 import zlib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +37,42 @@ class FitsError(ValueError):
     """A file is not FITS, is damaged where it is read, or is larger than an apStar file can be."""
 
 
-class Image(NamedTuple):
-    """One HDU: its cards, the shape of its data as numpy counts (slowest axis first), and the first row of the data.
+class Cards(Mapping):
+    """The cards of a header by keyword, the first of each; None where the value is undefined or cannot be read.
 
-    A card whose value is undefined or cannot be read has the value None.
+    A value is parsed when it is asked for: an apStar file has a hundred cards, of which a dozen are of use.
     """
 
-    cards: dict
+    def __init__(self):
+        self._fields: dict[bytes, bytes] = {}
+
+    def add(self, card: bytes) -> None:
+        """Add a card of 80 bytes, unless it has no value or its keyword is there."""
+        if card[8:10] == b"= ":
+            self._fields.setdefault(card[:8].rstrip(), card[10:])
+
+    def __getitem__(self, key: str) -> str | bool | int | float | None:
+        return _value(self._fields[key.encode()])
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and key.encode() in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return (key.decode("latin-1") for key in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+class Image(NamedTuple):
+    """One HDU: its cards, the shape of its data as numpy counts (slowest axis first), and the first row of the data."""
+
+    cards: Cards
     shape: tuple[int, ...]
     row: np.ndarray
 
 
-def read_images(path, count) -> tuple[dict, list[Image]]:
+def read_images(path, count) -> tuple[Cards, list[Image]]:
     """The cards of the primary header, and the first `count` extensions, which must be images.
 
     Parameters
@@ -57,8 +83,7 @@ def read_images(path, count) -> tuple[dict, list[Image]]:
 
     Returns
     -------
-    cards : dict
-        Value of each keyword; None where it is undefined or cannot be read.
+    cards : Cards
     images : list of Image
 
     Raises
@@ -130,19 +155,18 @@ def _drain(stream):
 
 def _cards(stream, number):
     """The cards of the header at the stream's position, the first of each keyword."""
-    cards, first = {}, "XTENSION" if number else "SIMPLE"
+    cards, first = Cards(), b"XTENSION" if number else b"SIMPLE  "
     for _ in range(_MOST_CARDS // 36):
         block = stream.read(_BLOCK)
-        if not cards and block[:10] != f"{first:8}= ".encode():
-            raise _no_header(number, f"there is no card {first}" if block else "the file ends")
+        if not cards and block[:10] != first + b"= ":
+            raise _no_header(number, f"there is no card {first.decode().rstrip()}" if block else "the file ends")
         if len(block) < _BLOCK:
             raise FitsError(f"not a whole FITS file (it ends in the header of HDU {number}); fetch it again")
         for start in range(0, _BLOCK, _CARD):
-            card = block[start : start + _CARD].decode("latin-1")
-            if card.rstrip() == "END":
+            card = block[start : start + _CARD]
+            if card[:3] == b"END" and card.rstrip() == b"END":
                 return cards
-            if card[8:10] == "= ":
-                cards.setdefault(card[:8].rstrip(), _value(card[10:].strip()))
+            cards.add(card)
     raise FitsError(f"the header of HDU {number} has no card END within {_MOST_CARDS} cards: it is damaged")
 
 
@@ -152,8 +176,10 @@ def _no_header(number, what):
     return FitsError(f"not an apStar file: {_EXPECTED}; {what} where HDU {number} should begin; fetch it again")
 
 
+@lru_cache(512)  # most cards of one survey's files say the same
 def _value(field):
     """The value of a card as str, bool, int or float; None if it is undefined or cannot be read."""
+    field = field.decode("latin-1").strip()
     if match := _CHARACTERS.fullmatch(field):
         value = match[1].replace("''", "'").rstrip()
         return value if value.isascii() and value.isprintable() else None
