@@ -18,6 +18,7 @@ __all__ = ["label_block"]
 # What a file says of its star, in the table's order: the names here and in the table, and what the columns are.
 _STAR = {
     "path": ("file", "the apStar file"),
+    "read": ("read", "whether the file could be read"),
     "star": ("apogee_id", "2MASS name, as the file has it"),
     "ra": ("ra", "right ascension, J2000"),
     "dec": ("dec", "declination, J2000"),
@@ -47,14 +48,15 @@ def label_block(paths: Sequence[str | os.PathLike], model: Cannon, calibration: 
     Returns
     -------
     astropy.table.Table
-        One row for each path, in order: what the file says of its star (file, apogee_id, ra, dec, field, telescope,
-        snr, n_visits, starflag, starflag_words, unknown_cards, simulated), then the columns of
-        `lab2.cannon.to_table` with ``full=True``, and ``misfit`` (`lab2.cannon.misfit`). A file that cannot be read has
-        NaN labels, the flag NO_DATA, and the ``reason``. No calibrated error is quoted, but NaN, for a star that is
-        fitted worse than those of the calibration.
+        One row for each path, in order: what the file says of its star (file, read: whether it could be read,
+        apogee_id, ra, dec, field, telescope, snr, n_visits, starflag, starflag_words, unknown_cards, simulated), then
+        the columns of `lab2.cannon.to_table` with ``full=True``, and ``misfit`` (`lab2.cannon.misfit`). A file that
+        cannot be read has NaN labels, the flag NO_DATA, and the ``reason``. No calibrated error is quoted, but NaN, for
+        a star that is fitted worse than those of the calibration.
     """
     with one_thread():
         spectra = continuum.normalize(apstar.mask_bad_pixels(apstar.read_rows(paths)), model.trusted)
+        spectra["read"] = spectra.read_error == ""
         fits = fit_labels(model, spectra)
         spectra["misfit"] = misfit(model, spectra, fits).assign_attrs(
             units="", long_name="scatter about the best fit beyond noise and model, of the continuum"
