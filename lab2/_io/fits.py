@@ -43,22 +43,17 @@ class Cards(Mapping):
     A value is parsed when it is asked for: an apStar file has a hundred cards, of which a dozen are of use.
     """
 
-    def __init__(self):
-        self._fields: dict[bytes, bytes] = {}
-
-    def add(self, card: bytes) -> None:
-        """Add a card of 80 bytes, unless it has no value or its keyword is there."""
-        if card[8:10] == b"= ":
-            self._fields.setdefault(card[:8].rstrip(), card[10:])
+    def __init__(self, fields: dict[bytes, bytes]):
+        self._fields = fields  # of each keyword of 8 bytes, the 70 bytes after "= "
 
     def __getitem__(self, key: str) -> str | bool | int | float | None:
-        return _value(self._fields[key.encode()])
+        return _value(self._fields[_keyword(key)])
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key.encode() in self._fields
+        return isinstance(key, str) and _keyword(key) in self._fields
 
     def __iter__(self) -> Iterator[str]:
-        return (key.decode("latin-1") for key in self._fields)
+        return (keyword.decode("latin-1").rstrip() for keyword in self._fields)
 
     def __len__(self) -> int:
         return len(self._fields)
@@ -135,7 +130,7 @@ def text(cards, key) -> str:
 def _read(stream, count):
     """The primary header and `count` images from a stream at its beginning."""
     primary, images = _cards(stream, 0), []
-    left = _size(primary, 0)
+    left = _data_size(_shape(primary, 0), abs(_bitpix(primary, 0)) // 8, 0)
     for number in range(1, count + 1):
         _skip(stream, left)
         image, left = _image(stream, number)
@@ -155,18 +150,19 @@ def _drain(stream):
 
 def _cards(stream, number):
     """The cards of the header at the stream's position, the first of each keyword."""
-    cards, first = Cards(), b"XTENSION" if number else b"SIMPLE  "
+    fields, first = {}, b"XTENSION" if number else b"SIMPLE  "
     for _ in range(_MOST_CARDS // 36):
         block = stream.read(_BLOCK)
-        if not cards and block[:10] != first + b"= ":
+        if not fields and block[:10] != first + b"= ":
             raise _no_header(number, f"there is no card {first.decode().rstrip()}" if block else "the file ends")
         if len(block) < _BLOCK:
             raise FitsError(f"not a whole FITS file (it ends in the header of HDU {number}); fetch it again")
         for start in range(0, _BLOCK, _CARD):
             card = block[start : start + _CARD]
-            if card[:3] == b"END" and card.rstrip() == b"END":
-                return cards
-            cards.add(card)
+            if card[8:10] == b"= ":
+                fields.setdefault(card[:8], card[10:])
+            elif card[:3] == b"END" and not card[3:].strip():
+                return Cards(fields)
     raise FitsError(f"the header of HDU {number} has no card END within {_MOST_CARDS} cards: it is damaged")
 
 
@@ -174,6 +170,12 @@ def _no_header(number, what):
     if number == 0:
         return FitsError(f"not a whole FITS file ({what} at its beginning); fetch it again")
     return FitsError(f"not an apStar file: {_EXPECTED}; {what} where HDU {number} should begin; fetch it again")
+
+
+@lru_cache(512)
+def _keyword(key):
+    """A keyword as a card has it."""
+    return f"{key:8}".encode("latin-1", "replace")
 
 
 @lru_cache(512)  # most cards of one survey's files say the same
@@ -200,7 +202,8 @@ def _image(stream, number):
     if cards["XTENSION"] != "IMAGE":
         packed = ", a compressed image (unpack it with funpack)" if "ZIMAGE" in cards else ""
         raise FitsError(f"not an apStar file: {_EXPECTED}; HDU {number} is of the kind {cards['XTENSION']}{packed}")
-    shape, size, kind = _shape(cards, number), _size(cards, number), np.dtype(_TYPES[_bitpix(cards, number)])
+    shape, kind = _shape(cards, number), np.dtype(_TYPES[_bitpix(cards, number)])
+    size = _data_size(shape, kind.itemsize, number)
     row_size = min(kind.itemsize * shape[-1], size) if shape else 0
     stored = stream.read(row_size)
     if len(stored) < row_size:
@@ -227,10 +230,9 @@ def _bitpix(cards, number):
     return bitpix
 
 
-def _size(cards, number):
+def _data_size(shape, item_size, number):
     """Bytes of the data, without what fills the last block."""
-    shape = _shape(cards, number)
-    size = abs(_bitpix(cards, number)) // 8 * math.prod(shape) if shape else 0
+    size = item_size * math.prod(shape) if shape else 0
     if size > _MOST_BYTES:
         raise FitsError(
             f"HDU {number} has {size} bytes of data, shape {shape}; no apStar file has more than {_MOST_ROWS} rows"
