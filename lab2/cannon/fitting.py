@@ -56,7 +56,7 @@ _BLOCK = 256  # stars worked on at a time by one thread
 # edge a penalty is added to chi^2.
 _WALL, _STIFFNESS = 2.0, 100.0
 _POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so an ordinary star has about 1
-_DWARF = 4.0  # log g: problem 1 takes stars above it for dwarfs
+_DWARF = 4.0  # log g; problem 1 takes stars above it for dwarfs
 # A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
 _COMPETING = 9.0
 
@@ -94,7 +94,8 @@ def fit_labels(
         training set's mean, 1 at its edge (`training_distance`); ``flag``: sum of `Flag` bits. Labels are NaN where
         NO_DATA or NOT_CONVERGED is set. UNCONSTRAINED says that the formal error of a label exceeds its standard
         deviation in the training set: the spectrum tells less than the choice of the training set did. DWARF says that
-        log g comes out above 4, and above that of every training star: a model of giants says nothing about dwarfs.
+        log g comes out above that of every training star, and all of these are giants (log g up to 4): such a model
+        says nothing about dwarfs.
         SIMULATED_MODEL says that the model was trained on simulated spectra and this one is observed, as the variable
         ``simulated`` (star) of the spectra has it.
 
@@ -294,11 +295,12 @@ def _wall(model):
 
 
 def _dwarfs(model, labels):
-    """Stars whose log g is that of a dwarf, and above that of every training star."""
+    """Stars whose log g is above that of every training star of a model of giants."""
     if "logg" not in model.labels:
         return np.zeros(len(labels), dtype=bool)
     k = model.labels.index("logg")
-    return labels[:, k] > max(_DWARF, model.training_labels.values[:, k].max())
+    highest = model.training_labels.values[:, k].max()
+    return (labels[:, k] > highest) & (highest <= _DWARF)
 
 
 def _results(model, stars, minima, n_pixels, bad_continuum):

@@ -1,5 +1,6 @@
 """Many files, block by block: in one process or in several, in order, with memory that does not grow."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -66,7 +67,8 @@ def label_stream(
     try:
         waiting = deque()
         for block in blocks:
-            waiting.append(pool.submit(_work, block))
+            with _deaf():
+                waiting.append(pool.submit(_work, block))
             if len(waiting) > _AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -103,9 +105,18 @@ def label_files(
     return Table(columns, meta=parts[0].meta)
 
 
+@contextlib.contextmanager
+def _deaf():
+    """Start processes that never hear Ctrl-C: it is for the one that started them, which hears it a moment later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare(model, calibration):
-    """Make a new process a worker. It leaves Ctrl-C to the one that started it, and ends when that one has ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Make a new process a worker, which ends when the one that started it has ended, however that was."""
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     _given.update(model=model, calibration=calibration)
 
