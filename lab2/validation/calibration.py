@@ -218,11 +218,11 @@ class Calibration(Kept):
 
     def check_model(self, model: Cannon) -> None:
         """Raise a ValueError if this is not the calibration of a model."""
-        self._check(model.labels, model.fingerprint, "the model")
+        self._check(model.labels, model.fingerprint, "this model")
 
     def _check_fits(self, fits):
         expect(fits=fits)
-        self._check(fits.label.values.tolist(), fits.attrs.get("model", "unknown"), "the fits")
+        self._check(fits.label.values.tolist(), fits.attrs.get("model", "unknown"), "these fits")
 
     def _check(self, labels, fingerprint, what):
         ours = self.dataset.label.values.tolist()
