@@ -21,7 +21,7 @@ from lab2.validation import Calibration
 __all__ = ["BLOCK", "label_files", "label_stream"]
 
 BLOCK = 256  # files worked on at a time by one worker
-_LEAST = 4  # blocks for each worker: a process takes as long to start as to work on these
+_LEAST = 10  # blocks for each worker: a process takes as long to start as to work on these
 _AHEAD = 2  # blocks for each worker that wait for their turn, or to be fetched
 
 _given = {}  # of a worker: what is the same for all blocks

@@ -104,7 +104,7 @@ def test_what_is_wrong_is_found_before_the_first_file(giants, trained, tmp_path,
 def test_after_ctrl_c_nothing_stands_under_the_final_name(giants, trained, tmp_path):
     many = tmp_path / "many"
     many.mkdir()
-    for n in range(4000):
+    for n in range(6000):
         os.link(giants.files[n % len(giants.files)], many / f"apStar-{n:04d}.fits")
     out = tmp_path / "out" / "labels.fits"
     command = [sys.executable, "-m", "lab2", "label", many, "--model", trained.path, "-o", out, "--workers", "2"]
