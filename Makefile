@@ -31,6 +31,11 @@ export mystery
 
 PY = .venv/bin/python
 
+# Takes out of a notebook what running and saving it in JupyterLab adds: outputs, and details of the kernel.
+CLEAN_NOTEBOOK = $(PY) -m nbstripout --keep-id --extra-keys "metadata.language_info.codemirror_mode \
+  metadata.language_info.file_extension metadata.language_info.mimetype metadata.language_info.nbconvert_exporter \
+  metadata.language_info.pygments_lexer metadata.language_info.version"
+
 # Every path below is under the project's root.
 unexport LAB2_HOME
 
@@ -59,6 +64,7 @@ setup: .venv/.installed  ## Install everything into .venv
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements.lock.txt
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
+	@test ! -e .git || git config filter.notebook.clean '$(CLEAN_NOTEBOOK)'
 	@touch $@
 
 survey:  ## Make the simulated survey, fetch dr17, or check the files of another
@@ -81,14 +87,17 @@ status: .venv/.installed  ## Say what is up to date, and why not
 	@$(PY) -m lab2 status --survey $(SURVEY) --name $(call quoted,$(NAME))
 
 notebook: .venv/.installed  ## Open the notebooks in JupyterLab
-	$(PY) -m jupyterlab notebooks
+	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+
+docs: .venv/.installed  ## Build the documentation, in build/docs/index.html
+	$(PY) -m sphinx -W --keep-going -q docs build/docs
 
 lint: .venv/.installed  ## Check the style of the code
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
 test: lint  ## Check everything, from nothing: style, tests, every notebook on a small survey
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 bench: benchmarks/.peers/annieslasso/.installed benchmarks/.peers/TheCannon/.installed  ## Compare speed with the peers
 	$(PY) -m benchmarks.run

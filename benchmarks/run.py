@@ -1,4 +1,4 @@
-"""The benchmark: ``make bench``, or ``.venv/bin/python -m benchmarks.run [--quick] [--repeats N]`` from the project's root."""
+"""The benchmark: ``make bench``, or ``.venv/bin/python -m benchmarks.run [--quick] [--repeats N]``."""
 
 import argparse
 import json

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from astropy.table import Table
 
 from lab2.files import Kept
 
-__all__ = ["as_table", "described", "expect", "groups"]
+__all__ = ["TableLike", "as_table", "described", "expect", "groups"]
+
+TableLike = Table | pd.DataFrame  # a catalog as users have it, for type hints
 
 
 class _Kind(NamedTuple):
@@ -54,7 +57,7 @@ _FITS = _Kind(
     lambda value: _sort(value) in ("fits", "a Dataset"),
 )
 _LABELS = _Kind("labels, an array, a DataArray or a table (star, label)", _is_data)
-_TABLE = _Kind("an astropy Table or a DataFrame", lambda value: isinstance(value, Table) or _is_frame(value))
+_TABLE = _Kind("an astropy Table or a DataFrame", lambda value: isinstance(value, Table | pd.DataFrame))
 # By the name of the argument, which is the same for every public function.
 _KINDS = {
     "model": _MODEL,
@@ -105,7 +108,7 @@ def expect(**given) -> None:
         raise TypeError(text)
 
 
-def as_table(value) -> Table:
+def as_table(value: TableLike) -> Table:
     """A Table as it is; a DataFrame as a Table."""
     return value if isinstance(value, Table) else Table.from_pandas(value)
 
@@ -134,7 +137,7 @@ def described(value) -> str:
         return f"a DataArray ({', '.join(f'{dim}: {size}' for dim, size in value.sizes.items())})"
     if isinstance(value, Table):
         return f"a table with the columns {_listed(value.colnames)}"
-    if _is_frame(value):
+    if isinstance(value, pd.DataFrame):
         return f"a DataFrame with the columns {_listed(value.columns)}"
     if isinstance(value, list | tuple) or hasattr(value, "__array__"):
         try:
@@ -142,11 +145,6 @@ def described(value) -> str:
         except ValueError:  # rows of different lengths
             return f"a {type(value).__name__} of {len(value)}"
     return repr(value)[:60] if isinstance(value, str | bytes | int | float | None) else f"a {type(value).__name__}"
-
-
-def _is_frame(value):
-    """Whether it is a DataFrame, of pandas or of another library, which need not be installed."""
-    return hasattr(value, "columns") and hasattr(value, "index") and hasattr(value, "to_numpy")
 
 
 def _listed(names, most=6):

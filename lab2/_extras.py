@@ -11,7 +11,7 @@ _MODULES = {
     "archive": ("requests", "urllib3", "tenacity", "bs4"),
     "network": ("jax", "equinox", "optax"),
     "scale": ("bokeh", "dask", "distributed", "pyarrow", "zarr"),
-    "lab": ("IPython", "ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "bs4", "typst", "pypandoc"),
+    "lab": ("ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "psutil", "bs4", "typst", "pypandoc"),
 }
 
 

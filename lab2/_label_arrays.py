@@ -10,12 +10,13 @@ from numpy.typing import ArrayLike
 
 from lab2._arguments import described, expect
 from lab2._io.arrays import factor, floats, names_along, unit_of
-from lab2.labels import is_null, numbers, texts, units_of
+from lab2.labels import LABELS, is_null, numbers, texts, units_of
 
 __all__ = ["LabelArray", "LabelColumns", "columns_of", "in_order", "labels_like", "named_labels"]
 
 # Anything that `labels_like` and `named_labels` take, for type hints.
 LabelArray = ArrayLike | Table
+_UNITS = {label.name: label.unit for label in LABELS}
 _STAR_COLUMNS = ("star", "APOGEE_ID")  # of a table, names of the stars
 
 
@@ -100,19 +101,18 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
     if found.stars is not None and found.stars != stars:
         raise ValueError(f"fits and {what} are not of the same stars in the same order")
     for column, own, unit, name in zip(found.values.T, found.units, units_of(fits), names, strict=True):
-        if own and unit:
-            column *= factor(own, unit, f"{name} of {what}")
+        column *= _times(own, unit, f"{name} of {what}")
     coords = {name: fits.coords[name] for name in ("star", "label", "unit") if name in fits.coords}
     return xr.DataArray(found.values, dims=("star", "label"), coords=coords)
 
 
-def in_order(labels, names):
-    """Labels with names, (..., label), in the order of `names`; an array without names as it is.
+def in_order(labels, names, units):
+    """Labels with names, (..., label), in the order of `names` and in `units`; an array without names as it is.
 
     Raises
     ------
     ValueError
-        If a label is missing or there twice.
+        If a label is missing or there twice, or its unit cannot be converted.
     """
     expect(labels=labels)
     if not isinstance(labels, xr.DataArray) and (isinstance(labels, Table) or names_along(labels, 1, "label")):
@@ -125,7 +125,10 @@ def in_order(labels, names):
     found = [str(name) for name in labels.label.values]
     if any(found.count(name) != 1 for name in names):
         raise ValueError(f"expected each of the labels {names} once; got {found}")
-    return labels[..., [found.index(name) for name in names]]
+    labels = labels[..., [found.index(name) for name in names]]
+    if "unit" not in labels.coords:
+        return labels
+    return labels * [_times(own, unit, name) for own, unit, name in zip(units_of(labels), units, names, strict=True)]
 
 
 def named_labels(labels, wanted, what="labels") -> xr.DataArray:
@@ -155,10 +158,20 @@ def named_labels(labels, wanted, what="labels") -> xr.DataArray:
             f"{what} need names, as a DataArray (star, label) or the columns of a table have; got {described(labels)}"
         )
     _refuse_missing(found.names, wanted, what)
-    coords = {"label": found.names, "unit": ("label", [unit or "" for unit in found.units])}
+    units = [unit or "" for unit in found.units]
+    for k, name in enumerate(found.names):
+        if name in _UNITS:
+            found.values[:, k] *= _times(units[k], _UNITS[name], f"{name} of {what}")
+            units[k] = _UNITS[name]
+    coords = {"label": found.names, "unit": ("label", units)}
     if found.stars is not None:
         coords["star"] = found.stars
     return xr.DataArray(found.values, dims=("star", "label"), coords=coords)
+
+
+def _times(own, unit, what):
+    """What a label in its own unit is multiplied with for another; 1 where either is not known."""
+    return factor(own, unit, what) if own and unit else 1.0
 
 
 def _of_table(table, what, wanted):

@@ -64,7 +64,13 @@ _GRID_COMMENTS = {
 
 
 class PixelBit(Bits):
-    """APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): the meaning of each bit of HDU 3."""
+    """APOGEE_PIXMASK of SDSS DR17 (sdss4.org, "bitmasks"): the meaning of each bit of HDU 3.
+
+    Examples
+    --------
+    >>> PixelBit.words(4097)
+    'BADPIX SIG_SKYLINE'
+    """
 
     BADPIX = 1 << 0
     CRPIX = 1 << 1
@@ -144,6 +150,20 @@ def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.D
         If `paths` is empty.
     SpectrumError
         If none of the files can be read.
+
+    Examples
+    --------
+    Two files, the second of which is damaged:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> flux = np.ones((2, N_PIXELS))
+    >>> with TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
+    ...     whole = write(f"{folder}/apStar-1.fits", flux, 0.01 * flux, np.zeros(flux.shape), {"OBJID": "2M1"})
+    ...     damaged = Path(folder, "apStar-2.fits")
+    ...     _ = damaged.write_bytes(whole.read_bytes()[:1000])
+    ...     raw = read_many([whole, damaged], progress=False)
+    >>> dict(raw.flux.sizes), (raw.read_error == "").values.tolist()
+    ({'star': 2, 'wavelength': 8575}, [True, False])
     """
     if isinstance(paths, str | os.PathLike):
         raise TypeError(
@@ -214,6 +234,18 @@ def mask_bad_pixels(raw: xr.Dataset, bits: Iterable[PixelBit | str | int] = BAD_
     ------
     ValueError
         If a bit is unknown.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> flux, bitmask = np.ones((2, N_PIXELS)), np.zeros((2, N_PIXELS))
+    >>> bitmask[0, 1000], bitmask[0, 2000] = PixelBit.SIG_SKYLINE, PixelBit.PERSIST_LOW
+    >>> with TemporaryDirectory() as folder:
+    ...     raw = read(write(f"{folder}/apStar-1.fits", flux, 0.01 * flux, bitmask, {"OBJID": "2M1"}))
+    >>> np.isinf(mask_bad_pixels(raw).error.values[0, [1000, 2000]]).tolist()
+    [True, False]
+    >>> np.isinf(mask_bad_pixels(raw, ["PERSIST_LOW"]).error.values[0, [1000, 2000]]).tolist()
+    [False, True]
     """
     expect(raw=raw)
     order = ("star", "wavelength")

@@ -10,18 +10,21 @@ from astropy.table import QTable, Table
 from numpy.typing import ArrayLike
 
 from lab2 import _columns
-from lab2._arguments import as_table, expect
+from lab2._arguments import TableLike, as_table, expect
 from lab2._by_star import OtherStarWarning, by_star
 from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
 from lab2._io import tables
 from lab2._lock import alone
+from lab2._named import EXAMPLE, PREDICTED, named_or_typical
 from lab2._origin import SIMULATED
 from lab2.labels import LABELS, Label, from_catalog, label_names, numbers, texts
 from lab2.survey import manifest, survey_folder, verified, write_manifest
 
 __all__ = [
+    "EXAMPLE",
     "OPTIONAL",
+    "PREDICTED",
     "REQUIRED",
     "AspcapFlag",
     "OtherStarWarning",
@@ -33,6 +36,7 @@ __all__ = [
     "label_tree",
     "lacking",
     "load",
+    "named_or_typical",
     "optional",
     "select_giants",
     "spectrum_paths",
@@ -40,9 +44,6 @@ __all__ = [
     "typical_errors",
     "with_spectra",
 ]
-
-
-EXAMPLE = "2M21235315+1244123"  # checkpoint 1 shows this star of M15
 
 
 def load(survey: str) -> QTable:
@@ -89,7 +90,7 @@ def adopt(survey: str) -> dict:
     Parameters
     ----------
     survey : str
-        Name of a folder in data/ with allStar.fits and apStar/<field>/*.fits; mystery.fits is optional.
+        Name of a folder in data/ with allStar.fits and ``apStar/<field>/*.fits``; mystery.fits is optional.
 
     Returns
     -------
@@ -116,7 +117,7 @@ def adopt(survey: str) -> dict:
         return write_manifest(folder, survey=survey, label_tree=tree)
 
 
-def select_giants(catalog: Table) -> tuple[QTable, QTable]:
+def select_giants(catalog: TableLike) -> tuple[QTable, QTable]:
     """Apply the cuts of problem 1, and count the rows removed by each.
 
     A star observed in two fields has two rows. Only the one with the higher S/N is kept, so that no star can be in both
@@ -133,12 +134,20 @@ def select_giants(catalog: Table) -> tuple[QTable, QTable]:
         The rows that remain, in the order of the catalog.
     cutflow : astropy.table.QTable
         Columns cut, removed, remaining; one row for each step.
+
+    Examples
+    --------
+    >>> rows = QTable({"APOGEE_ID": ["a", "b"], "SNR": [150.0, 150.0], "TEFF": [4500.0, 5900.0], "LOGG": [2.0, 4.3]})
+    >>> rows["FE_H"], rows["MG_FE"], rows["SI_FE"] = [0.0, -0.1], [0.1, 0.1], [0.0, 0.0]
+    >>> giants, cutflow = select_giants(rows)
+    >>> giants["APOGEE_ID"].tolist(), cutflow["removed"].tolist()
+    (['a'], [0, 0, 0, 1, 0, 0])
     """
     expect(catalog=catalog)
     catalog = as_table(catalog)
     values, names = from_catalog(catalog).values, texts(catalog["APOGEE_ID"])
     teff, logg, fe_h = values[:, :3].T
-    snr = numbers(catalog["SNR"], name="SNR")
+    snr = _snr(catalog)
     # Each line says what is REMOVED. A comparison with NaN is False, so a row with a missing label is counted
     # under the first cut only.
     cuts = [
@@ -253,18 +262,23 @@ def label_tree(catalog: Table) -> str:
 
 
 def example_star(catalog: Table) -> str:
-    """The lab's example star: that of checkpoint 1 if it is in the catalog, otherwise the first star.
+    """The lab's example star: that of checkpoint 1 if it is in the catalog, otherwise a typical one.
 
     Parameters
     ----------
     catalog : astropy.table.Table
-        With APOGEE_ID.
+        With APOGEE_ID, SNR and the columns of the five labels, as from `select_giants`.
+
+    Raises
+    ------
+    ValueError
+        If no row has all five labels.
     """
-    stars = np.asarray(catalog["APOGEE_ID"], dtype=str)
-    return EXAMPLE if EXAMPLE in stars else str(stars[0])
+    labels = from_catalog(catalog)
+    return named_or_typical(EXAMPLE, labels.to_dataset(name="labels").assign(snr=("star", _snr(catalog))))
 
 
-def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
+def attach(spectra: xr.Dataset, catalog: TableLike, labels: Sequence[str | Label] = LABELS) -> xr.Dataset:
     """Join spectra with their catalog rows.
 
     Parameters
@@ -292,12 +306,22 @@ def attach(spectra: xr.Dataset, catalog: Table, labels: Sequence[str | Label] = 
     -----
     OtherStarWarning
         If some spectra are of another star.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(2).drop_vars(["labels", "label", "unit"])
+    >>> rows = QTable({"APOGEE_ID": spectra.star.values, "FIELD": ["M15", "M15"], "SNR": [90.0, 110.0]})
+    >>> rows["TEFF"], rows["AL_FE"] = [4500.0, 4800.0], [0.1, -9999.0]
+    >>> joined = attach(spectra, rows, ["teff", "AL_FE"])
+    >>> joined.labels.values.tolist(), joined.unit.values.tolist()
+    ([[4500.0, 0.1], [4800.0, nan]], ['K', 'dex'])
     """
     expect(spectra=spectra, catalog=catalog)
     catalog = as_table(catalog)
     labels = from_catalog(catalog, labels)
     spectra = by_star(spectra, labels.star.values.astype(str))
-    joined = {"field": texts(catalog["FIELD"]), "snr": numbers(catalog["SNR"], name="SNR")}
+    joined = {"field": texts(catalog["FIELD"]), "snr": _snr(catalog)}
     joined |= {name: flags(catalog, name.upper()) for name in ("starflag", "aspcapflag")}
     return spectra.assign(labels=labels, **{name: ("star", values) for name, values in joined.items()})
 
@@ -339,6 +363,10 @@ def truth(survey: str, stars: ArrayLike) -> tuple[xr.DataArray, np.ndarray]:
     )
     oddity = np.asarray(rows["oddity"], dtype=str)
     return labels, np.where(oddity == "none", "", oddity)
+
+
+def _snr(catalog):
+    return numbers(catalog["SNR"], name="SNR")
 
 
 def _last_part(text) -> str:

@@ -66,6 +66,12 @@ def load_pixels(path: str | os.PathLike | None = None) -> xr.DataArray:
     ValueError
         If the file is not a whole npz file or larger than such a list can be, contains no mask, has wavelengths that
         are not those of APOGEE pixels, or trusts too few pixels of a chip to fit a continuum.
+
+    Examples
+    --------
+    >>> pixels = load_pixels()
+    >>> pixels.shape, bool(pixels.any())
+    ((8575,), True)
     """
     if path is None:
         table = resources.files("lab2").joinpath("tables", _OWN_LIST)
@@ -104,6 +110,17 @@ def find_pixels(spectra: xr.Dataset, fraction: float = 0.07, flux_range: float =
     ValueError
         If the spectra are not on APOGEE's 8575 pixels, a label is missing or does not vary, labels are combinations of
         each other, or a chip has no data.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> pixels = find_pixels(spectra)
+    >>> bool(0.06 < pixels.mean() < 0.07)
+    True
+    >>> quiet = abs(lab2.train(spectra).gradient("fe_h"))
+    >>> bool(quiet[pixels].median() < quiet.median())
+    True
     """
     expect(spectra=spectra)
     check_dims(spectra)
@@ -171,6 +188,26 @@ def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2)
     ValueError
         If the spectra or `pixels` are not on APOGEE's 8575 pixels, or `pixels` has too few of a chip to fit a
         polynomial of this degree.
+
+    Examples
+    --------
+    A spectrum of known continuum, a parabola:
+
+    >>> import lab2
+    >>> star = lab2.simulate.spectrum([4800.0, 2.5, 0.0, 0.0, 0.0])
+    >>> continuum = 1000.0 * (1.0 + ((WAVELENGTH - 16000.0) / 2000.0) ** 2)
+    >>> raw = xr.Dataset(
+    ...     {
+    ...         "flux": (("star", "wavelength"), [star * continuum]),
+    ...         "error": (("star", "wavelength"), [0.01 * continuum]),
+    ...     },
+    ...     coords={"star": ["giant"], "wavelength": WAVELENGTH},
+    ... )
+    >>> spectra = normalize(raw)
+    >>> bool(abs(spectra.flux[0] - star).median() < 0.02)
+    True
+    >>> spectra.bad_continuum.values.tolist()
+    [[False, False, False]]
     """
     expect(raw=raw)
     check_wavelengths(raw, WAVELENGTH, *_GRID)

@@ -84,6 +84,15 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     ------
     OSError
         If the file cannot be written: the message names it and says why (a full disk, a read-only folder).
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with replacing(f"{folder}/text.txt") as part:
+    ...         _ = part.write_text("whole, or not there at all")
+    ...     Path(folder, "text.txt").read_text()
+    'whole, or not there at all'
     """
     path = Path(path)
     part = path.with_name(f".part-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")

@@ -67,6 +67,13 @@ def mist(age_gyr: float, feh: float) -> QTable:
     References
     ----------
     Dotter 2016, ApJS 222, 8 (the EEPs and the interpolation); Choi et al. 2016, ApJ 823, 102 (the models).
+
+    Examples
+    --------
+    >>> isochrone = mist(6, 0.0)
+    >>> branch = isochrone[isochrone["phase"] == "RGB"]
+    >>> bool((np.diff(branch["log_luminosity"].value)[-20:] > 0).all())  # up to its tip
+    True
     """
     table = _table()
     carried, age = np.unique(table["feh"]), table.meta["age_gyr"]
@@ -118,6 +125,12 @@ def teff_on_rgb(logg: ArrayLike, feh: float, age_gyr: float = 6) -> u.Quantity:
     ------
     ValueError
         If the age or the metallicity is not in the carried table, or the giant branch does not reach a gravity.
+
+    Examples
+    --------
+    >>> cool, warm = teff_on_rgb([1.5, 2.5], 0.0)
+    >>> bool(cool < warm)
+    True
     """
     isochrone = mist(age_gyr, feh)
     branch = isochrone[isochrone["phase"] == "RGB"]

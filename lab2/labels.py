@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from astropy.table import Table
 from numpy.typing import ArrayLike
 
-from lab2._arguments import as_table, expect
+from lab2._arguments import TableLike, as_table, expect
 from lab2._io.arrays import factor
 from lab2._io.arrays import names as _names
 
@@ -100,7 +99,7 @@ def units_of(data: xr.Dataset | xr.DataArray) -> list[str]:
     return [known.get(str(name), "") for name in data.label.values]
 
 
-def from_catalog(catalog: Table, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
+def from_catalog(catalog: TableLike, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
     """Labels of catalog rows, from any of its columns.
 
     Parameters

@@ -56,6 +56,12 @@ def strong_lines(element: str | None = None, minimum_strength: float | None = No
     References
     ----------
     Line data: linemake, Placco et al. 2021, RNAAS 5, 92; `log_gf` corrected with observed spectra (tools/synthesis).
+
+    Examples
+    --------
+    >>> table = strong_lines("Mg", minimum_strength=2.0)
+    >>> set(table["species"].tolist()), str(table["wavelength"].unit)
+    ({'Mg I'}, 'Angstrom')
     """
     table = _table()
     if element is not None:
@@ -91,6 +97,14 @@ def name_peaks(
     astropy.table.QTable
         Highest peak first: wavelength, value, species and line (wavelength) of the nearest line, distance [Angstrom],
         and matched.
+
+    Examples
+    --------
+    >>> table = strong_lines(minimum_strength=2.0)
+    >>> wavelength = np.arange(15740.0, 15760.0, 0.2)
+    >>> spectrum = np.exp(-(((wavelength - 15744.9) / 0.4) ** 2))
+    >>> name_peaks(wavelength, spectrum, table, count=1)["species"].tolist()
+    ['Mg I']
     """
     wavelength, height = np.asarray(wavelength), np.nan_to_num(np.abs(np.asarray(spectrum, dtype=float)))
     peaks = find_peaks(height, distance=4)[0]  # a line is about three pixels wide
@@ -171,6 +185,11 @@ def spaced_lines(strengths: dict[str, float], window: tuple[float, float], apart
     ------
     ValueError
         If the table has no such element.
+
+    Examples
+    --------
+    >>> list(spaced_lines({"Mg": 2.0}, (15700.0, 15800.0)))
+    ['Mg 15745', 'Mg 15753', 'Mg 15770']
     """
     chosen = {}
     for element, strength in strengths.items():

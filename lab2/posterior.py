@@ -13,10 +13,8 @@ say. With u = 1 / k^2 and n pixels, exp(-chi^2 / 2) becomes the integral of u^(n
 0 < u <= 1. Gauss-Legendre quadrature computes it to rounding error: the integrand is smooth in u and in chi^2.
 """
 
-import os
 import warnings
 from collections.abc import Sequence
-from functools import cache
 from importlib import metadata
 
 import numpy as np
@@ -32,7 +30,8 @@ require("mcmc", __name__)
 from lab2 import cannon
 from lab2._arguments import expect
 from lab2._draws import load, save
-from lab2.cannon import Flag, polynomial
+from lab2._sampler import BOUNDS, sampled
+from lab2.cannon import Flag
 from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import chip_of
 
@@ -41,21 +40,15 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
     import arviz as az
 
-# PyTensor reads this when imported; otherwise it warns if there is no C compiler, although numba needs none.
-os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA,cxx=")
-
 __all__ = ["continuum_slop", "default_priors", "load", "predictive", "problems", "sample", "save", "summary"]
 
 _WIDTH = 3.0  # standard deviation of a default prior, in standard deviations of the training labels
 _MARGIN = 0.1  # how far its bounds lie outside the training labels, in units of their range
 _MAX_RHAT, _MIN_ESS = 1.01, 400.0  # Vehtari et al. 2021, Bayesian Analysis 16, 667
 _EDGE = 3.0  # a bound closer to the mean than this, in standard deviations, affects the posterior
-_BOUNDS = ("lower", "upper")
 # Error of a pseudo-continuum, in each of a chip's polynomial coefficients: a fit through a few hundred continuum pixels
 # is good to a fraction of a per cent on average, and worse where there are few such pixels.
 _SLOP, _SLOP_DEGREE = 0.01, 2
-# Nodes of the quadrature over the noise factor, and its range about the best value, in standard deviations.
-_NODES, _FARTHEST = 96, 10.0
 
 
 def default_priors(model: cannon.Cannon) -> QTable:
@@ -70,6 +63,13 @@ def default_priors(model: cannon.Cannon) -> QTable:
     astropy.table.QTable
         One row per label: label, unit, mean, sd, lower, upper, in that unit. The mean is that of the training set,
         sd is three times its standard deviation, and the bounds lie a tenth of its range outside its extremes.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> default_priors(lab2.train(spectra)).colnames
+    ['label', 'unit', 'mean', 'sd', 'lower', 'upper']
     """
     expect(model=model)
     labels = model.training_labels.values
@@ -130,6 +130,14 @@ def sample(
     ValueError
         If a prior names an unknown label or is invalid, if no pixel of the spectrum carries information, if there is
         not exactly one star, or for the reasons given in `lab2.fit_labels`.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> idata = sample(model, lab2.simulate.giants(1, seed=1), teff=(4700.0, 100.0))  # doctest: +SKIP
+    >>> summary(idata)  # doctest: +SKIP
     """
     expect(model=model, spectrum=spectrum)
     table = _priors(model, priors)
@@ -148,13 +156,13 @@ def sample(
     if nuisance:
         found = cannon.quartics(model, spectrum, [continuum_slop(model, spectrum, start)])
     settings = {"draws": draws, "tune": tune, "chains": chains, "seed": seed, "progress_bar": progress}
-    drawn = _sampled(model, found, table, start, nuisance, settings)
+    drawn = sampled(model, found, table, start, nuisance, settings)
     drawn.posterior.labels.attrs["units"] = [str(unit) for unit in table["unit"]]
     for group in (drawn.posterior, drawn.sample_stats):
         group.attrs.pop("created_at", None)  # so that identical draws give identical files
     constants = xr.Dataset(
         {
-            **{f"prior_{name}": ("label", np.array(table[name])) for name in ("mean", "sd", *_BOUNDS)},
+            **{f"prior_{name}": ("label", np.array(table[name])) for name in ("mean", "sd", *BOUNDS)},
             "best": ("label", fit.labels.values),
             "best_sd": ("label", np.sqrt(np.diag(fit.covariance.values))),
         },
@@ -276,7 +284,7 @@ def problems(idata: az.InferenceData) -> list[str]:
         found.append(f"{divergences} divergent transitions: a part of the posterior may be missing")
     if idata.attrs["fit_flag"] & Flag.MULTIPLE_MINIMA:
         found.append("chi^2 has a second minimum nearly as deep, and all chains start around the deepest")
-    lower, upper = (idata.constant_data[f"prior_{name}"].values for name in _BOUNDS)
+    lower, upper = (idata.constant_data[f"prior_{name}"].values for name in BOUNDS)
     near = np.minimum(table["mean"] - lower, upper - table["mean"]) < _EDGE * table["sd"]
     for name, a, b in zip(table["label"][near], lower[near], upper[near], strict=True):
         found.append(f"{name}: the prior's bounds, {a:.6g} and {b:.6g}, cut into the posterior")
@@ -294,9 +302,9 @@ def _priors(model, given):
         if values.shape not in ((2,), (4,)):
             raise ValueError(f"the prior of {name} must be (mean, sd) or (mean, sd, lower, upper); got {prior!r}")
         row = table[model.labels.index(name)]
-        for column, value in zip(("mean", "sd", *_BOUNDS), values, strict=False):
+        for column, value in zip(("mean", "sd", *BOUNDS), values, strict=False):
             row[column] = value
-        mean, sd, lower, upper = (float(row[column]) for column in ("mean", "sd", *_BOUNDS))
+        mean, sd, lower, upper = (float(row[column]) for column in ("mean", "sd", *BOUNDS))
         if not (np.isfinite([mean, sd, lower, upper]).all() and sd > 0 and lower < mean < upper):
             raise ValueError(
                 f"the prior of {name} needs finite numbers with sd > 0 and lower < mean < upper; got "
@@ -332,61 +340,3 @@ def continuum_slop(model: cannon.Cannon, spectra: xr.Dataset, labels: ArrayLike)
         powers[here] = chebyshev.chebvander(np.linspace(-1.0, 1.0, here.sum()), _SLOP_DEGREE)
         columns.append(powers)
     return cannon.Nuisance(np.concatenate(columns, axis=1) * model.predict(labels).values[..., None], _SLOP)
-
-
-def _sampled(model, found, table, start, nuisance, settings):
-    """Draws of the labels; the chains start around the deepest minimum of chi^2."""
-    import nutpie
-    import pymc as pm
-
-    scaling = tuple(zip(model.labels, model.label_mean.values, model.label_scale.values, strict=True))
-    priors = tuple(tuple(float(row[name]) for name in ("mean", "sd", *_BOUNDS)) for row in table)
-    density, compiled = _compiled(scaling, priors, nuisance)
-    lower, upper = np.array(table["lower"]), np.array(table["upper"])
-    inside = 0.01 * (upper - lower)  # if the best fit is outside the bounds, start inside
-    pm.set_data({"start": np.clip(start, lower + inside, upper - inside)}, model=density)
-    data = {"quartic": polynomial.symmetric_form(len(scaling)).matrix(found.coefficients[0])}
-    if nuisance:
-        least = found.chi2(model.scale(start)[None])[0]
-        data["inverse_k2"], data["log_weight"] = _noise_factors(float(found.n_pixels[0]), least)
-    cores = min(settings["chains"], os.cpu_count())
-    return nutpie.sample(compiled.with_data(**data), cores=cores, save_warmup=False, **settings)
-
-
-def _noise_factors(n_pixels, chi2):
-    """Nodes u = 1 / k^2 and logarithms of their weights, with u^(n/2 - 1), scaled to order unity at this chi^2."""
-    best = min(1.0, n_pixels / chi2)
-    width = _FARTHEST * best * np.sqrt(2.0 / n_pixels)
-    low, high = max(0.0, best - width), min(1.0, best + width)
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    u = 0.5 * (low + high) + 0.5 * (high - low) * nodes
-    log_weight = np.log(weights) + (0.5 * n_pixels - 1.0) * np.log(u)
-    return u, log_weight - (log_weight - 0.5 * u * chi2).max()
-
-
-@cache
-def _compiled(scaling, priors, nuisance):
-    """The PyMC model for these labels and priors, valid for any star, and the same compiled for nutpie.
-
-    Cached, since compilation takes seconds.
-    """
-    import nutpie
-    import pymc as pm  # takes seconds to import, so only when needed
-    import pytensor
-    import pytensor.tensor as pt
-
-    names, label_mean, label_scale = zip(*scaling, strict=True)
-    mean, sd, lower, upper = np.transpose(priors)
-    n = len(names) + 1
-    with pytensor.config.change_flags(mode="NUMBA"), pm.Model(coords={"label": names}, check_bounds=False) as density:
-        start = pm.Data("start", mean)
-        labels = pm.TruncatedNormal("labels", mean, sd, lower=lower, upper=upper, initval=start, dims="label")
-        y = pt.concatenate([np.ones(1), (labels - np.array(label_mean)) / np.array(label_scale)])
-        u = pt.outer(y, y)[np.triu_indices(n)]  # the terms up to degree 2
-        chi2 = pt.dot(u, pt.dot(pm.Data("quartic", np.zeros((n * (n + 1) // 2,) * 2)), u))
-        log_likelihood = -0.5 * chi2
-        if nuisance:
-            inverse_k2, log_weight = (pm.Data(name, np.ones(_NODES)) for name in ("inverse_k2", "log_weight"))
-            log_likelihood = pt.logsumexp(log_weight - 0.5 * inverse_k2 * chi2)
-        pm.Potential("log_likelihood", log_likelihood)
-        return density, nutpie.compile_pymc_model(density, var_names=["labels"])

@@ -2,6 +2,7 @@ import gzip
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 
@@ -380,12 +381,50 @@ def test_a_name_that_no_file_can_have_is_not_there(folder, file):
     assert catalog.with_spectra(made, "tiny")[1] == ["not fetched"]
 
 
-def test_the_example_is_that_of_the_checkpoint_or_else_the_first():
-    made = table()
-    assert catalog.example_star(made) == "giant"
+def typical_stars(n=200):
+    """Stars of normal labels in odd units; star 7 is at the median of all, but faint, and star 8 near it and bright."""
+    rng = np.random.default_rng(52)
+    labels = rng.normal(size=(n, 3)) * [300.0, 0.7, 0.2] + [4500.0, 2.0, -0.2]
+    median = np.median(labels, axis=0)
+    labels[7], labels[8] = median, median + np.array([3.0, 0.007, 0.002])
+    snr = rng.uniform(60, 200, n)
+    snr[7], snr[8] = 60.0, 150.0
+    stars = [f"2M{k:03d}" for k in range(n)]
+    return xr.Dataset({"labels": (("star", "label"), labels), "snr": ("star", snr)}, coords={"star": stars})
+
+
+def test_a_star_that_is_there_is_the_one_that_is_named():
+    assert catalog.named_or_typical("2M150", typical_stars()) == "2M150"
+
+
+@pytest.mark.parametrize("name", [catalog.PREDICTED, ""])
+def test_a_bright_star_of_typical_labels_takes_the_place_of_one_that_is_not_there(name):
+    stars = typical_stars()
+    assert catalog.named_or_typical(name, stars) == "2M008"
+    order = np.random.default_rng(53).permutation(stars.sizes["star"])
+    assert catalog.named_or_typical(name, stars.isel(star=order)) == "2M008"
+    in_mega_kelvin = stars.assign(labels=stars.labels * [1e-6, 1.0, 1.0])
+    assert catalog.named_or_typical(name, in_mega_kelvin) == "2M008"
+
+
+def test_a_star_without_a_spectrum_or_labels_is_as_good_as_absent():
+    stars = typical_stars()
+    ivar = xr.DataArray(np.ones((stars.sizes["star"], 2)), dims=("star", "wavelength"))
+    ivar[150] = 0.0
+    assert catalog.named_or_typical("2M150", stars.assign(ivar=ivar)) == "2M008"
+    assert catalog.named_or_typical("2M151", stars.assign(ivar=ivar)) == "2M151"
+    stars["labels"][151, 1] = np.nan
+    assert catalog.named_or_typical("2M151", stars) == "2M008"
+    with pytest.raises(ValueError, match="none of 200 stars has labels, S/N and a spectrum"):
+        catalog.named_or_typical("2M151", stars.assign(ivar=0 * ivar))
+
+
+def test_the_example_is_that_of_the_checkpoint_or_else_a_typical_one():
+    made, _ = catalog.select_giants(table())
+    assert catalog.example_star(made) in made["APOGEE_ID"].tolist()
     made["APOGEE_ID"] = made["APOGEE_ID"].astype("U18")
-    made["APOGEE_ID"][5] = "2M21235315+1244123"
-    assert catalog.example_star(made) == "2M21235315+1244123"
+    made["APOGEE_ID"][1] = "2M21235315+1244123"
+    assert catalog.example_star(made) == catalog.EXAMPLE == "2M21235315+1244123"
 
 
 @pytest.mark.parametrize(

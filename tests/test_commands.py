@@ -23,20 +23,29 @@ FOREIGN = {"git", "conda", "cd", "source"}
 PYTHON = (".venv/bin/python", "python")
 
 
-def blocks(text, languages):
-    """Fenced blocks of these languages."""
-    return re.findall(rf"^```(?:{languages})\n(.*?)^```", text, flags=re.M | re.S)
+def parts(text):
+    """Fenced blocks as pairs of language and content, and the text outside of them."""
+    found, outside, language = [], [], None
+    for line in text.splitlines(keepends=True):
+        if language is None and (fence := re.match(r"```+ *(\S*)", line)):
+            language, content = fence[1], []
+        elif language is not None and line.startswith("```"):
+            found.append((language, "".join(content)))
+            language = None
+        else:
+            (outside if language is None else content).append(line)
+    return found, "".join(outside)
 
 
 def commands(page):
     """The commands of a page: the lines of its shell blocks, and pieces of code in its text that begin like one."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    lines = "\n".join(blocks(text, "|sh|bash|console")).replace("\\\n", " ").splitlines()
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    blocks, prose = parts((ROOT / page).read_text(encoding="utf-8"))
+    shell = "".join(content for language, content in blocks if language in ("", "sh", "bash", "console"))
+    lines = shell.replace("\\\n", " ").splitlines()
     lines += re.findall(r"^    (\S.*)$", prose, flags=re.M)
     lines += re.findall(r"`((?:make|\.venv/bin/python|python|pip) [^`]*)`", prose)
-    starts = (*FOREIGN, "make", "pip", "lab2", *PYTHON, "LAB2_", "PYTHONPATH")
-    return [line for line in lines if line.strip().startswith(starts)]
+    starts = (*FOREIGN, "make", "pip", "lab2", *PYTHON)
+    return [line for line in lines if re.match(rf"([A-Z0-9_]+=\S+ )*({'|'.join(map(re.escape, starts))}) ", line + " ")]
 
 
 def words(command):
@@ -128,7 +137,8 @@ def test_a_wrong_command_would_be_found(checkout):
 
 
 def test_the_example_of_the_library_runs(tiny_survey, tmp_path, monkeypatch):
-    (example,) = [code for code in blocks((ROOT / "README.md").read_text(), "python") if "lab2.train" in code]
+    blocks, _ = parts((ROOT / "README.md").read_text())
+    (example,) = [code for language, code in blocks if language == "python" and "lab2.train" in code]
     truth = Table.read(tiny_survey / "truth.ecsv")
     truth = truth[[star.startswith("2M") for star in truth["apogee_id"]]][:60]
     files = [tiny_survey / "apStar" / field / f"apStar-dr17-{star}.fits" for star, field in truth["apogee_id", "field"]]

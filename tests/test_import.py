@@ -3,16 +3,20 @@
 import doctest
 import importlib
 import importlib.util
+import os
 import pkgutil
+import re
 import subprocess
 import sys
+import tomllib
 import warnings
 
 import pytest
 
 import lab2
+from lab2 import _extras
 
-HEAVY = ("jupyterlab", "IPython", "nbformat", "papermill", "pymc", "torch", "requests", "astroquery", "matplotlib")
+HEAVY = ("jupyterlab", "IPython", "nbformat", "papermill", "pymc", "jax", "requests", "matplotlib")
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(lab2.__path__, "lab2.")
@@ -75,3 +79,58 @@ def test_examples_in_docstrings_are_true(name):
 
 def test_there_are_examples():
     assert len(MODULES) >= 3
+
+
+def test_the_extras_are_those_of_the_project():
+    extras = tomllib.loads((lab2.survey.root() / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    modules = {"beautifulsoup4": "bs4", "pypandoc_binary": "pypandoc"}
+    wanted = {
+        extra: {re.match(r"[\w-]+", package)[0] for package in packages if not package.startswith("lab2")}
+        for extra, packages in extras.items()
+    }
+    needed = {extra: {modules.get(name, name) for name in packages} for extra, packages in wanted.items()}
+    known = {extra: set(names) for extra, names in _extras._MODULES.items()}
+    known["lab"].add("ipympl")  # figures are static without it
+    assert known == needed
+
+
+@pytest.mark.parametrize(
+    ("extra", "module", "package"),
+    [
+        ("plot", "lab2.plots", "matplotlib"),
+        ("mcmc", "lab2.posterior", "pymc"),
+        ("archive", "lab2.archive", "requests"),
+        ("network", "lab2.network", "jax"),
+        ("lab", "lab2.report", "papermill"),
+    ],
+)
+def test_a_missing_extra_is_named(extra, module, package):
+    code = f"""
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == {package!r} else find(name, *rest)
+try:
+    import {module}
+except ImportError as problem:
+    print(problem)
+"""
+    words = " ".join(python(code))
+    assert words == f"{module} needs {package}, which the extra '{extra}' brings; run: pip install 'lab2[{extra}]'"
+
+
+def test_commands_of_the_core_run_without_any_extra(tmp_path):
+    code = f"""
+import sys
+for name in {HEAVY}:
+    sys.modules[name] = None
+from lab2.__main__ import main
+print(main(["label", "none.fits"]), main(["simulate", "--n-stars", "150", "--survey", "tiny"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LAB2_HOME": str(tmp_path)},
+    )
+    assert done.stdout.split()[-2:] == ["2", "0"], done.stderr
+    assert (tmp_path / "data" / "tiny" / "manifest.json").is_file()

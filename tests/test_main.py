@@ -14,11 +14,11 @@ from lab2._lock import alone
 
 
 def test_help_is_quick_and_loads_nothing_heavy():
-    heavy = "{'numpy', 'xarray', 'matplotlib', 'pymc', 'torch', 'papermill'} & set(sys.modules)"
+    heavy = "{'numpy', 'xarray', 'matplotlib', 'pymc', 'jax', 'papermill'} & set(sys.modules)"
     code = f"import sys, lab2.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nprint({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
-    for command in ["fetch", "simulate", "survey", "run", "checkpoints", "report", "label", "train"]:
+    for command in ["fetch", "simulate", "survey", "run", "checkpoints", "report", "check", "label", "train"]:
         assert command in done.stdout
 
 
@@ -28,6 +28,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
         (["survey", "--survey", "dr17"], "survey 'dr17' was never made"),
         (["survey", "--survey", "a/b"], "one plain word"),
         (["simulate", "--survey", "../x"], "one plain word"),
+        (["simulate", "--n-stars", "149"], "n_stars = 149 is too small; give at least 150; with fewer stars the lab's"),
         (["run", "77"], "there is no notebook 77"),
         (["run", "04_spectral_model.ipynb"], "there is no file .*04_spectral_model.ipynb"),
         (["run", "alice/04_spectral_model.ipynb"], "there is no file .*alice/04_spectral_model.ipynb"),

@@ -10,14 +10,31 @@ from lab2 import _origin, apstar, catalog, survey
 from lab2.__main__ import main
 
 
-def test_home_is_the_project_unless_the_environment_names_another(tmp_path, monkeypatch):
+def test_home_is_what_the_environment_names_else_the_project_else_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("LAB2_HOME", raising=False)
-    assert survey.home() == survey.root()
-    assert (survey.home() / "lab2" / "survey.py").is_file()
-    monkeypatch.setenv("LAB2_HOME", str(tmp_path))
-    assert survey.survey_folder("x") == tmp_path / "data" / "x"
-    assert survey.build_folder("x") == tmp_path / "build" / "x"
-    assert survey.figure_folder("x") == tmp_path / "figures" / "x"
+    monkeypatch.chdir(survey.root() / "notebooks")
+    assert survey.home() == survey.project() == survey.root()
+    for name in ("notebooks/deep", "lab2", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert survey.home() == tmp_path / "elsewhere"
+    assert survey.survey_folder("x") == tmp_path / "elsewhere" / "data" / "x"
+    (tmp_path / "lab2" / "survey.py").touch()  # another checkout
+    monkeypatch.chdir(tmp_path / "notebooks" / "deep")
+    assert survey.home() == survey.project() == tmp_path
+    assert survey.notebook_folder() == tmp_path / "notebooks"
+    monkeypatch.setenv("LAB2_HOME", str(tmp_path / "elsewhere"))
+    assert survey.build_folder("x") == tmp_path / "elsewhere" / "build" / "x"
+    assert survey.figure_folder("x") == tmp_path / "elsewhere" / "figures" / "x"
+
+
+def test_an_installed_package_is_no_project(tmp_path, monkeypatch):
+    monkeypatch.delenv("LAB2_HOME", raising=False)
+    monkeypatch.setattr(survey, "root", lambda: tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    assert survey.home() == tmp_path
+    with pytest.raises(FileNotFoundError, match=r"no notebooks here: .* change to the checkout, or give the notebooks"):
+        survey.notebook_folder()
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".", "..", ".hidden", "-x", "a b", "a\\b", "a\n", 3, None])

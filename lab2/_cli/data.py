@@ -95,7 +95,7 @@ def add_commands(add):
 
     one = add(simulate, "simulate", "the survey is as it was before; the same command begins anew")
     one.add_argument("--survey", **ON_SURVEY)
-    one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars survive the cuts")
+    one.add_argument("--n-stars", type=int, metavar="N", help="how many stars survive the cuts, at least 150")
     one.add_argument("--seed", type=int, metavar="S", help="the seed of its random numbers")
     one.add_argument("--replace", action="store_true", help="even if a survey of this name has other or more stars")
 

@@ -1,7 +1,7 @@
 """A catalog from the survey's summary file, allStar, on the user's disk."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from lab2.archive.web import ArchiveError, words
 __all__ = ["read"]
 
 
-def read(path: str | os.PathLike, fields: Sequence[str]) -> Table:
+def read(path: str | os.PathLike, fields: Collection[str]) -> Table:
     """The rows of some fields from an allStar or allStarLite file of DR17.
 
     The file has 730,000 rows and several gigabytes; only the rows of the fields and the columns of

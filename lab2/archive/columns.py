@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,14 +67,14 @@ COLUMNS = (
 )
 
 
-def checked(table: Table, fields: Sequence[str], source: str) -> Table:
+def checked(table: Table, fields: Collection[str], source: str) -> Table:
     """A catalog reduced to the columns of `COLUMNS`, converted to their types and checked.
 
     Parameters
     ----------
     table : astropy.table.Table
         The catalog, column names in upper case.
-    fields : sequence of str
+    fields : collection of str
         The requested fields.
     source : str
         Its source, for error messages.

@@ -34,7 +34,7 @@ CELL, HEAD = 40, 100_000  # bytes
 ADVICE = "Try again later, or give a catalog that you have: --allstar FILE"
 
 
-def query(fields: Sequence[str]) -> tuple[Table, str]:
+def query(fields: Sequence[str]) -> tuple[Table, list[str]]:
     """The rows of some fields in the tables apogeeStar and aspcapStar of DR17.
 
     They are joined on apstar_id, the key of both; apogee_id would multiply the rows of stars observed in two fields.

@@ -59,7 +59,7 @@ class Download:
 
     url: str
     path: Path
-    check: callable
+    check: Callable[[Path], None]
     expected: int
     limit: int
 

@@ -13,8 +13,10 @@ E. The scores of each star, given the parameters, are normal, with mean K^-1 N^T
    r = f - theta v, W = diag(ivar / (1 + ivar s^2)) and K = N^T W N + P^-1. The columns of N are U, with amplitudes z,
    and G, the gradients of the spectrum with respect to the labels, with amplitudes e, the errors of the star's catalog
    labels. An error in a label shifts the residuals along G, and must not be mistaken for a score.
+
 M. Given the scores, theta and U of each pixel solve normal equations that contain v v^T, v <z>^T and <z z^T>. Then
    s^2 takes Newton steps on the expected likelihood (Meng & Rubin 1993, Biometrika 80, 267).
+
 X. U is multiplied by the Cholesky factor of the mean <z z^T>, so that the new scores have unit second moments (Liu,
    Rubin & Wu 1998, Biometrika 85, 755). The amplitudes of the loadings then converge in a few rounds.
 

@@ -35,7 +35,15 @@ __all__ = [
 
 
 class Flag(Bits):
-    """Possible problems of a fit."""
+    """Possible problems of a fit.
+
+    Examples
+    --------
+    >>> Flag.words(12)
+    'OUTSIDE_TRAINING POOR_FIT'
+    >>> Flag.words(0)
+    '-'
+    """
 
     NO_DATA = 1
     NOT_CONVERGED = 2
@@ -140,6 +148,15 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
     -------
     xarray.Dataset
         As `fit_labels`.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> found = lab2.cannon.quartics(model, spectra)
+    >>> fit_quartics(model, found, spectra).equals(lab2.fit_labels(model, spectra))
+    True
     """
     search = Search(_starts(model), _wall(model), _TOLERANCE)
     form = polynomial.symmetric_form(len(model.labels))
@@ -176,6 +193,15 @@ def best_spectra(model: Cannon, fits: xr.Dataset) -> xr.DataArray:
     -------
     xarray.DataArray
         (star, wavelength); for a star without a fit, the spectrum at the training set's mean labels.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> fits = lab2.fit_labels(model, spectra)
+    >>> best_spectra(model, fits).dims
+    ('star', 'wavelength')
     """
     expect(model=model, fits=fits)
     labels = fits.labels.fillna(model.label_mean).transpose("star", "label")
@@ -236,6 +262,14 @@ def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
     -------
     numpy.ndarray, shape (n_stars,)
         Above 1 outside the training set; at most 1 for its own stars.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> bool(training_distance(model, spectra.labels).max().round(9) == 1.0)
+    True
     """
     expect(model=model)
     precision, radius2, _ = _wall(model)
@@ -260,6 +294,15 @@ def errors(fits: xr.Dataset) -> xr.DataArray:
     -----
     UncalibratedErrorWarning
         If the covariances are formal: these leave out most sources of error.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> calibration = lab2.validation.calibrate(fits, spectra.labels)
+    >>> errors(calibration.apply(fits)).dims
+    ('star', 'label')
     """
     expect(fits=fits)
     if "calibrated" not in fits.attrs:

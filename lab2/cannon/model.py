@@ -71,6 +71,25 @@ class Cannon(Kept):
         ``log_likelihood`` (round), as in `lab2.cannon.factors.Learned`.
         If the training spectra come from `lab2.continuum.normalize`, the coordinate ``trusted`` (wavelength) marks the
         continuum pixels; other spectra must be normalized with the same pixels.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra, factors=2)
+    >>> model.labels, model.units
+    (['teff', 'logg', 'fe_h', 'mg_fe', 'si_fe'], ['K', 'dex', 'dex', 'dex', 'dex'])
+    >>> dict(model.theta.sizes), dict(model.loadings.sizes)
+    ({'wavelength': 8575, 'term': 21}, {'wavelength': 8575, 'factor': 2})
+
+    Its file:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     model.save(f"{folder}/model.nc")
+    ...     again = lab2.Cannon.load(f"{folder}/model.nc")
+    >>> again.theta.equals(model.theta)
+    True
     """
 
     kind, version = "lab2 Cannon", 2
@@ -203,7 +222,7 @@ class Cannon(Kept):
 
     def scale(self, labels: ArrayLike) -> np.ndarray:
         """Scaled labels (..., label) from labels in their units; those of a DataArray are taken by name."""
-        labels = np.asarray(in_order(labels, self.labels), dtype=float)
+        labels = np.asarray(in_order(labels, self.labels, self.units), dtype=float)
         if labels.shape[-1:] != (len(self.labels),):
             raise ValueError(f"expected the labels {self.labels}, last axis {len(self.labels)}; got {labels.shape}")
         return (labels - self.label_mean.values) / self.label_scale.values
@@ -224,6 +243,16 @@ class Cannon(Kept):
         ------
         ValueError
             If the last axis does not have this model's number of labels, or a DataArray lacks one of them.
+
+        Examples
+        --------
+        >>> import lab2
+        >>> spectra = lab2.simulate.giants(60)
+        >>> model = lab2.train(spectra)
+        >>> model.design(spectra.labels).shape
+        (60, 21)
+        >>> model.design(model.label_mean.values[None]).tolist()[0][:3]  # at the mean labels only the constant remains
+        [1.0, 0.0, 0.0]
         """
         return polynomial.design(self.scale(labels), self.pairs)
 
@@ -246,6 +275,17 @@ class Cannon(Kept):
         ------
         ValueError
             If the last axis does not have this model's number of labels, or of factors, or a DataArray lacks a label.
+
+        Examples
+        --------
+        >>> import lab2
+        >>> spectra = lab2.simulate.giants(60)
+        >>> model = lab2.train(spectra)
+        >>> model.predict([4500.0, 2.0, 0.0, 0.0, 0.0]).sizes["wavelength"]
+        8575
+        >>> residual = spectra.flux - model.predict(spectra.labels)
+        >>> bool(residual.std() < 0.02)
+        True
         """
         flux = self.design(labels) @ self.theta.values.T
         if factors is not None:
@@ -279,6 +319,15 @@ class Cannon(Kept):
         ------
         ValueError
             If the model has no such label.
+
+        Examples
+        --------
+        >>> import lab2
+        >>> spectra = lab2.simulate.giants(60)
+        >>> model = lab2.train(spectra)
+        >>> gradient = model.gradient("mg_fe")
+        >>> bool(15740 < gradient.idxmin("wavelength") < 15775)  # strong lines of magnesium
+        True
         """
         if label not in self.labels:
             raise ValueError(f"the model has no label {label!r}; it has {self.labels}")

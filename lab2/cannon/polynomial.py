@@ -33,6 +33,11 @@ def terms(n_labels: int, degree: int) -> np.ndarray:
     ------
     ValueError
         If the degree is neither 1 nor 2.
+
+    Examples
+    --------
+    >>> terms(2, 2).tolist()
+    [[0, 0], [0, 1], [0, 2], [1, 1], [1, 2], [2, 2]]
     """
     if degree not in (1, 2):
         raise ValueError(f"the degree of the model must be 1 or 2, got {degree!r}")
@@ -53,7 +58,13 @@ def _y(x):
 
 
 def design(x: ArrayLike, pairs: np.ndarray) -> np.ndarray:
-    """Terms of the polynomial at scaled labels `x`, shape (..., n_labels) -> (..., n_terms)."""
+    """Terms of the polynomial at scaled labels `x`, shape (..., n_labels) -> (..., n_terms).
+
+    Examples
+    --------
+    >>> design([2.0, 3.0], terms(2, 2)).tolist()
+    [1.0, 2.0, 3.0, 4.0, 6.0, 9.0]
+    """
     y = _y(x)
     return y[..., pairs[:, 0]] * y[..., pairs[:, 1]]
 

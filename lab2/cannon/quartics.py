@@ -107,6 +107,16 @@ def quartics(
         the spectra's shape.
     TypeError
         If `nuisances` is not a sequence of `Nuisance`.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> found = quartics(model, spectra)
+    >>> fits = lab2.fit_labels(model, spectra)
+    >>> bool(np.allclose(found.chi2(model.scale(fits.labels)), fits.chi2))
+    True
     """
     expect(model=model, spectra=spectra)
     check_dims(spectra)
@@ -144,6 +154,15 @@ def weights(model: Cannon, ivar: ArrayLike) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (..., n_pixels)
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> weight = weights(model, spectra.ivar)
+    >>> weight.shape, bool((weight <= spectra.ivar.values).all())
+    ((60, 8575), True)
     """
     return _kernels.weight(ivar, model.s2.values)
 

@@ -68,7 +68,7 @@ def to_table(fits: xr.Dataset, spectra: xr.Dataset | None = None, full: bool = F
     >>> table = to_table(lab2.fit_labels(lab2.train(spectra), spectra))
     >>> table.colnames[:4], str(table["teff"].unit), table["sigma_teff"].description
     (['star', 'teff', 'sigma_teff', 'chi2'], 'K', 'standard error of teff, formal')
-    >>> float(round(table["sigma_teff"][10], 2)), str(table["flag_words"][10])
+    >>> table["sigma_teff"].round(2).tolist()[0], table["flag_words"].tolist()[0]
     (44.72, '-')
     """
     expect(fits=fits)

@@ -38,6 +38,16 @@ def fit_shift(model: Cannon, spectrum: xr.Dataset) -> dict:
         velocity [km/s], positive if the star's lines are redshifted; chi2 at this velocity; fall, by how much it is
         below chi^2 without a shift; labels (n_labels,) and flux of the model (n_pixels,), both at the nearest whole
         pixel; parameters, the number of fitted parameters.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> star = spectra.isel(star=[0])
+    >>> moved_by_3 = star.assign(flux=star.flux.roll(wavelength=3))
+    >>> bool(abs(fit_shift(model, moved_by_3)["velocity"] - 3 * KM_S_PER_PIXEL) < 1.0)
+    True
     """
     expect(model=model, spectrum=spectrum)
     flux, ivar = spectrum.flux.values[:1].astype(float), spectrum.ivar.values[:1].astype(float)
@@ -84,8 +94,8 @@ def fit_double(model: Cannon, spectrum: xr.Dataset, labels: ArrayLike, velocity:
     -------
     dict of str to float or numpy.ndarray
         velocity [km/s] and share of the second star; labels and second_labels (n_labels,); flux (n_pixels,), the sum of
-        both stars, 1 in pixels without weight; chi2, including the hidden factors' |z|^2, as in a fit, but not the weak
-        prior on the second star's labels; parameters, the number of fitted parameters without the factors.
+        both stars, 1 in pixels without weight; chi2, including ``|z|^2`` of the hidden factors, as in a fit, but not
+        the weak prior on the second star's labels; parameters, the number of fitted parameters without the factors.
     """
     expect(model=model, spectrum=spectrum)
     weight = weights(model, spectrum.ivar.values[:1])[0]

@@ -2,10 +2,10 @@
 
 import numpy as np
 import xarray as xr
-from astropy.table import QTable, Table
+from astropy.table import QTable
 
 from lab2 import cannon, catalog, continuum
-from lab2._arguments import as_table, expect
+from lab2._arguments import TableLike, as_table, expect
 from lab2._blocks import map_blocks
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
@@ -43,7 +43,7 @@ _OFF_GRID = 0.01  # steps of the grid
 _BLOCK = 16  # stars judged at a time by one thread
 
 
-def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: Table, factors: int = 0) -> QTable:
+def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: TableLike, factors: int = 0) -> QTable:
     """Find the odd stars and classify them.
 
     Parameters
@@ -82,6 +82,18 @@ def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: Table, factors: int = 
     All spectra are screened with matched filters, using a model trained on all of them (one odd star among hundreds
     changes the model little). Only stars with a significant velocity are fitted again, with a velocity shift and with
     two stars.
+
+    Examples
+    --------
+    The lines of one star are moved by 5 pixels:
+
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "logg", "fe_h"])
+    >>> spectra.flux[7] = np.roll(spectra.flux[7], 5)
+    >>> rows = QTable({"APOGEE_ID": spectra.star.values})
+    >>> table = diagnose(lab2.validation.cross_validate(spectra), spectra, rows)
+    >>> table["kind"].tolist()[7]
+    'shifted'
     """
     expect(fits=fits, spectra=spectra, rows=rows)
     rows = as_table(rows)

@@ -219,7 +219,8 @@ def gradients(
     windows : sequence of tuple
         The columns' wavelengths.
     """
-    figure, axes = plt.subplots(len(slopes), len(windows), figsize=(WIDTH, 1.35 * len(slopes) + 0.4), sharex="col")
+    size = (WIDTH, 1.35 * len(slopes) + 0.4)
+    figure, axes = plt.subplots(len(slopes), len(windows), figsize=size, sharex="col", squeeze=False)
     for row, (name, slope) in zip(axes, slopes.items(), strict=True):
         top = 1.25 * np.nanmax(np.abs(slope))
         for ax, window in zip(row, windows, strict=True):

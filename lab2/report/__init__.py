@@ -5,6 +5,6 @@ from lab2._extras import require
 require("lab", __name__)
 
 from lab2.report.page import Page
-from lab2.report.words import escaped, listed
+from lab2.report.words import correlated, counted, escaped, graded, joined, listed
 
-__all__ = ["Page", "escaped", "listed"]
+__all__ = ["Page", "correlated", "counted", "escaped", "graded", "joined", "listed"]

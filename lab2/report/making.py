@@ -1,5 +1,6 @@
 """From a survey's name to finished PDFs: everything that is missing or stale is made, and nothing else."""
 
+import datetime
 from pathlib import Path
 
 from lab2 import _code, catalog
@@ -13,6 +14,7 @@ from lab2.report.checkpoints import (
     report_path,
     sources_of,
 )
+from lab2.report.places import interactive_files, official
 from lab2.report.run import find, parameters_of, run
 from lab2.simulate import make_survey
 from lab2.simulate.again import arguments
@@ -167,7 +169,13 @@ def status(survey="simulated", name="Firstname_Lastname"):
         else:
             state = "up to date" if is_fresh(path, survey, sources) else "not of these notebooks and this code"
         found.append((path.name, state))
-    return found
+    return found + [(f"interactive: {path.name}", _read_first(path, survey)) for path in interactive_files(survey)]
+
+
+def _read_first(path, survey):
+    """What an interactive file means for the notebooks: those of `lab2 run` never read it."""
+    day = datetime.datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
+    return f"of {day}; in JupyterLab read before the official one" if official(path, survey) else f"of {day}"
 
 
 def _path(number, survey, name):

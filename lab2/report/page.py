@@ -1,9 +1,8 @@
 """What a notebook holds in its hand: it opens, saves, shows and says, and every result keeps its origin."""
 
-import base64
 import contextlib
+import datetime
 import inspect
-import io
 import json
 import re
 from pathlib import Path
@@ -13,16 +12,15 @@ from astropy.table import Table
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 
+from lab2._command import command
 from lab2.files import read_table, replacing, sha256, write_table
-from lab2.report import products, provenance
+from lab2.report import pictures, places, products, provenance
+from lab2.report.briefly import briefly
 from lab2.report.html import html_table
 from lab2.report.words import escaped
-from lab2.survey import build_folder, check, figure_folder, home, survey_folder
+from lab2.survey import check, home, survey_folder
 
 __all__ = ["Page"]
-
-_DPI = 200
-_SHOWN_DPI = 100  # JupyterLab shows a picture at this scale, and keeps the rest for sharp screens
 
 
 class Page:
@@ -30,6 +28,13 @@ class Page:
 
     All files of the survey are compared with its manifest first. The manifest's checksum, which every figure's record
     has, therefore stands for the data themselves.
+
+    In an interactive run (JupyterLab, say, and not `lab2 run`) all that the page saves and shows goes to
+    build/<survey>/interactive/ and figures/<survey>/interactive/, and what other notebooks have saved is looked for
+    there first. So nothing that is done by hand changes the files of `lab2 run`. To go back to these, delete the folder
+    build/<survey>/interactive/.
+
+    IPython shows an error of a page in a few lines, and what to do comes first.
 
     Parameters
     ----------
@@ -51,14 +56,19 @@ class Page:
 
     def __init__(self, notebook, survey, seed):
         if not re.fullmatch(r"\d\d_\w+", notebook):
-            raise ValueError(f"a notebook is named like '04_spectral_model', not {notebook!r}")
+            raise briefly(ValueError(f"a notebook is named like '04_spectral_model', not {notebook!r}"))
         self.notebook = notebook
         self.survey = survey
         self.seed = seed
-        about = check(survey, progress=False)
+        self.interactive = places.is_interactive()
+        try:
+            about = check(survey, progress=False)
+        except (ValueError, OSError) as problem:
+            raise briefly(problem) from None
         self.simulated = about["simulated"]
         self.label_tree = about.get("label_tree", "unknown")
         self._inputs = {}
+        self._told = set()
         self._commit, self._dirty = provenance.commit()
         self.input(survey_folder(survey) / "manifest.json")
 
@@ -69,17 +79,26 @@ class Page:
 
     @property
     def statement(self):
-        """A sentence for the top of the notebook: which survey it shows, real or simulated."""
+        """Sentences for the top of the notebook: which survey it shows, real or simulated, and where its results go."""
         survey = escaped(self.survey)
         if self.simulated:
-            return (
+            text = (
                 f"> This run shows the survey **{survey}**: *simulated* spectra and catalog, with the "
                 f"layout of SDSS DR17's files. Nothing in it was observed. Seed {self.seed}."
             )
-        return (
-            f"> This run shows the survey **{survey}**: observed spectra, and labels of the pipeline's run "
-            f"*{escaped(self.label_tree)}*. Seed {self.seed}."
-        )
+        else:
+            text = (
+                f"> This run shows the survey **{survey}**: observed spectra, and labels of the pipeline's run "
+                f"*{escaped(self.label_tree)}*. Seed {self.seed}."
+            )
+        if self.interactive:
+            folders = places.place(self.survey, True), places.figures_place(self.survey, True)
+            results, figures = map(_short, folders)
+            text += (
+                f"\n>\n> **Interactive run.** Its results go to `{results}/` and its figures to `{figures}/`; what "
+                "other notebooks have left there is read first. The files of `lab2 run` stay as they are."
+            )
+        return text
 
     def input(self, path):
         """Record a file as one that this notebook reads.
@@ -101,7 +120,7 @@ class Page:
         """
         path = Path(path)
         if not path.is_file():
-            raise FileNotFoundError(f"there is no file {path}, which notebook {self.notebook} reads")
+            raise briefly(FileNotFoundError(f"there is no file {path}, which notebook {self.notebook} reads"))
         self._inputs[_short(path)] = sha256(path)
         return path
 
@@ -111,7 +130,7 @@ class Page:
         Parameters
         ----------
         name : str
-            The file's name in build/<survey>/, such as "03_spectra.nc".
+            The file's name, such as "03_spectra.nc".
 
         Returns
         -------
@@ -132,7 +151,7 @@ class Page:
         Parameters
         ----------
         name : str
-            The file's name in build/<survey>/, such as "01_giants.ecsv".
+            The file's name, such as "01_giants.ecsv".
 
         Returns
         -------
@@ -148,7 +167,7 @@ class Page:
         return self._read(name, read_table)
 
     def path(self, name):
-        """The path of a file in build/<survey>/ that a notebook saved, recorded as an input like `open`'s."""
+        """The path of a file that a notebook saved, recorded as an input like `open`'s."""
         return self._made(name)
 
     def save(self, result, name):
@@ -160,7 +179,7 @@ class Page:
             A Dataset and an InferenceData go to netCDF, a Table to ECSV; each of these files ends with a seal
             (`lab2.files`).
         name : str
-            The file's name in build/<survey>/; it begins with this notebook's number.
+            The file's name; it begins with this notebook's number.
 
         Returns
         -------
@@ -175,8 +194,8 @@ class Page:
             If the result is of no kind that can be saved.
         """
         if not name.startswith(f"{self.number}_"):
-            raise ValueError(f"notebook {self.notebook} saves files named {self.number}_..., not {name!r}")
-        path = build_folder(self.survey) / name
+            raise briefly(ValueError(f"notebook {self.notebook} saves files named {self.number}_..., not {name!r}"))
+        path = places.place(self.survey, self.interactive) / name
         if isinstance(result, xarray.Dataset) and "path" in result:  # the same wherever the checkout lies
             result = result.assign(path=result.path.copy(data=[_short(Path(file)) for file in result.path.values]))
         if isinstance(result, Table):
@@ -194,13 +213,14 @@ class Page:
 
                 posterior.save(result, part)
             else:
-                raise TypeError(f"cannot save a {type(result).__name__}: give a Dataset, a Table or a model")
+                kind = type(result).__name__
+                raise briefly(TypeError(f"give a Dataset, a Table or a model: a {kind} cannot be saved"))
         return path
 
-    def show(self, figure, name, caption, real=False):
+    def show(self, figure, name, caption, real=False, zoom=False):
         """Show a figure with its caption, and keep it with the record of where it came from.
 
-        Writes figures/<survey>/NN_<name>.png, .pdf and .json. The figure is closed.
+        Writes figures/<survey>/NN_<name>.png, .pdf and .json, in an interactive run to the folder interactive/ there.
 
         Parameters
         ----------
@@ -212,39 +232,47 @@ class Page:
             Its caption, in Markdown. Its lines are joined to one paragraph.
         real : bool
             Whether only real spectra are on it. Otherwise a figure made from a simulated survey says so.
+        zoom : bool
+            Whether an interactive run adds a view to zoom into, for a figure that shows more pixels than the screen
+            has. There is none where ipympl is not installed.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The same figure, to be changed and shown again. pyplot has closed it.
+
+        Raises
+        ------
+        ValueError
+            If the name is not of a-z, 0-9 and _, or there is no caption.
         """
         import matplotlib.pyplot as plt
 
         if not re.fullmatch(r"[a-z0-9_]+", name):
-            raise ValueError(f"a figure's name is of a-z, 0-9 and _, not {name!r}")
+            raise briefly(ValueError(f"a figure's name is of a-z, 0-9 and _, not {name!r}"))
         caption = _paragraph(caption)
         if not caption:
-            raise ValueError(f"figure {name!r} has no caption")
-        if self.simulated and not real:
-            # Below the axes' lower edge, where the tight bounding box makes room: it can hide nothing.
-            figure.text(1.0, 0.0, "simulated survey", ha="right", va="top", size=6, color="0.5")
-        pictures = {
-            kind: _picture(figure, kind, metadata)
-            for kind, metadata in {"png": {}, "pdf": {"CreationDate": None}}.items()
-        }
-        plt.close(figure)
-        stem = figure_folder(self.survey) / f"{self.number}_{name}"
-        for kind, picture in pictures.items():
+            raise briefly(ValueError(f"give a caption: figure {name!r} has none"))
+        stamped = self.simulated and not real
+        if stamped:
+            pictures.stamp(figure)
+        drawn = pictures.pictures(figure)
+        plt.close(figure)  # otherwise IPython shows it again when the cell ends, and pyplot keeps it for ever
+        stem = places.figures_place(self.survey, self.interactive) / f"{self.number}_{name}"
+        for kind, picture in drawn.items():
             with replacing(stem.with_suffix(f".{kind}")) as part:
                 part.write_bytes(picture)
         with replacing(stem.with_suffix(".json")) as part:
             part.write_text(json.dumps(self._record(name, caption), indent=2) + "\n", encoding="utf-8")
-        width = int.from_bytes(pictures["png"][16:20], "big")  # from the PNG header
-        display(
-            {
-                "image/png": base64.b64encode(pictures["png"]).decode("ascii"),
-                "application/pdf": base64.b64encode(pictures["pdf"]).decode("ascii"),
-                "text/plain": f"figure {stem.name}",
-            },
-            raw=True,
-            metadata={"lab2": {"role": "figure"}, "image/png": {"width": width * _SHOWN_DPI // _DPI}},
-        )
+        data, about = pictures.bundle(drawn, stem.name)
+        display(data, raw=True, metadata=about)
         _display_caption(caption)
+        if zoom and self.interactive:
+            view = pictures.zoom_view(figure, f"{stem.name}{', simulated survey' if stamped else ''}")
+            if view is not None:
+                display(view, metadata={"lab2": {"role": "zoom"}})
+        pictures.shown_already(figure)
+        return figure
 
     def say(self, markdown: str) -> None:
         """Put a passage of Markdown on the page, for prose whose numbers were computed.
@@ -263,7 +291,7 @@ class Page:
         """
         text = inspect.cleandoc(markdown).strip()
         if not text:
-            raise ValueError("there is nothing to say")
+            raise briefly(ValueError("give a text: there is nothing to say"))
         display(Markdown(text))
 
     def display_table(self, table, caption, formats=None):
@@ -285,14 +313,25 @@ class Page:
         """
         caption = _paragraph(caption)
         if not caption:
-            raise ValueError("a table has a caption")
-        display(HTML(html_table(table, formats)), metadata={"lab2": {"role": "table"}})
+            raise briefly(ValueError("give a caption: a table has one"))
+        try:
+            html = html_table(table, formats)
+        except ValueError as problem:
+            raise briefly(problem) from None
+        display(HTML(html), metadata={"lab2": {"role": "table"}})
         _display_caption(caption)
 
     def _made(self, name):
-        path = build_folder(self.survey) / name
+        path = places.product(name, self.survey, self.interactive)
         if not path.is_file():
-            raise FileNotFoundError(f"there is no {name} in {path.parent}: {self._advice(name)}")
+            raise briefly(FileNotFoundError(f"{self._advice(name)}: there is no {name} in {path.parent}"))
+        if name not in self._told and (run := places.official(path, self.survey)):
+            self._told.add(name)
+            self.say(f"""
+                > **Read from an interactive run:** `{_short(path)}` of {_date(path)}, which differs from
+                > `{_short(run)}` of {_date(run)}. To go back to the files of `lab2 run`, delete the folder
+                > `{_short(path.parent)}/`.
+            """)
         return self.input(path)
 
     def _read(self, name, reader):
@@ -300,13 +339,13 @@ class Page:
         try:
             return reader(path)
         except ValueError as problem:
-            raise ValueError(f"{problem}; {self._advice(name)}") from problem
+            raise briefly(ValueError(f"{self._advice(name)}: {problem}")) from problem
 
     def _advice(self, name):
         maker = re.match(r"(\d\d)_", name)
         if not maker:
-            return "no notebook makes it"
-        return f"notebook {maker[1]} makes it; run: python -m lab2 run {maker[1]} --survey {self.survey}"
+            return "look at the name, no notebook makes it"
+        return f"run {command(f'run {maker[1]} --survey {self.survey}')} (notebook {maker[1]} makes {name})"
 
     def _record(self, name, caption):
         shell = get_ipython()
@@ -319,6 +358,7 @@ class Page:
             "simulated": self.simulated,
             "label_tree": self.label_tree,
             "seed": self.seed,
+            "interactive": self.interactive,
             "commit": self._commit,
             "dirty": self._dirty,
             "inputs": dict(sorted(self._inputs.items())),
@@ -335,11 +375,9 @@ def _display_caption(caption):
     display(Markdown(caption), metadata={"lab2": {"role": "caption"}})
 
 
-def _picture(figure, kind, metadata):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=_DPI, bbox_inches="tight", metadata=metadata)
-    figure.set_layout_engine("none")  # once laid out it is; to do so again for the next kind takes as long as to draw
-    return buffer.getvalue()
+def _date(path):
+    """When a file was written, in local time."""
+    return f"{datetime.datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M:%S}"
 
 
 def _short(path):

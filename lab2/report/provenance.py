@@ -34,7 +34,9 @@ def commit():
     head = _git("rev-parse", "--verify", "--quiet", "HEAD")
     if head is None:
         return None, None
-    return head, bool(_git("status", "--porcelain"))
+    # by content: git status also lists notebooks that differ from the commit only in what the filter takes out
+    changed, added = _git("diff", "HEAD", "--name-only"), _git("ls-files", "--others", "--exclude-standard")
+    return head, bool(changed or added)
 
 
 def versions():

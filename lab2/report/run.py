@@ -238,7 +238,8 @@ def _execute(source, survey, parameters):
                 language="python",
                 progress_bar=False,
                 cwd=source.parent,
-                extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: no word on the transport
+                # errors only: no word on the transport; and no result is kept in Out[], figures least of all
+                extra_arguments=["--IPKernelApp.log_level=40", "--ZMQInteractiveShell.cache_size=0"],
             )
     except papermill.PapermillExecutionError as error:
         first = error.source.strip().split("\n")[0]

@@ -130,6 +130,8 @@ class _Cell:
             return "" if output.name == "stderr" or not text else inline(f"#printed({literal(text)})")
         if output.output_type == "error":
             return inline(f"#failed({literal(_settled(chr(10).join(output.traceback)))})")
+        if _role(output) == "zoom":  # the picture that it enlarges is there
+            return ""
         data = output.data
         for mime in _PICTURES:
             if mime in data:
@@ -172,7 +174,12 @@ def _figure(content, kind, caption, rows=0):
 
 
 def _is_caption(output):
-    return output.get("metadata", {}).get("lab2", {}).get("role") == "caption"
+    return _role(output) == "caption"
+
+
+def _role(output):
+    """What a page has marked an output as: figure, table, caption or zoom; None for others."""
+    return output.get("metadata", {}).get("lab2", {}).get("role")
 
 
 def _take_title(nb):

@@ -1,11 +1,13 @@
-"""Numbers in a sentence, and text from outside in Markdown."""
+"""Numbers in a sentence, sentences that depend on a number, and text from outside in Markdown."""
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from lab2._text import visible
 
-__all__ = ["escaped", "listed"]
+__all__ = ["correlated", "counted", "escaped", "graded", "joined", "listed"]
 
 # JupyterLab looks for formulas between $ and $, or \( and \), once more after Markdown's own escapes are gone, and
 # spares nothing but code. A backtick would end that code, and nbconvert takes an escaped & for the start of an entity.
@@ -70,3 +72,99 @@ def listed(values: Iterable[float], names: Iterable[str], form: str = ".2f") -> 
     '1.23 (teff), 0.50 (logg)'
     """
     return ", ".join(f"{value:{form}} ({name})" for value, name in zip(values, names, strict=True))
+
+
+def joined(names: Iterable[str], nothing: str = "none") -> str:
+    """Names as a sentence lists them.
+
+    Parameters
+    ----------
+    names : sequence of str
+    nothing : str
+        What to say where there are no names.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> joined(["Teff", "log g", "[Fe/H]"])
+    'Teff, log g and [Fe/H]'
+    >>> joined([])
+    'none'
+    """
+    *first, last = [str(name) for name in names] or [nothing]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def counted(names: Iterable[str]) -> str:
+    """How often each name occurs, the most frequent first.
+
+    Parameters
+    ----------
+    names : sequence of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> counted(["OH", "CO", "OH"])
+    'OH 2, CO 1'
+    """
+    return ", ".join(f"{name} {count}" for name, count in Counter(map(str, names)).most_common()) or "none"
+
+
+def graded(value: float, limits: Sequence[float], texts: Sequence[str]) -> str:
+    """The text that holds for a number: one for each interval between limits.
+
+    Parameters
+    ----------
+    value : float
+        The number; NaN where it could not be determined.
+    limits : sequence of float
+        Ascending. A value that equals a limit lies above it.
+    texts : sequence of str
+        From the lowest interval to the highest, one more than there are limits.
+
+    Returns
+    -------
+    str
+        "" for NaN, of which nothing can be said.
+
+    Raises
+    ------
+    ValueError
+        If the limits do not ascend, or there is not one text more than limits.
+
+    Examples
+    --------
+    >>> graded(2.3, [1, 3], ["within the error", "doubtful", "significant"])
+    'doubtful'
+    """
+    if len(texts) != len(limits) + 1 or sorted(limits) != list(limits):
+        raise ValueError(f"give ascending limits and one text more: got {list(limits)} and {len(texts)} texts")
+    return "" if value != value else texts[bisect_right(limits, value)]
+
+
+def correlated(r: float) -> str:
+    """What a correlation coefficient is called.
+
+    Parameters
+    ----------
+    r : float
+        Pearson's.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> correlated(-0.9), correlated(0.1)
+    ('strongly anticorrelated', 'hardly correlated')
+    """
+    strength = graded(abs(r), (0.2, 0.4, 0.8), ("hardly ", "weakly ", "", "strongly "))
+    return f"{strength}{'anti' if r <= -0.2 else ''}correlated"

@@ -3,7 +3,7 @@
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import Row, Table, vstack
+from astropy.table import Table, vstack
 
 from lab2.catalog import StarFlag
 from lab2.labels import label_names
@@ -88,7 +88,7 @@ def draw_survey(seed: int, n_stars: int) -> tuple[Table, Table]:
     return selected, vstack([first, second])
 
 
-def mystery_star(seed: int) -> Row:
+def mystery_star(seed: int) -> Table:
     """The mystery star: one row like those of `draw_survey`, but not in the catalog."""
     rng = np.random.default_rng([seed, 4])
     # Most of its chemistry is that of a random giant of a field; labels and some abundances are set.

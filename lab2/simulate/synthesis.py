@@ -48,8 +48,17 @@ def spectrum(labels: ArrayLike, abundances: Mapping[str, ArrayLike] | None = Non
     ValueError
         If the labels have another shape, are not finite, lie outside `RANGE`, or an abundance is unknown or outside
         the range that the emulator was trained on.
+
+    Examples
+    --------
+    >>> flux = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0])
+    >>> flux.shape
+    (8575,)
+    >>> rich = spectrum([4500.0, 2.0, 0.0, 0.0, 0.0], {"al_fe": 0.5})  # more aluminum
+    >>> bool(abs(rich - flux).max() > 0.02)
+    True
     """
-    labels = in_order(labels, label_names())
+    labels = in_order(labels, label_names(), [label.unit for label in LABELS])
     vectors, given = _checked(labels), abundances or {}
     unknown = set(given) - set(HIDDEN)
     if unknown:

@@ -21,7 +21,7 @@ from lab2.validation.coverage import (
     within_band,
 )
 from lab2.validation.degeneracy import match_absorption
-from lab2.validation.folds import cross_validate, split
+from lab2.validation.folds import cross_validate, fields_or, split
 from lab2.validation.giant_branch import against_isochrones, on_branch
 from lab2.validation.hidden import guess_abundances
 from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
@@ -48,6 +48,7 @@ __all__ = [
     "degrade",
     "deviates",
     "fewest_factors",
+    "fields_or",
     "fit_by_hand",
     "guess_abundances",
     "held_out_likelihood",

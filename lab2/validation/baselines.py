@@ -41,6 +41,14 @@ def without_spectrum(
     ------
     ValueError
         If `labels` lacks a known label.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> guesses = without_spectrum(spectra.labels, lab2.validation.split(spectra))
+    >>> guesses.labels.dims
+    ('star', 'label')
     """
     labels = named_labels(labels, known)
     names, values = [str(name) for name in labels.label.values], labels.values
@@ -75,6 +83,14 @@ def ridge(spectra: xr.Dataset, folds: ArrayLike) -> xr.Dataset:
     xarray.Dataset
         ``labels`` (star, label). The penalty of each label minimizes the sum of squared leave-one-out residuals of the
         training stars, which has a closed form for ridge regression (Golub, Heath & Wahba 1979, Technometrics 21, 215).
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> found = ridge(spectra, lab2.validation.split(spectra))
+    >>> bool(abs(found.labels - spectra.labels).sel(label="teff").median() < 150.0)
+    True
     """
     expect(spectra=spectra)
     group = groups(folds, spectra.sizes["star"])

@@ -38,6 +38,16 @@ def fit_by_hand(model: Cannon, spectrum: xr.Dataset) -> tuple[np.ndarray, np.nda
         If there is more than one star, or the pixels with information do not outnumber the labels.
     RuntimeError
         If the fit does not converge.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> model = lab2.train(spectra)
+    >>> labels, covariance = fit_by_hand(model, spectra.isel(star=[0]))
+    >>> fits = lab2.fit_labels(model, spectra.isel(star=[0]))
+    >>> bool(np.allclose(labels, fits.labels[0], rtol=1e-3, atol=1e-3))
+    True
     """
     expect(model=model, spectrum=spectrum)
     flux, ivar = (np.asarray(spectrum[name], dtype=float).squeeze() for name in ("flux", "ivar"))

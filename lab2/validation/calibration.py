@@ -24,8 +24,6 @@ from typing import ClassVar
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from lab2._arguments import expect
 from lab2._io import schema
@@ -34,18 +32,14 @@ from lab2._label_arrays import LabelArray
 from lab2.cannon.fitting import Flag
 from lab2.cannon.model import Cannon
 from lab2.files import Kept
+from lab2.validation._error_model import densities, most_likely
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
 __all__ = ["Calibration", "calibrate"]
 
-# The broad component is at least this many times as wide as the calibrated errors; otherwise it would also describe
-# ordinary stars. For five labels, a width of 3 and a few per cent of outliers, a star is more probably an outlier than
-# not where chi^2 exceeds about 20, which happens for 1 of 1000 ordinary stars.
-_LEAST_WIDTH, _MOST_WIDTH = 3.0, 100.0
 _STARS_PER_PARAMETER = 2
-# Prior standard deviation of a slope: the typical change of the logarithm of the floor for a change of a label by one
-# standard deviation. Scaled labels are clipped at 3, because an exponential must not be extrapolated.
-_SLOPE, _FARTHEST = 0.3, 3.0
+# Scaled labels are clipped at this value, because an exponential must not be extrapolated.
+_FARTHEST = 3.0
 # Percentage of the stars whose reduced chi^2 counts as that of the calibration's sample; its worst stars are odd ones.
 _COVERED, _LEAST_CHI2 = 99.0, 2.0
 
@@ -148,6 +142,18 @@ class Calibration(Kept):
         ------
         ValueError
             If the fits are calibrated already, or their labels or their model are not those of the calibration.
+
+        Examples
+        --------
+        >>> import lab2
+        >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
+        >>> fits = lab2.validation.cross_validate(spectra)
+        >>> new = lab2.fit_labels(lab2.train(spectra), lab2.simulate.giants(5, seed=1))
+        >>> calibrated = lab2.validation.calibrate(fits, spectra.labels).apply(new)
+        >>> calibrated.attrs["calibrated"]
+        'from residuals of 60 stars'
+        >>> bool((calibrated.covariance.sel(label="teff", label_2="teff") > new.covariance[:, 0, 0]).all())
+        True
         """
         expect(fits=fits)
         if "calibrated" in fits.attrs:
@@ -210,7 +216,7 @@ class Calibration(Kept):
         good = np.isfinite(residual).all(axis=1)
         probability = np.ones(len(residual))
         q, width = float(self.dataset.outliers), float(self.dataset.outlier_width)
-        broad, both, *_ = _densities(
+        broad, both, *_ = densities(
             residual[good], self.covariance(fits.covariance.values[good], fits.labels.values[good]), q, width
         )
         probability[good] = np.exp(broad - both)
@@ -264,6 +270,15 @@ def calibrate(fits: xr.Dataset, truth: LabelArray) -> Calibration:
     -----
     Only an offset common to all stars is subtracted. A bias that depends on the labels becomes part of the floor: a
     line fitted to the residuals would shift the rarest stars toward the mean of the sample.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> calibration = calibrate(fits, spectra.labels.values)  # or the DataArray itself, or a table
+    >>> bool((calibration.dataset.scale >= 1).all())
+    True
     """
     expect(fits=fits, truth=truth)
     if "calibrated" in fits.attrs:
@@ -290,7 +305,7 @@ def calibrate(fits: xr.Dataset, truth: LabelArray) -> Calibration:
         }
     )
     x = _terms(labels, log_errors, scaling)
-    scale, factor, slope, q, outlier_width = _most_likely(residual, formal, x)
+    scale, factor, slope, q, outlier_width = most_likely(residual, formal, x)
     names, both = [str(name) for name in fits.label.values], ("label", "label_2")
     dataset = xr.Dataset(
         {
@@ -314,69 +329,6 @@ def calibrate(fits: xr.Dataset, truth: LabelArray) -> Calibration:
     return Calibration(dataset)
 
 
-def _most_likely(residual, formal, x):
-    """Maximum-likelihood scale, Cholesky factor of the floor, slopes, and fraction and width of the outliers.
-
-    residual is (n_stars, n_labels), formal (n_stars, n_labels, n_labels), in units of the scatter; x as from `_terms`.
-    """
-    n_labels = residual.shape[1]
-    lower = np.tril_indices(n_labels)
-    formal_scatter = np.sqrt(np.median(np.diagonal(formal, axis1=1, axis2=2), axis=0))
-    start = [
-        *np.log(np.maximum(0.7 / formal_scatter, 1.0)),
-        *(0.7 * np.eye(n_labels))[lower],
-        *np.zeros(n_labels * x.shape[1]),
-        np.log(0.02 / 0.98),
-        np.log(5.0),
-    ]
-    # photon noise is always present: no error is smaller than the formal one
-    bounds = [(0.0, None)] * n_labels + [(None, None)] * (len(start) - n_labels - 2)
-    bounds += [(-12.0, 0.0), tuple(np.log([_LEAST_WIDTH, _MOST_WIDTH]))]
-    best = minimize(
-        _minus_log_likelihood,
-        start,
-        args=(residual, formal, x),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": 2000},
-    )
-    if not best.success:
-        raise ValueError(f"the likelihood of the calibration has no maximum that could be found: {best.message}")
-    return _unpack(best.x, lower)
-
-
-def _minus_log_likelihood(parameters, residual, formal, x):
-    """-ln of the likelihood of the residuals times the slopes' prior, per star, and its gradient."""
-    n_labels = residual.shape[1]
-    lower = np.tril_indices(n_labels)
-    scale, factor, slope, q, outlier_width = _unpack(parameters, lower)
-    width = np.exp(x @ slope.T)
-    added = factor @ factor.T * width[:, :, None] * width[:, None, :]
-    broad, both, inverse, along = _densities(residual, formal * np.outer(scale, scale) + added, q, outlier_width)
-    weight = np.exp(broad - both)
-    # d ln L / d V_n = -(V^-1 - u V^-1 r r^T V^-1) / 2, u the mean of 1 and 1/w^2 weighted by the components' shares
-    share = 1.0 - weight + weight / outlier_width**2
-    by_variance = -0.5 * (inverse - share[:, None, None] * along[:, :, None] * along[:, None, :])
-    by_scale = 2.0 * np.einsum("nkl,nkl,l->k", by_variance, formal, scale) * scale
-    by_floor = np.einsum("nkl,nk,nl->kl", by_variance, width, width)
-    by_slope = 2.0 * np.einsum("nkl,nkl,nj->kj", by_variance, added, x) - slope / _SLOPE**2
-    chi2 = np.einsum("nk,nk->n", along, residual)
-    by_outliers = [np.sum(weight - q), np.sum(weight * (chi2 / outlier_width**2 - n_labels))]
-    gradient = [by_scale, (2.0 * by_floor @ factor)[lower], by_slope.ravel(), by_outliers]
-    value = both.sum() - 0.5 * ((slope / _SLOPE) ** 2).sum()
-    return -value / len(residual), -np.concatenate(gradient) / len(residual)
-
-
-def _unpack(parameters, lower):
-    """The parts of the parameter vector, as returned by `_most_likely`."""
-    n_labels = lower[0].max() + 1
-    scale, factor, slope, (q, width) = np.split(parameters, [n_labels, n_labels + len(lower[0]), -2])
-    triangle = np.zeros((n_labels, n_labels))
-    triangle[lower] = factor
-    return np.exp(scale), triangle, slope.reshape(n_labels, -1), expit(q), np.exp(width)
-
-
 def _log_errors(covariance):
     """Logarithms of the standard errors, (..., n_labels)."""
     return 0.5 * np.log(np.diagonal(covariance, axis1=-2, axis2=-1))
@@ -393,15 +345,3 @@ def _terms(labels, log_errors, scaling):
     noise = (log_errors - scaling.log_error.values).mean(axis=-1, keepdims=True)
     x, noise = (np.clip(values, -_FARTHEST, _FARTHEST) for values in (x, noise))
     return np.concatenate([x, x**2 - 1.0, noise], axis=-1)
-
-
-def _densities(residual, variance, q, width):
-    """Log densities of the residuals for the broad component and for both components, with V^-1 and V^-1 r."""
-    inverse = np.linalg.inv(variance)
-    along = np.einsum("nkl,nl->nk", inverse, residual)
-    chi2 = np.einsum("nk,nk->n", along, residual)
-    n_labels = residual.shape[1]
-    constant = -0.5 * (np.linalg.slogdet(variance)[1] + n_labels * np.log(2.0 * np.pi))
-    core = np.log1p(-q) + constant - 0.5 * chi2
-    broad = np.log(q) + constant - n_labels * np.log(width) - 0.5 * chi2 / width**2
-    return broad, np.logaddexp(core, broad), inverse, along

@@ -73,6 +73,15 @@ def coverage(fits: xr.Dataset, truth: LabelArray) -> QTable:
     ------
     ValueError
         If the stars differ.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> calibrated = lab2.validation.calibrate_held_out(fits, spectra.labels)
+    >>> coverage(calibrated, spectra.labels)["label"].tolist()
+    ['teff', 'fe_h']
     """
     pull = pulls(fits, truth)
     return QTable(
@@ -87,7 +96,7 @@ def coverage(fits: xr.Dataset, truth: LabelArray) -> QTable:
     )
 
 
-def pulls(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
+def pulls(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     """Residuals divided by their standard errors: standard normal if the errors are right.
 
     Parameters
@@ -189,7 +198,7 @@ def ranks(fits: xr.Dataset, truth: LabelArray, draws: int = 99, seed: int = 128)
     return fits.labels.isel(star=good).copy(data=(drawn < 0).sum(axis=0)).rename("rank")
 
 
-def rank_distance(ranks: xr.DataArray, draws: int = 99) -> np.ndarray:
+def rank_distance(ranks: ArrayLike, draws: int = 99) -> np.ndarray:
     """Kolmogorov-Smirnov distance of the ranks of each label from a uniform distribution.
 
     Parameters

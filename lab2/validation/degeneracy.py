@@ -55,7 +55,7 @@ def match_absorption(
     low, high = bounds
     if not low < high:
         raise ValueError(f"bounds are (low, high), not {bounds!r}")
-    place = model.labels.index(label)
+    place, pixels = model.labels.index(label), np.asarray(pixels)
     wanted = model.predict(np.asarray(target, dtype=float)).values[pixels].mean()
 
     def changed(value):

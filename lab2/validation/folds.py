@@ -1,7 +1,5 @@
 """Cross-validation: every star is fitted with a model trained without it."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -11,10 +9,13 @@ from lab2._arguments import expect, groups
 from lab2.cannon.model import fingerprint
 from lab2.validation._leave_one_out import fit_each_without_itself
 
-__all__ = ["cross_validate", "split"]
+__all__ = ["cross_validate", "fields_or", "split"]
+
+# Fields are left out where the smallest training set is at least this fraction of that of the groups in their place.
+_SPARED = 0.8
 
 
-def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequence[str] = ()) -> xr.DataArray:
+def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: ArrayLike = ()) -> xr.DataArray:
     """Split stars into random groups of equal size and similar composition.
 
     Within each field the stars are sorted by the label fe_h (if there is one). Each successive `folds` stars are
@@ -28,7 +29,7 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
     folds : int
         Number of groups.
     seed : int
-    training : sequence of str
+    training : array_like of str
         Stars that must be in group 0; each trades places with the star of group 0 that is nearest to it in this order.
 
     Returns
@@ -40,6 +41,14 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
     ------
     ValueError
         If there are fewer stars than groups, or the stars of `training` are unknown or too many.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> group = split(spectra, folds=3)
+    >>> np.bincount(group).tolist()
+    [20, 20, 20]
     """
     expect(spectra=spectra)
     names, first = np.unique(spectra.star.values.astype(str), return_index=True)
@@ -71,6 +80,39 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: Sequen
         name="fold",
         attrs={"seed": seed, "folds": folds},
     )
+
+
+def fields_or(groups: xr.DataArray, spectra: xr.Dataset) -> xr.DataArray:
+    """The fields as groups to be left out one at a time, or other groups where a field cannot be spared.
+
+    A survey of one field has no other to train on, and where most stars are in one field, too few are left without it.
+
+    Parameters
+    ----------
+    groups : xarray.DataArray of int
+        (star), the groups that take the place of the fields, such as the halves of `split`.
+    spectra : xarray.Dataset
+        The same stars, with ``field`` (star) where it is known.
+
+    Returns
+    -------
+    xarray.DataArray of int
+        (star), called "field" if the groups are the fields, in alphabetical order. Otherwise `groups`.
+
+    Raises
+    ------
+    ValueError
+        If `groups` and `spectra` are not of the same number of stars.
+    """
+    if groups.shape != (spectra.sizes["star"],):
+        raise ValueError(f"{groups.size} groups for {spectra.sizes['star']} stars: give the group of each star")
+    if "field" not in spectra:
+        return groups
+    field = np.unique(spectra.field.values, return_inverse=True)[1]
+    fewest = [len(field) - np.bincount(group).max() for group in (field, groups.values)]  # without the largest group
+    if fewest[0] < _SPARED * fewest[1]:
+        return groups
+    return xr.DataArray(field, dims="star", coords={"star": spectra.star.values}, name="field")
 
 
 def cross_validate(
@@ -128,6 +170,16 @@ def cross_validate(
     Newton's method from the s2 of all stars would save two fifths of a fold's training, but requires training on all
     stars first, so two folds would take longer than now. It would also not notice if another minimum has become the
     deepest.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> fits = cross_validate(spectra, folds=3)
+    >>> sorted(set(fits.fold.values.tolist()))
+    [0, 1, 2]
+    >>> bool(abs(fits.labels - spectra.labels).median("star").sel(label="teff") < 100.0)
+    True
     """
     expect(spectra=spectra)
     names = spectra.star.values.astype(str)

@@ -56,7 +56,8 @@ def against_isochrones(
     labels : xarray.DataArray, pandas.DataFrame or astropy.table.Table
         (star, label) with teff [K], logg and fe_h; stars off the branch (`on_branch`) are ignored.
     ranges : sequence of tuple of float
-        Ranges of log g, one row each; a range with 20 stars or fewer is left out.
+        Ranges of log g, one row each; a range with 20 stars or fewer is left out, and the table may be
+        empty.
     age_gyr : float
         Of the isochrones [Gyr].
     seed, resamples : int
@@ -73,7 +74,7 @@ def against_isochrones(
     Raises
     ------
     ValueError
-        If there is no isochrone of that age, or no range has enough stars.
+        If there is no isochrone of that age.
     """
     labels = named_labels(labels, ("teff", "logg", "fe_h"))
     teff, logg, fe_h = (labels.sel(label=name).values[on_branch(labels)] for name in ("teff", "logg", "fe_h"))
@@ -88,9 +89,7 @@ def against_isochrones(
         residual, metals = (teff - model)[inside], fe_h[inside]
         slopes = [slope_with_error(metals, (some - solar)[inside], rng, resamples) for some in (teff, model)]
         rows.append((low, high, inside.sum(), np.median(residual), robust_scatter(residual), *slopes[0], *slopes[1]))
-    if not rows:
-        raise ValueError(f"no range of log g among {list(ranges)} has more than {_FEWEST} stars of the giant branch")
     names = ("low", "high", "n", "median", "scatter")
     names += ("slope", "slope_error", "isochrone_slope", "isochrone_slope_error")
     units = dict.fromkeys(names[3:5], u.K) | dict.fromkeys(names[5:], u.K / u.dex)
-    return QTable(rows=rows, names=names, units=units)
+    return QTable(rows=rows or None, names=names, units=units, dtype=[float, float, int, *[float] * 6])

@@ -79,6 +79,15 @@ def held_out_likelihood(
     xarray.DataArray
         (factors, star), as from `log_likelihood`. Only differences between numbers of factors are meaningful; their
         median over the stars is not affected by the few stars that no model describes.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> folds = lab2.validation.split(spectra)
+    >>> likelihood = held_out_likelihood(spectra, folds, factors=[0, 2])
+    >>> dict(likelihood.sizes)
+    {'factors': 2, 'star': 60}
     """
     expect(spectra=spectra)
     group = groups(folds, spectra.sizes["star"])
@@ -106,6 +115,12 @@ def fewest_factors(likelihood: xr.DataArray, share: float = 0.98) -> int:
     -------
     int
         0 if factors do not increase the likelihood.
+
+    Examples
+    --------
+    >>> gains = xr.DataArray([[0.0, 0.0], [99.0, 99.0], [100.0, 100.0]], dims=("factors", "star"))
+    >>> fewest_factors(gains.assign_coords(factors=[0, 5, 10]))
+    5
     """
     gain = (likelihood - likelihood.sel(factors=0)).median("star")
     enough = gain.values >= share * gain.values.max()

@@ -25,7 +25,7 @@ __all__ = [
 _OUTLIER = 5.0  # robust standard deviations beyond which a star is excluded from trends
 
 
-def robust_scatter(residuals: ArrayLike) -> np.ndarray:
+def robust_scatter(residuals: ArrayLike) -> np.ndarray | float:
     """The standard deviation of a normal distribution with the same median absolute deviation, along axis 0.
 
     Parameters
@@ -54,7 +54,8 @@ def paired_residuals(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     ValueError
         If the stars, labels or units differ (`lab2._label_arrays.labels_like`).
     """
-    return fits.labels.transpose("star", "label").values - labels_like(truth, fits).values
+    known = labels_like(truth, fits)
+    return fits.labels.transpose("star", "label").values - known.values
 
 
 def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: int = 500) -> QTable:
@@ -79,6 +80,14 @@ def statistics(fits: xr.Dataset, truth: LabelArray, seed: int = 128, resamples: 
     ------
     ValueError
         If the stars differ.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60).sel(label=["teff", "fe_h"])
+    >>> fits = lab2.validation.cross_validate(spectra)
+    >>> statistics(fits, spectra.labels).colnames
+    ['label', 'n', 'bias', 'bias_error', 'std', 'std_error', 'scatter', 'scatter_error']
     """
     residual = paired_residuals(fits, truth)
     residual = residual[np.isfinite(residual).all(axis=1)]
@@ -175,7 +184,7 @@ def slope_with_error(
     return float(_slope(x, y)), float(_slope(x[draws], y[draws]).std())
 
 
-def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
+def shrinkage(fits: xr.Dataset, truth: LabelArray) -> np.ndarray:
     """Slope of fitted minus true label against the true label; negative if fits are biased toward the mean.
 
     Parameters
@@ -195,6 +204,14 @@ def shrinkage(fits: xr.Dataset, truth: xr.DataArray) -> np.ndarray:
     ------
     ValueError
         If the stars differ.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> same = xr.Dataset({"labels": 0.0 * spectra.labels + spectra.labels.mean("star")})  # for every star
+    >>> shrinkage(same, spectra.labels).round(6).tolist()
+    [-1.0, -1.0, -1.0, -1.0, -1.0]
     """
     residual = paired_residuals(fits, truth)
     good = np.isfinite(residual).all(axis=1)

@@ -38,6 +38,14 @@ def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
     ------
     ValueError
         If `snr` is not positive, or the spectra have no ``snr``.
+
+    Examples
+    --------
+    >>> import lab2
+    >>> spectra = lab2.simulate.giants(60)
+    >>> noisy = degrade(spectra, snr=30.0)
+    >>> float(noisy.snr[0]), round(float(noisy.ivar[0, 0]), 1)
+    (30.0, 900.0)
     """
     expect(spectra=spectra)
     if not snr > 0:

@@ -8,6 +8,7 @@ is that of the clean table.
 import gzip
 import json
 import os
+from unittest import mock
 
 import numpy as np
 from astropy.io import fits
@@ -33,7 +34,8 @@ class Door:
         os.environ["LAB2_HOME"] = str(folder)
         clean, damaged = (folder / "data" / name for name in ("clean", "damaged"))
         if not damaged.is_dir():
-            make_survey(clean, seed=11, n_stars=N_STARS)
+            with mock.patch("lab2.simulate.writing.SMALLEST", N_STARS):  # too few for the notebooks, not for the doors
+                make_survey(clean, seed=11, n_stars=N_STARS)
             damaged.mkdir()
             (damaged / "apStar").symlink_to(clean / "apStar")
             write_manifest(damaged)

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib import pyplot as plt
 
 from lab2 import isochrones, plots
-from lab2.labels import LABELS, label_names
+from lab2.labels import LABELS, Label, label_names
 from lab2.plots.style import axis_text, spectrum_line
 
 matplotlib.use("Agg")
@@ -28,6 +28,7 @@ def labels_of(n, seed=3):
 def test_every_label_has_its_unit_on_the_axis():
     assert [axis_text(label.name) for label in LABELS] == [f"{label.symbol} [{label.unit}]" for label in LABELS]
     assert axis_text("[C/N]") == "[C/N]"
+    assert axis_text("age", "Gyr") == axis_text(Label("age", unit="Gyr")) == "age [Gyr]"
 
 
 def test_a_spectrum_breaks_at_the_seam_of_two_chips_and_where_it_is_nan():

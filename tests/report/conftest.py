@@ -6,6 +6,12 @@ from astropy.table import Table
 from lab2.survey import write_manifest
 
 
+@pytest.fixture(autouse=True)
+def official(monkeypatch):
+    """Pages write as those of `lab2 run` do, unless a test says otherwise."""
+    monkeypatch.setenv("LAB2_RUN", "1")
+
+
 @pytest.fixture
 def make_survey(home):
     def make(name="simulated", simulated=True):

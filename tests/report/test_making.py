@@ -6,6 +6,7 @@ import shutil
 
 import nbformat
 import pytest
+import xarray
 from astropy.table import Table
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pdfs import text_of
@@ -13,7 +14,7 @@ from pdfs import text_of
 from lab2 import _code
 from lab2 import simulate as simulate_module
 from lab2.__main__ import main
-from lab2.report import freshness, making
+from lab2.report import Page, freshness, making
 from lab2.report.making import make, status
 from lab2.report.run import find, run
 from lab2.simulate.again import arguments
@@ -260,6 +261,14 @@ def test_status_is_printed_as_a_table_and_changes_nothing(lab, home, capsys):
     assert lines[1].split() == ["01_first", "up", "to", "date"]
     assert lines[-1].split() == ["report.pdf", "not", "made", "yet"]
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+
+
+def test_what_was_made_by_hand_is_listed_and_makes_nothing_stale(lab, home, monkeypatch):
+    monkeypatch.delenv("LAB2_RUN")
+    page = Page("01_first", "simulated", 5)
+    page.save(xarray.Dataset({"value": 5.0}), "01_first.nc")
+    assert stale() == {}
+    assert "read before the official one" in dict(status())["interactive: 01_first.nc"]
 
 
 def test_what_the_labs_notebooks_need_is_read_off_their_code():

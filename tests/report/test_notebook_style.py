@@ -3,15 +3,28 @@
 import ast
 import io
 import itertools
+import shutil
+import subprocess
+import sys
 import tokenize
 
 import nbformat
 import pytest
 
 from lab2.report.run import find
+from lab2.survey import root
 
 LONGEST_CELL, LONGEST_LINE = 25, 100
 SOURCES = find()
+# What JupyterLab adds to a notebook that it saves.
+AS_JUPYTERLAB = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": "3.13.1",
+}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -78,6 +91,49 @@ def test_cells_are_short_and_define_nothing(source):
 def test_a_notebook_is_kept_without_outputs(source):
     cells = nbformat.read(source, as_version=4).cells
     assert not [cell.id for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_prose_is_as_narrow_as_code(source):
+    cells = [cell for cell in nbformat.read(source, as_version=4).cells if cell.cell_type == "markdown"]
+    assert not [row for cell in cells for row in cell.source.splitlines() if len(row) > LONGEST_LINE]
+
+
+@pytest.mark.skipif(shutil.which("git") is None or shutil.which("make") is None, reason="needs git and make")
+def test_a_notebook_that_was_run_and_saved_in_jupyterlab_is_no_change_for_git(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("Makefile", ".gitattributes", "notebooks/02_spectra.ipynb", "notebooks/08_spectral_sequences.ipynb"):
+        shutil.copy(root() / name, tmp_path / name)
+    for name in ("requirements.lock.txt", "pyproject.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+
+    def git(*arguments):
+        command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init")
+    # the command is taken from what `make setup` would do
+    setup = subprocess.run(
+        ["make", "-n", "-W", "pyproject.toml", "setup"], cwd=tmp_path, capture_output=True, text=True
+    )
+    (configure,) = [line for line in setup.stdout.replace("\\\n", "").splitlines() if "filter.notebook.clean" in line]
+    subprocess.run(configure, cwd=tmp_path, check=True, shell=True)
+    git("add", "notebooks", "Makefile", ".gitattributes")
+    git("commit", "-m", "as they are")
+    sources = sorted((tmp_path / "notebooks").glob("*.ipynb"))
+    for source in sources:
+        notebook = nbformat.read(source, as_version=4)
+        notebook.metadata.language_info.update(AS_JUPYTERLAB)
+        notebook.cells[2].execution_count = 2
+        notebook.cells[2].outputs = [nbformat.v4.new_output("stream", text="said")]
+        nbformat.write(notebook, source)
+    assert git("diff", "HEAD", "--name-only") == ""
+    git("add", "notebooks")
+    assert git("status", "--porcelain", "notebooks") == ""
+    source = sources[1]
+    source.write_text(source.read_text().replace("import", "import  ", 1))
+    assert git("diff", "HEAD", "--name-only") == f"notebooks/{source.name}\n"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from astropy.table import QTable, Table
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lab2 import lines
-from lab2.report import Page, listed, page
+from lab2.report import Page, correlated, counted, graded, joined, listed, page
 from lab2.report.run import parameters_of
 from lab2.survey import write_manifest
 
@@ -62,6 +62,40 @@ def test_numbers_are_listed_with_their_names():
     assert listed(np.array([0.5, -1.25]), ["a", "b"], "+.1f") == "+0.5 (a), -1.2 (b)"
     with pytest.raises(ValueError, match="zip"):
         listed([1.0], ["a", "b"])
+
+
+def test_a_sentence_changes_with_its_number():
+    texts = ["small", "fair", "large"]
+    said = [graded(x, [1, 2], texts) for x in (-9, 0.999, 1, 1.5, 2, 9)]
+    assert said == ["small", "small", "fair", "fair", "large", "large"]
+    assert graded(float("nan"), [1, 2], texts) == ""
+    for limits, few in (([1], texts), ([2, 1], texts), ([], [])):
+        with pytest.raises(ValueError, match="ascending limits and one text more"):
+            graded(0, limits, few)
+
+
+def test_a_correlation_is_called_by_its_size_and_sign():
+    rng = np.random.default_rng(3)
+    x, noise = rng.normal(size=(2, 5000))
+    named = {
+        "strongly correlated": x + 0.3 * noise,
+        "strongly anticorrelated": -x + 0.3 * noise,
+        "anticorrelated": -x + noise,
+        "weakly correlated": x + 3 * noise,
+        "hardly correlated": noise,
+    }
+    assert {name: correlated(np.corrcoef(x, y)[0, 1]) for name, y in named.items()} == {name: name for name in named}
+
+
+def test_names_are_joined_and_counted():
+    assert [joined(names) for names in ([], ["a"], ["a", "b"], np.array(["a", "b", "c"]))] == [
+        "none",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+    assert counted(np.array(["CO", "OH", "OH"])) == "OH 2, CO 1"
+    assert counted([]) == "none"
 
 
 def written(folder, source, tags=("parameters",)):

@@ -187,3 +187,11 @@ def test_what_cannot_be_set_is_an_error_that_names_the_cell(what):
     cell, message = REFUSED[what]
     with pytest.raises(ValueError, match=rf"(?s)Notebook, cell 2: .*{message}"):
         convert(new_markdown_cell("# T\n\nfine"), cell, new_markdown_cell("fine too"))
+
+
+def test_the_view_to_zoom_into_is_left_out(figure):
+    data = {"application/vnd.jupyter.widget-view+json": {"model_id": "a"}, "text/plain": "Accordion()"}
+    view = new_output("display_data", data=data, metadata={"lab2": {"role": "zoom"}})
+    (page,) = text_of(convert(shown(figure, caption("A spectrum."), view)))
+    assert page.count("drawn as") == 1
+    assert "Accordion" not in page

@@ -21,7 +21,7 @@ SAME = {
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
-    return make_survey(tmp_path_factory.mktemp("data") / "small", seed=11, n_stars=100, progress=False)
+    return make_survey(tmp_path_factory.mktemp("data") / "small", seed=11, n_stars=150, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,14 @@ from lab2.simulate.stars import NAMED
 from lab2.survey import list_files
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_stars():
+    """Surveys too small for the notebooks, which are quick to make."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "SMALLEST", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory):
     return make_survey(tmp_path_factory.mktemp("data") / "small", seed=7, n_stars=24, progress=False)
@@ -249,7 +257,7 @@ def test_killed_or_failing_at_a_rename_one_survey_is_whole(tmp_path, no_stars, m
 
 def test_two_at_once_leave_one_whole_survey(tmp_path):
     """The second is refused while the first is at work, and says who that is."""
-    code = "import sys; from lab2.simulate import make_survey; make_survey(sys.argv[1], n_stars=60, progress=False)"
+    code = "import sys; from lab2.simulate import make_survey; make_survey(sys.argv[1], n_stars=150, progress=False)"
     first = subprocess.Popen([sys.executable, "-c", code, tmp_path / "mine"])
     while not list(tmp_path.glob(".mine.making-*/new/apStar")):
         time.sleep(0.01)

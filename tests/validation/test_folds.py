@@ -6,7 +6,7 @@ from twins import drawn_survey
 from lab2 import cannon
 from lab2.cannon import Flag, fit_labels
 from lab2.labels import label_names
-from lab2.validation import cross_validate, split
+from lab2.validation import cross_validate, fields_or, split
 
 
 def survey(n_stars, seed=91, fields=("M67", "N6791", "060+00"), names=None):
@@ -258,3 +258,36 @@ def test_each_fold_learns_its_own_factors(spectra):
     alone = fit_labels(model, spectra.isel(star=held_out))
     np.testing.assert_array_equal(found.labels[held_out], alone.labels)
     np.testing.assert_array_equal(found.factors[held_out], alone.factors)
+
+
+# --- fields, or groups in their place -----------------------------------------------------------------------
+
+
+def in_fields(*counts):
+    """Stars in fields of so many stars, shuffled."""
+    names = np.repeat([f"field {k}" for k in range(len(counts))], counts)
+    stars = survey(len(names))
+    return stars.assign(field=("star", np.random.default_rng(93).permutation(names)))
+
+
+@pytest.mark.parametrize("counts", [(50, 50), (40, 30, 30), (20, 30, 28, 22), (60, 40)])
+def test_fields_that_can_be_spared_are_the_groups(counts):
+    stars = in_fields(*counts)
+    groups = fields_or(split(stars, 2), stars)
+    assert groups.name == "field"
+    assert [set(stars.field.values[groups.values == k]) for k in range(len(counts))] == [
+        {f"field {k}"} for k in range(len(counts))
+    ]
+
+
+@pytest.mark.parametrize("counts", [(100,), (61, 39), (90, 5, 5)])
+def test_the_other_groups_take_the_place_of_fields_that_cannot_be_spared(counts):
+    stars = in_fields(*counts)
+    halves = split(stars, 2)
+    assert fields_or(halves, stars) is halves
+    assert fields_or(halves, stars.drop_vars("field")) is halves
+
+
+def test_groups_of_other_stars_are_refused():
+    with pytest.raises(ValueError, match="give the group of each star"):
+        fields_or(split(survey(10), 2), survey(12))

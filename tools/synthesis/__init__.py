@@ -1,6 +1,6 @@
 """A small LTE synthesizer of red giants in the H band: what the simulated survey's spectra come from.
 
-It runs when the project's tables are remade (``.venv/bin/python -m tools.synthesis``), never in the lab. One straight flow:
+It runs when the tables are remade (``.venv/bin/python -m tools.synthesis``), never in the lab. One straight flow:
 
     inputs      model atmospheres, line lists, real spectra, from PyPI and public files
     atmosphere  temperature, pressure and mass against depth, between the MARCS models

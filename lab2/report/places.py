@@ -1,0 +1,86 @@
+"""Where results lie: those of `lab2 run` in one place, those of interactive runs in another that is read first."""
+
+import filecmp
+import os
+
+from lab2.survey import build_folder, figure_folder
+
+__all__ = ["figures_place", "interactive_files", "is_interactive", "official", "place", "product"]
+
+_NAME = "interactive"
+
+
+def is_interactive() -> bool:
+    """Whether this process is an interactive run, such as a notebook in JupyterLab.
+
+    `lab2 run` sets the environment variable LAB2_RUN to 1 for the kernels that it starts. All else is interactive.
+    """
+    return os.environ.get("LAB2_RUN") != "1"
+
+
+def place(survey, interactive):
+    """The folder of a survey's results: build/<survey>/, or build/<survey>/interactive/."""
+    return build_folder(survey) / _NAME if interactive else build_folder(survey)
+
+
+def figures_place(survey, interactive):
+    """The folder of a survey's figures: figures/<survey>/, or figures/<survey>/interactive/."""
+    return figure_folder(survey) / _NAME if interactive else figure_folder(survey)
+
+
+def product(name, survey, interactive):
+    """The file that a notebook reads.
+
+    Parameters
+    ----------
+    name : str
+        The file's name, such as "03_spectra.nc".
+    survey : str
+        The survey.
+    interactive : bool
+        Whether interactive results come first. A copy that equals the official file is passed over.
+
+    Returns
+    -------
+    pathlib.Path
+        The file in build/<survey>/interactive/ or in build/<survey>/; the latter where there is neither.
+    """
+    own, run = place(survey, True) / name, place(survey, False) / name
+    if not interactive or not own.is_file():
+        return run
+    return run if run.is_file() and filecmp.cmp(own, run, shallow=False) else own
+
+
+def official(path, survey):
+    """The official file that an interactive one takes the place of, or None where there is none such.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        As from `product`.
+    survey : str
+        The survey.
+
+    Returns
+    -------
+    pathlib.Path or None
+    """
+    run = place(survey, False) / path.name
+    return run if path.parent == place(survey, True) and run.is_file() else None
+
+
+def interactive_files(survey):
+    """What interactive runs have left: their results and figures.
+
+    Parameters
+    ----------
+    survey : str
+        The survey.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Sorted within each of the two folders.
+    """
+    folders = place(survey, True), figures_place(survey, True)
+    return [path for folder in folders for path in sorted(folder.glob("*")) if path.is_file()]
