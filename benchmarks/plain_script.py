@@ -50,7 +50,7 @@ def normalized(path, trusted):
         chip = (pixel >= first) & (pixel < last)
         error[chip & ((pixel < header[f"{letter}MIN"]) | (pixel > header[f"{letter}MAX"]))] = np.inf
         u, good = (pixel - (first + last) / 2) / (last - first), chip & trusted & np.isfinite(error)
-        for _ in range(3):
+        for _ in range(10):
             curve = np.polyfit(u[good], flux[good], 2, w=1 / error[good])
             pull = np.abs(flux - np.polyval(curve, u)) / error
             good = chip & trusted & np.isfinite(error) & (pull < 3 * max(1.0, 1.48 * np.median(pull[good])))

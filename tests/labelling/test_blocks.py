@@ -54,10 +54,14 @@ def test_a_script_of_astropy_numpy_and_scipy_finds_the_same(giants, trained, mon
     script, model = importlib.import_module("benchmarks.plain_script"), trained.model
     table = label_block(giants.files[:12], model)
     ours = model.scale(np.stack([table[name] for name in model.labels], axis=1))
-    for path, x, reduced, n_minima in zip(giants.files, ours, table["reduced_chi2"], table["n_minima"], strict=False):
-        if reduced < 2 and n_minima == 1:  # where the spectrum is odd, it depends on which pixels are clipped
-            theirs, error = script.label(path, model.theta.values, model.s2.values, model.trusted.values)
-            np.testing.assert_allclose((theirs - x) / error, 0.0, atol=0.05)
+    rest = model.theta.values, model.s2.values, model.trusted.values
+    found = [script.label(path, *rest) for path in giants.files[:12]]
+    ordinary = (table["reduced_chi2"] < 2) & (table["n_minima"] == 1)
+    apart = np.array([np.abs(theirs - x) / error for (theirs, error), x in zip(found, ours, strict=True)])[ordinary]
+    assert len(apart) > 8
+    # they differ in a few pixels: which errors are absurd, and which trusted pixels are clipped
+    assert np.median(apart) < 0.01
+    assert apart.max() < 0.5
 
 
 def test_what_the_file_says_of_its_star(giants, trained):
