@@ -26,7 +26,7 @@ def main(arguments=None):
     from lab2._failure import Failure
 
     try:
-        chosen.command(chosen)
+        status = chosen.command(chosen)
     except (ValueError, OSError, ImportError) as error:
         print(f"lab2: error: {error}", file=sys.stderr)
         return 2
@@ -36,7 +36,7 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print(f"\ninterrupted; {chosen.interrupted}", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 def _parser():

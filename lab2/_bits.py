@@ -1,6 +1,7 @@
 """Bitmasks with names: the base of every set of flags in the project."""
 
 from enum import IntFlag
+from functools import lru_cache
 
 __all__ = ["Bits"]
 
@@ -9,6 +10,7 @@ class Bits(IntFlag):
     """Named bits of an integer; the members of a subclass are its single bits."""
 
     @classmethod
+    @lru_cache(4096)  # of many stars
     def words(cls, value) -> str:
         """Names of the bits that are set in `value`, in the order of the members; "-" when none is.
 

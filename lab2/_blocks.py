@@ -4,14 +4,35 @@ The kernels release the interpreter's lock, so that threads suffice; blocks smal
 memory traffic, and the memory needed, small.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from itertools import pairwise
 
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-__all__ = ["map_blocks"]
+__all__ = ["map_blocks", "n_cores", "one_thread"]
+
+_alone = ContextVar("alone", default=False)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within this context `map_blocks` uses one thread: where other processes have the other cores."""
+    token = _alone.set(True)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        _alone.reset(token)
+
+
+def n_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def map_blocks(function, size, block, progress=None) -> list:
@@ -33,7 +54,7 @@ def map_blocks(function, size, block, progress=None) -> list:
     list
         In the order of the slices.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = 1 if _alone.get() else n_cores()
     rounds = -(-size // (block * workers))
     count = max(min(rounds * workers, size), 1)
     edges = [size * k // count for k in range(count + 1)]

@@ -23,6 +23,7 @@ from lab2._arguments import expect
 from lab2._bits import Bits
 from lab2._io.coadd import SpectrumError, empty_coadd, read_coadd
 from lab2._origin import SIMULATED
+from lab2._pixel_kernels import good_errors
 from lab2.files import replacing
 from lab2.grid import CHIPS, LOG_START, LOG_STEP, N_PIXELS, WAVELENGTH, chip_of
 from lab2.spectra import credible_errors
@@ -37,10 +38,19 @@ __all__ = [
     "mask_bad_pixels",
     "read",
     "read_many",
+    "read_rows",
     "write",
 ]
 
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
+
+# Unit of each variable, and what it is.
+_ABOUT = {
+    "flux": (FLUX_UNIT,),
+    "error": (FLUX_UNIT,),
+    "ra": ("deg", "right ascension, J2000"),
+    "dec": ("deg", "declination, J2000"),
+}
 
 # Comments of the primary header, as in DR17.
 _GRID_COMMENTS = {
@@ -101,7 +111,8 @@ def read(path: str | os.PathLike) -> xr.Dataset:
         ``flux`` and ``error`` ``(star=1, wavelength=8575)`` [1e-17 erg/s/cm2/Angstrom], as in the file (NaN or 0
         outside the detectors); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star, chip_name, edge)``, first and last
         pixel with data, from the header or, if it gives none, from the data; ``snr``, ``n_visits``, ``starflag``,
-        ``field``, ``path``, and ``simulated``, True where lab2 made the file. What the header does not say, or not
+        ``field``, ``ra`` and ``dec`` [deg, J2000], ``telescope`` ("apo" for a DR17 file of either telescope at Apache
+        Point), ``path``, and ``simulated``, True where lab2 made the file. What the header does not say, or not
         readably, is NaN, 0 or "", and ``unknown_cards`` names its cards, separated by spaces. Coordinates ``star``
         (2MASS name, or the file's where the header has none), ``wavelength`` [Angstrom, vacuum], ``chip``.
 
@@ -161,15 +172,8 @@ def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.D
     paths = [Path(p) for p in paths]
     if not paths:
         raise ValueError("no spectrum files were given; expected at least one path")
-    rows, errors = [], []
-    for path in tqdm(paths, desc="reading spectra", unit="star", disable=not progress):
-        try:
-            row, problem = read_coadd(path), ""
-        except (FileNotFoundError, SpectrumError) as exception:
-            row, problem = empty_coadd(path), str(exception)
-        rows.append(row)
-        errors.append(problem)
-    failed = [e for e in errors if e]
+    raw = read_rows(tqdm(paths, desc="reading spectra", unit="star", disable=not progress))
+    failed = [error for error in raw.read_error.values.tolist() if error]
     if len(failed) == len(paths):
         raise SpectrumError(f"none of {len(paths)} files could be read; the first: {failed[0]}")
     if failed:
@@ -178,6 +182,30 @@ def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.D
             UnreadableSpectrumWarning,
             stacklevel=2,
         )
+    return raw
+
+
+def read_rows(paths: Iterable[str | os.PathLike]) -> xr.Dataset:
+    """Read apStar files as `read_many` does, without a word about those that cannot be read.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        At least one.
+
+    Returns
+    -------
+    xarray.Dataset
+        As from `read_many`, also where none of the files can be read.
+    """
+    rows, errors = [], []
+    for path in map(Path, paths):
+        try:
+            row, problem = read_coadd(path), ""
+        except (FileNotFoundError, SpectrumError) as exception:
+            row, problem = empty_coadd(path), str(exception)
+        rows.append(row)
+        errors.append(problem)
     return _dataset(rows).assign(read_error=("star", np.array(errors, dtype=str)))
 
 
@@ -220,15 +248,15 @@ def mask_bad_pixels(raw: xr.Dataset, bits: Iterable[PixelBit | str | int] = BAD_
     [False, True]
     """
     expect(raw=raw)
-    mask = np.int32(reduce(or_, map(_pixel_bit, bits), 0))
-    pixel = xr.DataArray(np.arange(raw.sizes["wavelength"]), dims="wavelength")
-    edges = raw.chip_range.sel(chip_name=raw.chip.rename("chip_name").values)
-    edges = edges.rename(chip_name="wavelength").drop_vars("wavelength")
-    inside = (pixel >= edges.isel(edge=0)) & (pixel <= edges.isel(edge=1))
-    measured = np.isfinite(raw.flux) & (raw.flux != 0)
-    good = ((raw.bitmask & mask) == 0) & measured & np.isfinite(raw.error) & (raw.error > 0)
-    error = raw.error.where(good & inside.transpose(*raw.error.dims), np.inf)
-    return raw.assign(error=error.copy(data=credible_errors(error.values)).assign_attrs(raw.error.attrs))
+    order = ("star", "wavelength")
+    values = [raw[name].transpose(*order).values for name in ("flux", "error", "bitmask")]
+    chips = raw.chip_name.values.tolist()
+    number = np.array([chips.index(chip) for chip in raw.chip.values.tolist()])
+    edges = raw.chip_range.transpose("star", "chip_name", "edge").values
+    error = np.empty_like(values[1])
+    good_errors(tuple(values), edges, number, np.int32(reduce(or_, map(_pixel_bit, bits), 0)), error)
+    error = xr.DataArray(credible_errors(error), dims=order).transpose(*raw.error.dims)
+    return raw.assign(error=raw.error.copy(data=error.values))
 
 
 def write(
@@ -293,10 +321,10 @@ def _dataset(rows) -> xr.Dataset:
     columns = {key: np.array([row.pop(key) for row in rows]) for key in list(rows[0])}
     dims = dict.fromkeys(("flux", "error", "bitmask"), ("star", "wavelength"))
     dims["chip_range"] = ("star", "chip_name", "edge")
-    units = {"flux": {"units": FLUX_UNIT}, "error": {"units": FLUX_UNIT}}
+    about = {key: dict(zip(("units", "long_name"), said, strict=False)) for key, said in _ABOUT.items()}
     stars = columns.pop("star")
     return xr.Dataset(
-        {key: (dims.get(key, "star"), values, units.get(key, {})) for key, values in columns.items()},
+        {key: (dims.get(key, "star"), values, about.get(key, {})) for key, values in columns.items()},
         coords={
             "star": stars,
             "wavelength": ("wavelength", WAVELENGTH, {"units": "Angstrom (vacuum)"}),

@@ -16,7 +16,9 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike
 
 from lab2._arguments import expect
+from lab2._blocks import map_blocks
 from lab2._io.pixel_list import ASPCAP_SLICES, read_list
+from lab2._pixel_kernels import normalize_chip
 from lab2.grid import CHIPS, N_PIXELS, WAVELENGTH, chip_of
 from lab2.spectra import check_dims, check_wavelengths, credible_errors, seen
 
@@ -32,12 +34,14 @@ _LEAST_FLUX, _MOST_FLUX, _SIGMA = 0.0, 1.5, 5.0
 # Errors, as fractions of the continuum, that are smaller than those of any model, or say nothing.
 _LEAST_ERROR, _MOST_ERROR = 1e-10, 1e5
 _FLOAT = np.finfo("f4")
+_LIMITS = tuple(float(x) for x in (_FLOAT.tiny, _FLOAT.max, _LEAST_FLUX, _MOST_FLUX, _SIGMA, _LEAST_ERROR, _MOST_ERROR))
 # Of spectra on other pixels (`lab2.spectra.check_wavelengths`): what is expected, and what to do.
 _GRID = (
     "APOGEE's grid",
     "Only spectra on this grid are normalized here; normalize others yourself and give them to lab2.from_arrays",
 )
-_BLOCK = 256  # stars normalized at a time, to bound memory
+_BLOCK = 256  # stars normalized at a time by one thread, to bound memory
+_CHIPS = chip_of(WAVELENGTH)  # of each pixel; those of a chip are neighbors
 
 
 def load_pixels(path: str | os.PathLike | None = None) -> xr.DataArray:
@@ -209,24 +213,21 @@ def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2)
     check_wavelengths(raw, WAVELENGTH, *_GRID)
     pixels = load_pixels() if pixels is None else _mask(pixels)
     _check_enough(pixels, degree, "the list")
-    chips = chip_of(WAVELENGTH)
-    shape = raw.flux.shape
-    flux, ivar = np.ones(shape, "f4"), np.zeros(shape, "f4")
-    continuum = np.ones(shape, "f4")
-    counts = np.zeros((3, shape[0], len(CHIPS)), dtype=int)
-    for start in range(0, shape[0], _BLOCK):
-        block = slice(start, start + _BLOCK)
-        errors = credible_errors(raw.error.values[block].astype(float))
+    raw_flux, errors = raw.flux.values, raw.error.values
+    n_stars = len(raw_flux)
+    flux, ivar, continuum = np.empty((3, *raw_flux.shape), "f4")
+    counts = np.zeros((3, n_stars, len(CHIPS)), dtype=int)
+
+    def normalize_block(block):
+        credible = credible_errors(errors[block])
         for k, chip in enumerate(CHIPS):
-            here = chips == chip
-            raw_flux = raw.flux.values[block, here].astype(float)
-            error = np.where(np.abs(raw_flux) < _FLOAT.max, errors[:, here], np.inf)
-            level, n_trusted, n_clipped = _fit_chip(raw_flux, error, pixels.values[here], degree)
-            bad = (n_trusted < _least_pixels(degree)) | ~((level > _FLOAT.tiny) & (level < _FLOAT.max)).all(axis=1)
-            level[bad] = 1.0
-            flux[block, here], ivar[block, here] = _divide(raw_flux, error, level, bad)
-            continuum[block, here] = level
-            counts[:, block, k] = n_trusted, n_clipped, bad
+            here = slice(*np.flatnonzero(chip == _CHIPS)[[0, -1]] + [0, 1])
+            basis = chebyshev.chebvander(np.linspace(-1, 1, here.stop - here.start), degree)
+            fit = basis, np.flatnonzero(pixels.values[here]), _least_pixels(degree), _CLIP_SIGMA, _CLIP_ROUNDS
+            out = flux[block, here], ivar[block, here], continuum[block, here]
+            normalize_chip((raw_flux[block, here], credible[:, here]), fit, _LIMITS, out, counts[:, block, k])
+
+    map_blocks(normalize_block, n_stars, _BLOCK)
     grid, chip_dims = ("star", "wavelength"), ("star", "chip_name")
     raw_only = [name for name in raw.data_vars if raw[name].dims != ("star",)]
     kept = raw.drop_vars(raw_only).assign_coords(trusted=("wavelength", pixels.values))
@@ -266,50 +267,6 @@ def trusted_levels(spectra: xr.Dataset, pixels: ArrayLike) -> xr.DataArray:
     return xr.DataArray(
         levels, dims=("star", "chip_name"), coords={"star": spectra.star.values, "chip_name": list(CHIPS)}
     )
-
-
-def _divide(flux, error, level, bad):
-    """Flux and inverse variance of the stars of one chip, (n, pixels), divided by the level.
-
-    Flux is 1 and ivar 0 in bad pixels, and where the whole chip, (n,), is bad.
-    """
-    signal = np.where(bad[:, None], 0.0, level / error)
-    value = np.where(signal > 0, flux, level) / level
-    good = (signal > 1 / _MOST_ERROR) & (signal < 1 / _LEAST_ERROR)
-    good &= ((value - _LEAST_FLUX) * signal > -_SIGMA) & ((value - _MOST_FLUX) * signal < _SIGMA)
-    return np.where(good, value, 1.0), np.where(good, signal, 0.0) ** 2
-
-
-def _fit_chip(flux, error, trusted, degree):
-    """Continuum of one chip for a block of stars: level (n, pixels), and numbers of pixels used and clipped (n,).
-
-    Normal equations allow solving for all stars at once; with three or four Chebyshev terms on [-1, 1] they are well
-    conditioned. Stars with too few pixels to accept the fit have level 0.
-    """
-    basis = chebyshev.chebvander(np.linspace(-1, 1, flux.shape[1]), degree)
-    at = basis[trusted]
-    weight = 1 / error[:, trusted] ** 2
-    value = np.where(weight > 0, flux[:, trusted], 0.0)
-    counts, used = seen(weight), weight > 0
-    coefficients = np.zeros((len(flux), degree + 1))
-    for _ in range(_CLIP_ROUNDS):
-        solvable = (counts * used).sum(axis=1) > _least_pixels(degree) - 0.5  # as rounded below
-        w = weight * used
-        normal = np.einsum("np,pt,pu->ntu", w, at, at, optimize=True)
-        right = np.einsum("np,pt->nt", w * value, at, optimize=True)
-        coefficients[:] = 0.0
-        coefficients[solvable] = np.linalg.solve(normal[solvable], right[solvable][..., None])[..., 0]
-        residual = np.where(weight > 0, (value - coefficients @ at.T) * np.sqrt(weight), np.nan)
-        with np.errstate(invalid="ignore"):
-            scatter = 1.4826 * np.nanmedian(np.abs(residual[solvable]), axis=1)
-            # decide again for all pixels: good ones may have been clipped because of an outlier that is now clipped
-            keep = weight > 0
-            keep[solvable] &= np.abs(residual[solvable]) <= _CLIP_SIGMA * np.maximum(scatter, 1.0)[:, None]
-        if (keep == used).all():
-            break
-        used = keep
-    n_used, n_clipped = (np.rint((counts * part).sum(axis=1)).astype(int) for part in (used, ~used))
-    return coefficients @ basis.T, n_used, n_clipped
 
 
 def _least_pixels(degree):

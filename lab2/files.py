@@ -18,7 +18,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -31,7 +31,7 @@ from lab2._io.seal import check_seal, seal
 if TYPE_CHECKING:  # read where a table is
     from astropy.table import QTable, Table
 
-__all__ = ["Kept", "now", "read_dataset", "read_table", "replacing", "sha256", "write_dataset", "write_table"]
+__all__ = ["Kept", "holds", "now", "read_dataset", "read_table", "replacing", "sha256", "write_dataset", "write_table"]
 
 _PART = re.compile(r"\.part-(?P<host>[0-9a-f]{8})-(?P<process>\d{1,9})-.*")
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -115,7 +115,9 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             part.unlink()
 
 
-def write_dataset(path: str | os.PathLike, dataset: xr.Dataset, kind: str, version: int) -> None:
+def write_dataset(
+    path: str | os.PathLike, dataset: xr.Dataset, kind: str, version: int, beside: Sequence[Kept] = ()
+) -> None:
     """Write a Dataset to a sealed netCDF file, atomically.
 
     Parameters
@@ -127,9 +129,32 @@ def write_dataset(path: str | os.PathLike, dataset: xr.Dataset, kind: str, versi
         What it is, such as "lab2 Cannon"; the file's attribute ``format``.
     version : int
         Of the layout, ``format_version``; to be increased when code no longer reads files of the old layout.
+    beside : sequence of Kept
+        Further results to keep in the same file, each of another kind, in a group of its own.
     """
+    groups = {"/": dataset.assign_attrs(format=kind, format_version=version)}
+    for other in beside:
+        name = _group(other.kind)
+        apart = {dim: f"{name}_{dim}" for dim in other.dataset.dims}  # a group shares the dims of the root by name
+        groups[name] = other.dataset.rename(apart).assign_attrs(format=other.kind, format_version=other.version)
     with replacing(path) as part:
-        netcdf.write(part, {"/": dataset.assign_attrs(format=kind, format_version=version)})
+        netcdf.write(part, groups)
+
+
+def _group(kind):
+    """Name of the group that holds a result of this kind beside another."""
+    return kind.split()[-1]
+
+
+def holds(path: str | os.PathLike, kind: str) -> bool:
+    """Whether a file that `write_dataset` wrote holds a result of this kind, alone or beside another.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or was not written by this software.
+    """
+    return any(dataset.attrs.get("format") == kind for dataset in netcdf.read(path).values())
 
 
 def read_dataset(path: str | os.PathLike, versions: Mapping[str, int]) -> tuple[xr.Dataset, str]:
@@ -155,7 +180,11 @@ def read_dataset(path: str | os.PathLike, versions: Mapping[str, int]) -> tuple[
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file of a {' or '.join(versions)}: {path}")
-    dataset = netcdf.read(path)["/"]
+    groups = netcdf.read(path)
+    name = next((name for name, found in groups.items() if found.attrs.get("format") in versions), "/")
+    dataset = groups[name]
+    if name != "/":
+        dataset = dataset.rename({dim: str(dim).removeprefix(f"{name}_") for dim in dataset.dims})
     kind, version = (dataset.attrs.pop(name, None) for name in ("format", "format_version"))
     if kind not in versions:
         raise ValueError(f"{path} is not a {' or '.join(versions)}: its attribute 'format' is {kind!r}")
@@ -246,10 +275,19 @@ class Kept:
     def check_whole(self) -> None:
         """Raise a ValueError if variables that obey their rules do not agree with each other."""
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write the file, atomically."""
-        self.check()
-        write_dataset(path, self.dataset, self.kind, self.version)
+    def save(self, path: str | os.PathLike, *beside: Kept) -> None:
+        """Write the file, atomically.
+
+        Parameters
+        ----------
+        path : path-like
+        *beside : Kept
+            Further results to keep in the same file, such as the calibration of a model. Each is read from it by the
+            `load` of its own class.
+        """
+        for one in (self, *beside):
+            one.check()
+        write_dataset(path, self.dataset, self.kind, self.version, beside)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Self:

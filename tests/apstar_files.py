@@ -14,6 +14,8 @@ HEADER = {
     "SNR": 123.5,
     "NVISITS": 3,
     "STARFLAG": 1028,
+    "RA": 132.8,
+    "DEC": 11.8,
     **CHIP_KEYS,
 }
 

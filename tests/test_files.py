@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from lab2.cannon import Cannon
-from lab2.files import Kept, now, replacing, sha256, write_dataset
+from lab2.files import Kept, holds, now, replacing, sha256, write_dataset
 from lab2.network import Network
 from lab2.validation import Calibration
 
@@ -84,6 +84,20 @@ def test_files_of_another_kind_are_refused(thing, tmp_path):
     thing.dataset.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"plain\.nc is not a whole file: .* written by an older version; train"):
         Thing.load(tmp_path / "plain.nc")
+
+
+def test_two_results_in_one_file(thing, tmp_path):
+    # the dim of the second has the name of the first's, and another length
+    values = {"other": ("x", np.arange(5.0)), "words": ("x", ["é", "b", "c", "d", "eee"])}
+    second = Other(xr.Dataset(values, coords={"x": list("lmnop")}, attrs={"about": "the second"}))
+    thing.save(tmp_path / "both.nc", second)
+    xr.testing.assert_identical(Thing.load(tmp_path / "both.nc").dataset, thing.dataset)
+    xr.testing.assert_identical(Other.load(tmp_path / "both.nc").dataset, second.dataset)
+    assert holds(tmp_path / "both.nc", Other.kind)
+    thing.save(tmp_path / "alone.nc")
+    assert not holds(tmp_path / "alone.nc", Other.kind)
+    with pytest.raises(ValueError, match="is not a"):
+        Other.load(tmp_path / "alone.nc")
 
 
 @pytest.mark.parametrize("version", [2, 4])

@@ -124,7 +124,7 @@ import sys
 for name in {HEAVY}:
     sys.modules[name] = None
 from lab2.__main__ import main
-print(main(["label", "none.fits"]), main(["simulate", "--n-stars", "150", "--survey", "tiny"]))
+print(main(["label", "none.fits", "--model", "none.nc"]), main(["simulate", "--n-stars", "150", "--survey", "tiny"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", code],

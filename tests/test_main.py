@@ -5,13 +5,10 @@ import threading
 import time
 import tomllib
 
-import numpy as np
 import pytest
-from astropy.io import fits
-from astropy.table import QTable
 from plain_catalog import plain_catalog
 
-from lab2 import apstar, cannon, survey
+from lab2 import survey
 from lab2.__main__ import main
 from lab2._lock import alone
 
@@ -21,7 +18,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
     code = f"import sys, lab2.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass\nprint({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
-    for command in ["fetch", "simulate", "survey", "run", "checkpoints", "report", "check", "label"]:
+    for command in ["fetch", "simulate", "survey", "run", "checkpoints", "report", "check", "label", "train"]:
         assert command in done.stdout
 
 
@@ -40,7 +37,10 @@ def test_help_is_quick_and_loads_nothing_heavy():
         (["checkpoints", "--name", "a/b"], "written like Firstname_Lastname"),
         (["checkpoints", "--number", "4"], "1, 2 and 3, not 4"),
         (["report"], "never made|not executed|no notebooks"),
-        (["label", "x.fits"], "no model .*04_model.nc; notebook 04 makes it"),
+        (["label", "x.fits", "--model", "no.nc"], "no such file of a lab2 Cannon: no.nc"),
+        (["label", "x.fits", "--model", "no.nc", "-o", "a.txt"], ".fits, .parquet, .ecsv, .csv, .* got 'a.txt'"),
+        (["train", "x.fits", "--labels", "no.fits"], "no such catalog: no.fits"),
+        (["train", "x.fits", "--labels", "no.fits", "-o", "model.h5"], "must end with .nc, not 'model.h5'"),
     ],
 )
 def test_errors_of_the_user_are_one_line(home, capsys, arguments, message):
@@ -124,81 +124,6 @@ def test_the_simulated_survey_passes_its_own_check(tiny_survey, capsys, monkeypa
     assert survey.check("simulated")["simulated"] is True
     assert main(["survey"]) == 0
     assert "(simulated)" in capsys.readouterr().out
-
-
-def test_labels_of_files(tiny_survey, real_spectra, tmp_path, monkeypatch, capsys):
-    from lab2 import catalog, continuum, validation
-
-    monkeypatch.setenv("LAB2_HOME", str(tiny_survey.parents[1]))
-    giants, _ = catalog.select_giants(catalog.load("simulated"))
-    files = catalog.spectrum_paths(giants, "simulated")
-    raw = apstar.mask_bad_pixels(apstar.read_many(files, progress=False))
-    model = cannon.train(catalog.attach(continuum.normalize(raw), giants))
-    model.save(tmp_path / "model.nc")
-    spectra = catalog.attach(continuum.normalize(raw), giants)
-    calibration = validation.calibrate(validation.cross_validate(spectra, 2), spectra.labels)
-    calibration.dataset["largest_chi2"] = 2.0  # the few stars of this survey are odd more often than 1 %
-    calibration.save(tmp_path / "calibration.nc")
-    out = tmp_path / "labels.ecsv"
-    chosen = [str(files[0]), str(real_spectra["giant"]), "--model", str(tmp_path / "model.nc"), "--out"]
-    assert main(["label", *chosen, str(out)]) == 0
-    said = capsys.readouterr()
-    assert said.out.startswith("2 stars, ")
-    assert said.err.count("lab2: warning") == 2
-    assert "the errors are formal ones" in said.err
-    assert "1 of 2 spectra are observed, but the model was trained on simulated ones" in said.err
-    table = QTable.read(out)
-    assert list(table["simulated"]) == [True, False]
-    assert table.meta["comments"][0] in said.err
-    assert table["misfit"][1] > 0.01 > table["misfit"][0]
-    assert list(table["star"]) == [giants["APOGEE_ID"][0], "2M17335483-2753043"]
-    assert str(table["teff"].unit) == "K"
-    assert abs(table["teff"][0].value - giants["TEFF"][0]) < 300
-    assert np.all(table["sigma_teff"].value > 0)
-    formal = table["sigma_teff"][0]
-    capsys.readouterr()
-    assert main(["label", *chosen, str(out), "--calibration", str(tmp_path / "calibration.nc")]) == 0
-    calibrated = QTable.read(out)
-    assert calibrated["sigma_teff"][0] > 2 * formal
-    # the real star lies outside what was calibrated: no error is quoted
-    assert np.isnan(calibrated["sigma_teff"][1])
-    assert "UNCALIBRATED" in calibrated["flag_words"][1]
-    assert calibrated["flag"][1] & cannon.Flag.UNCALIBRATED
-    assert main(["label", *chosen, "labels.txt"]) == 2
-    capsys.readouterr()
-    check_bad_among_good(files, tmp_path, capsys)
-    cannon.train(spectra, degree=1).save(tmp_path / "model.nc")
-    capsys.readouterr()
-    assert main(["label", *chosen, str(out), "--calibration", str(tmp_path / "calibration.nc")]) == 2
-    assert "the calibration belongs to another model" in capsys.readouterr().err
-
-
-def check_bad_among_good(files, tmp_path, capsys):
-    """A file that cannot be read, and one with an impossible error, between good ones."""
-    cut, odd = tmp_path / "apStar-dr17-2M1.fits", tmp_path / "odd.fits"
-    cut.write_bytes(files[1].read_bytes()[:50_000])
-    with fits.open(files[1]) as hdus:
-        hdus[0].header["SNR"] = "154,15"
-        hdus[2].data[:, 1000] = 1e-20
-        hdus.writeto(odd)
-    out = tmp_path / "three.ecsv"
-    paths = [str(path) for path in (files[0], cut, odd)]
-    message = "1 of 3 spectra could not be read .*2M1.fits: not an apStar"
-    with pytest.warns(apstar.UnreadableSpectrumWarning, match=message):
-        assert main(["label", *paths, "--model", str(tmp_path / "model.nc"), "--out", str(out)]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"3 stars, 1 flagged: {out}\n"
-    assert "observed" not in said.err  # nothing is known of a file that could not be read
-    table = QTable.read(out)
-    assert list(table["reason"][[0, 2]]) == ["-", "-"]
-    assert table["reason"][1].startswith(f"{cut}: not an apStar file")
-    assert list(table["star"])[1] == "2M1"
-    assert list(table["flag_words"]) == ["-", "NO_DATA BAD_CONTINUUM", "-"]
-    assert np.isnan(table["teff"].value).tolist() == [False, True, False]
-    main(["label", str(files[0]), str(files[1]), "--model", str(tmp_path / "model.nc"), "--out", str(out)])
-    whole = QTable.read(out)
-    assert abs(table["teff"][0] - whole["teff"][0]).value < 1e-6
-    assert abs(table["teff"][2] - whole["teff"][1]) < whole["sigma_teff"][1]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,18 @@ def weigh(ivar, flux, s2):
     return weight, weighted, log_sum, chi_zero
 
 
+def misfit_sums(flux, ivar, best, s2):
+    """Twin of lab2.cannon._kernels.misfit_sums: excess and total weight of each star."""
+    excess, total = np.zeros(len(flux)), np.zeros(len(flux))
+    for n in range(len(flux)):
+        for p in range(flux.shape[1]):
+            if ivar[n, p] > 0 and np.isfinite(s2[p]):
+                w = 1 / (1 / ivar[n, p] + s2[p])
+                excess[n] += w * (flux[n, p] - best[n, p]) ** 2 - 1
+                total[n] += w
+    return np.maximum(excess, 0.0), total
+
+
 def gradient_sums(weight, residual):
     """Twin of lab2.cannon._kernels.gradient_sums: weight^2 residual, first, second."""
     bent = np.zeros_like(weight)

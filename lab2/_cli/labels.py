@@ -1,66 +1,117 @@
-"""Commands that measure the labels of spectra."""
+"""Commands that train a model and measure the labels of spectra."""
 
 import sys
-from pathlib import Path
 
 __all__ = ["add_commands"]
 
+_SOME_UNREADABLE = 3
+_STATUS = (
+    "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if a worker process was "
+    "killed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
+)
+_SPECTRA = {
+    "nargs": "*",
+    "metavar": "SPECTRA",
+    "help": "apStar files, folders (all apStar-*.fits and asStar-*.fits in and below them), or patterns in quotes",
+}
+_FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - reads it from the standard input"}
+
 
 def label(chosen):
-    """Measure the labels of spectra with a trained model."""
-    import xarray as xr
+    """Measure the labels of spectra with a trained model, and write a table with a row for each file."""
+    import time
 
-    from lab2 import apstar, continuum, validation
-    from lab2._command import command
-    from lab2.cannon import Cannon, fit_labels, misfit, to_table
-    from lab2.files import replacing
-    from lab2.survey import build_folder
+    from lab2._blocks import n_cores
+    from lab2.cannon import Cannon
+    from lab2.labelling.inputs import spectrum_files
+    from lab2.labelling.progress import progress
+    from lab2.labelling.stream import label_stream
+    from lab2.labelling.summary import Summary, about
+    from lab2.labelling.writing import check_output, writing
 
-    model_path = Path(chosen.model) if chosen.model else build_folder("simulated") / "04_model.nc"
-    if not model_path.is_file():
-        raise FileNotFoundError(f"there is no model {model_path}; notebook 04 makes it; run: {command('run 01 03 04')}")
-    if Path(chosen.out).suffix != ".ecsv":
-        raise ValueError(f"the labels are written as ECSV, so --out must end with .ecsv, not {chosen.out!r}")
-    raw = apstar.read_many(chosen.files)
-    model = Cannon.load(model_path)
-    trusted = model.trusted  # the pixels on which the training spectra were normalized
-    spectra = continuum.normalize(apstar.mask_bad_pixels(raw), trusted)
-    fits = fit_labels(model, spectra)
-    spectra["misfit"] = misfit(model, spectra, fits)
-    if chosen.calibration:
-        calibration = validation.Calibration.load(chosen.calibration)
-        beyond = calibration.misfits(fits)
-        fits = calibration.apply(fits)
-        fits["covariance"] = fits.covariance.where(~xr.DataArray(beyond, dims="star"))
-    else:
+    out = check_output(chosen.out)
+    model, calibration = Cannon.load(chosen.model), _calibration(chosen)
+    if calibration is not None:
+        calibration.check_model(model)
+    paths = spectrum_files(chosen.spectra, chosen.files_from)
+    if out.resolve() in {path.resolve() for path in paths}:
+        raise ValueError(f"the table would replace one of the spectra: {out}")
+    header, summary, start = about(model, calibration, chosen.model), Summary(), time.monotonic()
+    tables = label_stream(paths, model, calibration, n_cores() if chosen.workers is None else chosen.workers)
+    with writing(out, header) as write:
+        for table in progress(tables, len(paths)):
+            write(table)
+            summary.add(table)
+    if calibration is None:
         print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
-    table = to_table(fits, spectra)
-    _warn_of_observed(table, model)
-    with replacing(chosen.out) as part:
-        table.write(part, format="ascii.ecsv")
-    flagged = int((table["flag"] != 0).sum())
-    print(f"{len(table)} stars, {flagged} flagged: {chosen.out}")
+    if model.simulated and summary.observed:
+        text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
+        print(f"lab2: warning: {text}", file=sys.stderr)
+    seconds = time.monotonic() - start
+    print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars a second")
+    return _SOME_UNREADABLE if summary.unreadable else 0
 
 
-def _warn_of_observed(table, model):
-    """Say it, on the screen and in the table, where a model of simulated spectra was applied to observed ones."""
-    observed = int((~table["simulated"] & (table["reason"] == "-")).sum())
-    if not model.simulated or not observed:
-        return
-    from lab2.simulate import real_offsets
+def _calibration(chosen):
+    """The calibration that was named, or else that in the model's file; None where there is none."""
+    from lab2.files import holds
+    from lab2.validation import Calibration
 
-    text = (
-        f"{observed} of {len(table)} spectra are observed, but the model was trained on simulated ones; on spectra of "
-        f"real giants its labels were off by {real_offsets()}, which no error here includes"
+    path = chosen.calibration or chosen.model
+    return Calibration.load(path) if chosen.calibration or holds(path, Calibration.kind) else None
+
+
+def train(chosen):
+    """Train a model on spectra whose labels a catalog gives, and calibrate its errors."""
+    from lab2.files import now, sha256
+    from lab2.labelling.inputs import spectrum_files
+    from lab2.labelling.training import read_catalog, train_files
+    from lab2.labels import LABELS
+
+    if not chosen.out.endswith(".nc"):
+        raise ValueError(f"a model is written as netCDF, so --out must end with .nc, not {chosen.out!r}")
+    if chosen.factors < 0:
+        raise ValueError(f"the number of factors must be 0 or more; got {chosen.factors}")
+    rows = read_catalog(chosen.labels)
+    paths = spectrum_files(chosen.spectra, chosen.files_from)
+    found = train_files(paths, rows, chosen.label or LABELS, chosen.factors, chosen.seed, progress=sys.stderr.isatty())
+    found.model.dataset.attrs.update(
+        catalog=chosen.labels,
+        catalog_sha256=sha256(chosen.labels),
+        date=now(),
+        command=" ".join(["lab2", *sys.argv[1:]]),
     )
-    table.meta["comments"] = [text]
-    print(f"lab2: warning: {text}", file=sys.stderr)
+    found.model.save(chosen.out, found.calibration)
+    used = found.model.dataset.sizes["training_star"]
+    print(f"trained on {used} of {len(paths)} files; left out: {found.model.dataset.attrs['left_out']}")
+    print("cross-validated in two halves, fitted less catalog; the calibrated error of a typical star:")
+    errors = found.calibration.floor_errors.values
+    for row, unit, error in zip(found.statistics, found.model.units, errors, strict=True):
+        print(f"{row['label']:>8}  bias {row['bias']:+.3g}, std {row['std']:.3g}, error {error:.3g} {unit}".rstrip())
+    print(f"model and calibration: {chosen.out}")
 
 
 def add_commands(add):
     """Describe the commands of this module."""
+    one = add(train, "train")
+    one.add_argument("spectra", **_SPECTRA)
+    one.add_argument("--files-from", **_FILES_FROM)
+    text = "the catalog: FITS, ECSV or CSV with APOGEE_ID, FIELD, SNR and the columns of the labels, such as allStar"
+    one.add_argument("--labels", required=True, metavar="TABLE", help=text)
+    text = "a label, by its name (teff) or its column in the catalog (AL_FE); again for each (default: the five)"
+    one.add_argument("--label", action="append", metavar="LABEL", help=text)
+    one.add_argument("--factors", type=int, default=0, metavar="K", help="number of hidden factors (default: 0)")
+    one.add_argument("--seed", type=int, default=128, metavar="S", help="of the halves and the noise (default: 128)")
+    one.add_argument("-o", "--out", default="model.nc", metavar="FILE", help="the model to write (default: model.nc)")
+
     one = add(label, "label")
-    one.add_argument("files", nargs="+", metavar="FILE", help="apStar files")
-    one.add_argument("--model", metavar="FILE", help="a trained model (default: build/simulated/04_model.nc)")
-    one.add_argument("--calibration", metavar="FILE", help="of its errors, such as build/simulated/05_calibration.nc")
-    one.add_argument("--out", default="labels.ecsv", metavar="FILE", help="the table to write (default: labels.ecsv)")
+    one.epilog = _STATUS
+    one.add_argument("spectra", **_SPECTRA)
+    one.add_argument("--files-from", **_FILES_FROM)
+    text = "a trained model, as lab2 train or the notebooks write it, such as build/simulated/05_model.nc"
+    one.add_argument("--model", required=True, metavar="FILE", help=text)
+    text = "of the model's errors, such as build/simulated/05_calibration.nc (default: that in the model's file)"
+    one.add_argument("--calibration", metavar="FILE", help=text)
+    text = "the table to write: .fits, .parquet, .ecsv or .csv (default: labels.fits)"
+    one.add_argument("-o", "--out", default="labels.fits", metavar="FILE", help=text)
+    one.add_argument("--workers", type=int, metavar="N", help="processes that share the work (default: the cores)")

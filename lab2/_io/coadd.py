@@ -14,6 +14,11 @@ __all__ = ["SpectrumError", "empty_coadd", "read_coadd"]
 
 _CHIP_KEYS = {"blue": ("BMIN", "BMAX"), "green": ("GMIN", "GMAX"), "red": ("RMIN", "RMAX")}
 
+_TELESCOPES = ("apo25m", "apo1m", "lco25m")
+_BY_NAME = {"asStar-": "lco25m", "apStar-": "apo"}
+
+_CHIPS = chip_of(WAVELENGTH)
+
 
 class SpectrumError(ValueError):
     """A file is not a readable apStar spectrum; the message says why."""
@@ -70,19 +75,17 @@ def _check_grid(headers):
         if not given and key != "CRPIX1":
             raise FitsError(f"no {key} in the header of HDU 0 or 1, so no wavelengths")
         for number, cards in given:
-            if not np.isclose(finite_number(cards, key), expected, rtol=1e-9, atol=0):
+            if not abs(finite_number(cards, key) - expected) <= 1e-9 * abs(expected):  # NaN too
                 raise FitsError(f"{key} of HDU {number} is {cards[key]}, the APOGEE grid has {expected}")
 
 
 def _chip_range(cards, flux) -> np.ndarray:
     """First and last pixel with data in each chip, shape (3, 2); an empty chip is (0, -1)."""
-    chips = chip_of(WAVELENGTH)
-    seen = np.isfinite(flux) & (flux != 0)
     edges = []
     for chip in CHIPS:
         first, last = (whole_number(cards, key, 0, N_PIXELS - 1) for key in _CHIP_KEYS[chip])
         if first is None or last is None or first > last:
-            pixels = np.flatnonzero(seen & (chips == chip))
+            pixels = np.flatnonzero(np.isfinite(flux) & (flux != 0) & (chip == _CHIPS))
             first, last = (pixels[0], pixels[-1]) if pixels.size else (0, -1)
         edges.append([first, last])
     return np.array(edges, dtype="i4")
@@ -97,6 +100,8 @@ def _content(path, cards, flux, error, bitmask) -> dict:
         "STARFLAG": whole_number(cards, "STARFLAG", -(2**31), 2**62),
         "FIELD": text(cards, "FIELD"),
         "OBJID": text(cards, "OBJID"),
+        "RA": _angle(cards, "RA", 0, 360),
+        "DEC": _angle(cards, "DEC", -90, 90),
     }
     unknown = [key for key, value in known.items() if value in (None, "") or value != value]
     return {
@@ -109,10 +114,29 @@ def _content(path, cards, flux, error, bitmask) -> dict:
         "n_visits": known["NVISITS"] or 0,
         "starflag": known["STARFLAG"] or 0,
         "field": known["FIELD"],
+        "ra": known["RA"],
+        "dec": known["DEC"],
+        "telescope": text(cards, "TELESCOP") or _telescope(path),
         "unknown_cards": " ".join(unknown),
         "simulated": cards.get(SIMULATED, False) is not False,  # no other file has the card, so it need not be readable
         "path": str(path),
     }
+
+
+def _angle(cards, key, least, most):
+    """An angle of the header [deg]; NaN where there is none, or no such angle."""
+    value = finite_number(cards, key)
+    return value if least <= value <= most else np.nan
+
+
+def _telescope(path) -> str:
+    """The telescope as the archive's folders and names of files tell it; "" where they do not.
+
+    The files of DR17 do not name it. Those of the two telescopes at Apache Point lie in folders of their own, and have
+    the same names.
+    """
+    folder = next((part for part in path.parts[:-1] if part in _TELESCOPES), "")
+    return folder or next((name for start, name in _BY_NAME.items() if path.name.startswith(start)), "")
 
 
 def empty_coadd(path) -> dict:

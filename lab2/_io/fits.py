@@ -11,6 +11,8 @@ import io
 import math
 import re
 import zlib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -35,18 +37,37 @@ class FitsError(ValueError):
     """A file is not FITS, is damaged where it is read, or is larger than an apStar file can be."""
 
 
-class Image(NamedTuple):
-    """One HDU: its cards, the shape of its data as numpy counts (slowest axis first), and the first row of the data.
+class Cards(Mapping):
+    """The cards of a header by keyword, the first of each; None where the value is undefined or cannot be read.
 
-    A card whose value is undefined or cannot be read has the value None.
+    A value is parsed when it is asked for: an apStar file has a hundred cards, of which a dozen are of use.
     """
 
-    cards: dict
+    def __init__(self, fields: dict[bytes, bytes]):
+        self._fields = fields  # of each keyword of 8 bytes, the 70 bytes after "= "
+
+    def __getitem__(self, key: str) -> str | bool | int | float | None:
+        return _value(self._fields[_keyword(key)])
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and _keyword(key) in self._fields
+
+    def __iter__(self) -> Iterator[str]:
+        return (keyword.decode("latin-1").rstrip() for keyword in self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+class Image(NamedTuple):
+    """One HDU: its cards, the shape of its data as numpy counts (slowest axis first), and the first row of the data."""
+
+    cards: Cards
     shape: tuple[int, ...]
     row: np.ndarray
 
 
-def read_images(path, count) -> tuple[dict, list[Image]]:
+def read_images(path, count) -> tuple[Cards, list[Image]]:
     """The cards of the primary header, and the first `count` extensions, which must be images.
 
     Parameters
@@ -57,8 +78,7 @@ def read_images(path, count) -> tuple[dict, list[Image]]:
 
     Returns
     -------
-    cards : dict
-        Value of each keyword; None where it is undefined or cannot be read.
+    cards : Cards
     images : list of Image
 
     Raises
@@ -110,7 +130,7 @@ def text(cards, key) -> str:
 def _read(stream, count):
     """The primary header and `count` images from a stream at its beginning."""
     primary, images = _cards(stream, 0), []
-    left = _size(primary, 0)
+    left = _data_size(_shape(primary, 0), abs(_bitpix(primary, 0)) // 8, 0)
     for number in range(1, count + 1):
         _skip(stream, left)
         image, left = _image(stream, number)
@@ -130,19 +150,19 @@ def _drain(stream):
 
 def _cards(stream, number):
     """The cards of the header at the stream's position, the first of each keyword."""
-    cards, first = {}, "XTENSION" if number else "SIMPLE"
+    fields, first = {}, b"XTENSION" if number else b"SIMPLE  "
     for _ in range(_MOST_CARDS // 36):
         block = stream.read(_BLOCK)
-        if not cards and block[:10] != f"{first:8}= ".encode():
-            raise _no_header(number, f"there is no card {first}" if block else "the file ends")
+        if not fields and block[:10] != first + b"= ":
+            raise _no_header(number, f"there is no card {first.decode().rstrip()}" if block else "the file ends")
         if len(block) < _BLOCK:
             raise FitsError(f"not a whole FITS file (it ends in the header of HDU {number}); fetch it again")
         for start in range(0, _BLOCK, _CARD):
-            card = block[start : start + _CARD].decode("latin-1")
-            if card.rstrip() == "END":
-                return cards
-            if card[8:10] == "= ":
-                cards.setdefault(card[:8].rstrip(), _value(card[10:].strip()))
+            card = block[start : start + _CARD]
+            if card[8:10] == b"= ":
+                fields.setdefault(card[:8], card[10:])
+            elif card[:3] == b"END" and not card[3:].strip():
+                return Cards(fields)
     raise FitsError(f"the header of HDU {number} has no card END within {_MOST_CARDS} cards: it is damaged")
 
 
@@ -152,8 +172,16 @@ def _no_header(number, what):
     return FitsError(f"not an apStar file: {_EXPECTED}; {what} where HDU {number} should begin; fetch it again")
 
 
+@lru_cache(512)
+def _keyword(key):
+    """A keyword as a card has it."""
+    return f"{key:8}".encode("latin-1", "replace")
+
+
+@lru_cache(512)  # most cards of one survey's files say the same
 def _value(field):
     """The value of a card as str, bool, int or float; None if it is undefined or cannot be read."""
+    field = field.decode("latin-1").strip()
     if match := _CHARACTERS.fullmatch(field):
         value = match[1].replace("''", "'").rstrip()
         return value if value.isascii() and value.isprintable() else None
@@ -174,7 +202,8 @@ def _image(stream, number):
     if cards["XTENSION"] != "IMAGE":
         packed = ", a compressed image (unpack it with funpack)" if "ZIMAGE" in cards else ""
         raise FitsError(f"not an apStar file: {_EXPECTED}; HDU {number} is of the kind {cards['XTENSION']}{packed}")
-    shape, size, kind = _shape(cards, number), _size(cards, number), np.dtype(_TYPES[_bitpix(cards, number)])
+    shape, kind = _shape(cards, number), np.dtype(_TYPES[_bitpix(cards, number)])
+    size = _data_size(shape, kind.itemsize, number)
     row_size = min(kind.itemsize * shape[-1], size) if shape else 0
     stored = stream.read(row_size)
     if len(stored) < row_size:
@@ -201,10 +230,9 @@ def _bitpix(cards, number):
     return bitpix
 
 
-def _size(cards, number):
+def _data_size(shape, item_size, number):
     """Bytes of the data, without what fills the last block."""
-    shape = _shape(cards, number)
-    size = abs(_bitpix(cards, number)) // 8 * math.prod(shape) if shape else 0
+    size = item_size * math.prod(shape) if shape else 0
     if size > _MOST_BYTES:
         raise FitsError(
             f"HDU {number} has {size} bytes of data, shape {shape}; no apStar file has more than {_MOST_ROWS} rows"

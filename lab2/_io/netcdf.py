@@ -32,7 +32,7 @@ def write(path, groups) -> None:
     ----------
     path : path-like
     groups : dict of str to xarray.Dataset
-        "/" is the root; beside others it holds attributes only.
+        "/" is the root. No other group has a dimension of the root's.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def write(path, groups) -> None:
         If a variable holds neither numbers nor strings.
     """
     plain = {name: _text(dataset).drop_encoding() for name, dataset in groups.items()}
-    encoding = {_absolute(name): _encoding(dataset) for name, dataset in plain.items()}
+    encoding = {_absolute(name): _encoding(dataset, name) for name, dataset in plain.items()}
     content = xr.DataTree.from_dict(plain).to_netcdf(engine="h5netcdf", encoding=encoding)
     with Path(path).open("wb") as file:
         file.write(content)
@@ -127,10 +127,14 @@ def _text(dataset):
     )
 
 
-def _encoding(dataset):
+def _encoding(dataset, group):
     packed = {"zlib": True, "complevel": _LEVEL}
     variables = dataset.variables.items()
     strings = {name: {"dtype": "S1"} for name, variable in variables if variable.dtype.kind == "U"}
+    if group != "/":  # h5netcdf does not find the dimension of the characters where the root has it already
+        for name, how in strings.items():
+            length = max(np.char.encode(dataset[name].values, "utf-8").dtype.itemsize, 1)
+            how["char_dim_name"] = f"{group}_string{length}"
     return strings | {name: packed for name, v in variables if v.dtype.kind == "f" and v.ndim and v.size}
 
 

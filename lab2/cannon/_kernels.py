@@ -15,6 +15,7 @@ __all__ = [
     "OPTIONS",
     "count_seen",
     "gradient_sums",
+    "misfit_sums",
     "star_weights",
     "step_scatter",
     "sum_products",
@@ -231,3 +232,21 @@ def star_weights(spectra, count, pixels, window, work, sums):
             wrong += not iv >= 0.0
         chi_zero[s] += chi if wrong == 0 else np.nan
         n_pixels[s] += seen
+
+
+@njit(**OPTIONS)
+def misfit_sums(flux, ivar, best, s2):
+    """Of each star, max(0, sum w r^2 - n) and sum w over its n pixels with weight w = 1 / (1 / ivar + s2).
+
+    flux, ivar (n_stars, n_pixels); r = flux - best (n_stars, n_pixels); s2 (n_pixels,).
+    """
+    excess, total = np.zeros(flux.shape[0]), np.zeros(flux.shape[0])
+    for s in range(flux.shape[0]):
+        chi, weights = 0.0, 0.0
+        for p in range(flux.shape[1]):
+            w = _weight(np.float64(ivar[s, p]), s2[p])
+            r = np.float64(flux[s, p]) - best[s, p]
+            chi += w * r * r - 1.0 if w > 0.0 else 0.0
+            weights += w
+        excess[s], total[s] = max(chi, 0.0), weights
+    return excess, total

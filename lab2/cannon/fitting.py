@@ -15,11 +15,11 @@ from lab2._arguments import expect
 from lab2._bits import Bits
 from lab2._blocks import map_blocks
 from lab2._io.arrays import native
-from lab2.cannon import polynomial
+from lab2.cannon import _kernels, polynomial
 from lab2.cannon._minima import Minima, Search, Wall, find_minima
 from lab2.cannon.model import Cannon
 from lab2.cannon.nuisances import Nuisance
-from lab2.cannon.quartics import Quartics, quartics, weights
+from lab2.cannon.quartics import Quartics, quartics
 from lab2.spectra import check_wavelengths
 
 __all__ = [
@@ -53,6 +53,8 @@ class Flag(Bits):
     BAD_CONTINUUM = 32
     UNCALIBRATED = 64
     UNCONSTRAINED = 128
+    DWARF = 256
+    SIMULATED_MODEL = 512
 
 
 _STARTS = 9
@@ -62,6 +64,7 @@ _BLOCK = 256  # stars worked on at a time by one thread
 # edge a penalty is added to chi^2.
 _WALL, _STIFFNESS = 2.0, 100.0
 _POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so an ordinary star has about 1
+_DWARF = 4.0  # log g; problem 1 takes stars above it for dwarfs
 # A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
 _COMPETING = 9.0
 
@@ -98,7 +101,11 @@ def fit_labels(
         second-best minimum less that of the best, infinite if there is only one; ``distance``: distance from the
         training set's mean, 1 at its edge (`training_distance`); ``flag``: sum of `Flag` bits. Labels are NaN where
         NO_DATA or NOT_CONVERGED is set. UNCONSTRAINED says that the formal error of a label exceeds its standard
-        deviation in the training set: the spectrum tells less than the choice of the training set did.
+        deviation in the training set: the spectrum tells less than the choice of the training set did. DWARF says that
+        log g comes out above that of every training star, and all of these are giants (log g up to 4): such a model
+        says nothing about dwarfs.
+        SIMULATED_MODEL says that the model was trained on simulated spectra and this one is observed, as the variable
+        ``simulated`` (star) of the spectra has it.
 
     Raises
     ------
@@ -133,7 +140,7 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
     found : lab2.cannon.Quartics
         chi^2 of the stars.
     spectra : xarray.Dataset
-        Spectra of the same stars; only their names and ``bad_continuum`` are used.
+        Spectra of the same stars; only their names, ``bad_continuum`` and ``simulated`` are used.
     progress : bool
         Show a progress bar.
 
@@ -164,6 +171,9 @@ def fit_quartics(model: Cannon, found: Quartics, spectra: xr.Dataset, progress: 
     if "bad_continuum" in spectra:
         bad_continuum = spectra.bad_continuum.values.any(axis=1)
     fits = _results(model, spectra.star.values.astype(str), minima, found.n_pixels, bad_continuum)
+    if model.simulated and "simulated" in spectra:
+        foreign = np.isfinite(fits.chi2.values) & ~spectra.simulated.values.astype(bool)
+        fits["flag"] = fits.flag | int(Flag.SIMULATED_MODEL) * foreign
     if found.responses.shape[1]:
         factors = found.factors(np.where(np.isfinite(fits.labels), minima.x, np.nan))
         fits = fits.assign(factors=(("star", "factor"), factors))
@@ -234,10 +244,8 @@ def misfit(model: Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> xr.DataArray
     expect(model=model, spectra=spectra, fits=fits)
     check_wavelengths(spectra, model.wavelength)
     spectra = native(spectra)
-    weight = weights(model, spectra.ivar.values)
-    residual = np.where(weight > 0, spectra.flux.values - best_spectra(model, fits).values, 0.0)
-    excess = np.maximum((weight * residual**2 - (weight > 0)).sum(axis=1), 0.0)
-    total = weight.sum(axis=1)
+    best = best_spectra(model, fits).values
+    excess, total = _kernels.misfit_sums(spectra.flux.values, spectra.ivar.values, best, model.s2.values)
     scatter = np.sqrt(np.divide(excess, total, out=np.full(total.shape, np.nan), where=total > 0))
     return fits.chi2.copy(data=np.where(np.isfinite(fits.chi2), scatter, np.nan)).rename("misfit")
 
@@ -329,6 +337,15 @@ def _wall(model):
     return Wall(precision, _WALL**2 * edge2, _STIFFNESS)
 
 
+def _dwarfs(model, labels):
+    """Stars whose log g is above that of every training star of a model of giants."""
+    if "logg" not in model.labels:
+        return np.zeros(len(labels), dtype=bool)
+    k = model.labels.index("logg")
+    highest = model.training_labels.values[:, k].max()
+    return (labels[:, k] > highest) & (highest <= _DWARF)
+
+
 def _results(model, stars, minima, n_pixels, bad_continuum):
     """The fits as a dataset: labels in their units, and the flags of each star."""
     n_labels, scale = len(model.labels), model.label_scale.values
@@ -351,6 +368,7 @@ def _results(model, stars, minima, n_pixels, bad_continuum):
         Flag.MULTIPLE_MINIMA: good & (minima.delta < _COMPETING * np.maximum(reduced, 1.0)),
         Flag.BAD_CONTINUUM: bad_continuum,
         Flag.UNCONSTRAINED: wide,
+        Flag.DWARF: _dwarfs(model, labels),
     }
     flag = sum(int(bit) * condition.astype(int) for bit, condition in conditions.items())
     return xr.Dataset(

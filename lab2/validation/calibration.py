@@ -30,6 +30,7 @@ from lab2._io import schema
 from lab2._io.schema import Rule
 from lab2._label_arrays import LabelArray
 from lab2.cannon.fitting import Flag
+from lab2.cannon.model import Cannon
 from lab2.files import Kept
 from lab2.validation._error_model import densities, most_likely
 from lab2.validation.residuals import paired_residuals, robust_scatter
@@ -221,16 +222,23 @@ class Calibration(Kept):
         probability[good] = np.exp(broad - both)
         return probability
 
+    def check_model(self, model: Cannon) -> None:
+        """Raise a ValueError if this is not the calibration of a model."""
+        self._check(model.labels, model.fingerprint, "this model")
+
     def _check_fits(self, fits):
         expect(fits=fits)
-        ours, theirs = list(self.dataset.label.values), list(fits.label.values)
-        if ours != theirs:
-            raise ValueError(f"the calibration is of the labels {ours}, the fits are of {theirs}")
-        ours, theirs = (attrs.get("model", "unknown") for attrs in (self.dataset.attrs, fits.attrs))
-        if ours != theirs:
+        self._check(fits.label.values.tolist(), fits.attrs.get("model", "unknown"), "these fits")
+
+    def _check(self, labels, fingerprint, what):
+        ours = self.dataset.label.values.tolist()
+        if ours != labels:
+            raise ValueError(f"the calibration is of the labels {ours}, {what} of {labels}")
+        ours = self.dataset.attrs.get("model", "unknown")
+        if ours != fingerprint:
             raise ValueError(
-                f"the calibration belongs to another model ({ours}) than these fits ({theirs}): give the model that it "
-                "was made with, or calibrate the fits of a cross-validation with this model's stars and factors"
+                f"the calibration belongs to another model ({ours}) than {what} ({fingerprint}): give the model that "
+                "it was made with, or calibrate the fits of a cross-validation with this model's stars and factors"
             )
 
 

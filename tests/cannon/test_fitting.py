@@ -416,9 +416,37 @@ def test_flags_have_names_and_keep_the_values_that_files_hold(fits):
     assert Flag.words(0) == "-"
     assert Flag.words(Flag.POOR_FIT + Flag.BAD_CONTINUUM) == "POOR_FIT BAD_CONTINUUM"
     names = ["NO_DATA", "NOT_CONVERGED", "OUTSIDE_TRAINING", "POOR_FIT", "MULTIPLE_MINIMA", "BAD_CONTINUUM"]
-    names += ["UNCALIBRATED", "UNCONSTRAINED"]
+    names += ["UNCALIBRATED", "UNCONSTRAINED", "DWARF", "SIMULATED_MODEL"]
     assert {bit.name: int(bit) for bit in Flag} == {name: 1 << n for n, name in enumerate(names)}
     assert fits.attrs["flags"] == [f"{1 << n}: {name}" for n, name in enumerate(names)]
+
+
+def test_a_star_above_all_giants_in_log_g_is_called_a_dwarf(model, stars):
+    names = model.labels
+    highest = float(model.training_labels[:, 1].max())
+    for name, top, called in (("logg", 3.5, True), ("logg", 4.5, False), ("other", 3.5, False)):
+        # the same star, above the training set in the second label, by other names and zero points of it
+        shift = np.array([0.0, top - highest, *np.zeros(len(names) - 2)])
+        moved = model.dataset.assign_coords(label=[names[0], name, *names[2:]]).drop_vars("term")
+        moved = moved.assign(label_mean=moved.label_mean + shift, training_labels=moved.training_labels + shift)
+        other = cannon.Cannon(moved)
+        labels = other.label_mean.values.copy()
+        labels[1] = top + 0.3
+        flux = other.predict(labels).values[None]
+        odd = stars.isel(star=[0]).assign(flux=(("star", "wavelength"), flux))
+        found = fit_labels(other, odd)
+        assert float(found.labels[0, 1]) > top
+        assert is_set(found, "DWARF").tolist() == [called]
+
+
+def test_an_observed_star_under_a_model_of_simulated_ones_is_flagged(model, stars):
+    both = stars.isel(star=[0, 1]).assign(simulated=("star", [True, False]))
+    simulated = cannon.Cannon(model.dataset.assign_attrs(simulated=1))
+    assert is_set(fit_labels(simulated, both), "SIMULATED_MODEL").tolist() == [False, True]
+    observed = cannon.Cannon(model.dataset.assign_attrs(simulated=0))
+    assert not is_set(fit_labels(observed, both), "SIMULATED_MODEL").any()
+    # where the spectra do not say what they are, nothing is said of them
+    assert not is_set(fit_labels(simulated, stars), "SIMULATED_MODEL").any()
 
 
 @pytest.mark.parametrize("ivar", [1e-12, 1e-30, 1e-44, 1e-4])

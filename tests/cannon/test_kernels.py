@@ -171,3 +171,19 @@ def test_weight_is_the_inverse_of_the_summed_variances():
     for n, p in np.ndindex(ivar.shape):
         nothing = ivar[n, p] == 0 or np.isinf(s2[p])
         assert weight[n, p] == (0.0 if nothing else pytest.approx(1 / (1 / ivar[n, p] + s2[p]), rel=1e-14))
+
+
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_misfit_sums(kind):
+    rng = np.random.default_rng(311)
+    best, s2 = rng.uniform(0.6, 1.0, (5, 40)), rng.uniform(0, 1e-4, 40)
+    flux, ivar = best + rng.normal(0, [[0.001], [0.03], [0.1], [0.02], [0.05]], (5, 40)), rng.uniform(1e2, 1e5, (5, 40))
+    ivar[1, ::3], s2[7], flux[2, 5], ivar[2, 5] = 0.0, np.inf, np.nan, 0.0
+    ivar[4] = 0.0
+    flux, ivar = flux.astype(kind), ivar.astype(kind)
+    excess, total = _kernels.misfit_sums(flux, ivar, best, s2)
+    expected = twins.misfit_sums(flux.astype(float), ivar.astype(float), best, s2)
+    np.testing.assert_allclose(excess, expected[0], rtol=1e-12)
+    np.testing.assert_allclose(total, expected[1], rtol=1e-12)
+    assert excess[0] == 0.0 < excess[1]
+    assert total[4] == 0.0

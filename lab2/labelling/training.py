@@ -1,0 +1,184 @@
+"""A model from apStar files and a catalog: matched, trained, cross-validated and calibrated in one go."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from astropy.table import QTable, Table
+from tqdm.auto import tqdm
+
+from lab2 import apstar, cannon, catalog, continuum, validation
+from lab2._columns import optional, words
+from lab2._io import tables
+from lab2._origin import SIMULATED
+from lab2.labelling.stream import BLOCK
+from lab2.labels import LABELS, Label, from_catalog, texts
+
+__all__ = ["Trained", "read_catalog", "train_files"]
+
+_FOLDS = 2
+_NOISY = (20, 10)  # S/N of the copies with noise added, which tell the scale of the errors from their floor
+_SAME_SNR = 1e-4  # relative: the catalog's are in single precision
+_NO_ROW, _SEVERAL_ROWS = -1, -2
+_WHY = {_NO_ROW: "not in the catalog", _SEVERAL_ROWS: "several rows in the catalog"}
+
+
+class Trained(NamedTuple):
+    """A model with its calibration, and how they came about.
+
+    `statistics`: bias, std and robust scatter of each label in the cross-validation, as from
+    `lab2.validation.statistics`; `left_out`: how many files were left out, by reason.
+    """
+
+    model: cannon.Cannon
+    calibration: validation.Calibration
+    statistics: QTable
+    left_out: dict[str, int]
+
+
+def read_catalog(path: str | os.PathLike) -> Table:
+    """A catalog of labels from a FITS (HDU 1), ECSV or CSV file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is of another kind, or cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such catalog: {path}")
+    formats = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
+    if path.suffix == ".fits":
+        return tables.read(path)
+    if path.suffix not in formats:
+        raise ValueError(f"a catalog is a file of .fits, .ecsv or .csv; got {path}")
+    try:
+        return Table.read(path, format=formats[path.suffix])
+    except Exception as problem:  # a table that is damaged fails in a dozen ways
+        raise ValueError(f"{path} cannot be read as a table ({problem})") from problem
+
+
+def train_files(
+    paths: Sequence[str | os.PathLike],
+    rows: Table,
+    labels: Sequence[str | Label] = LABELS,
+    factors: int = 0,
+    seed: int = 128,
+    progress: bool = False,
+) -> Trained:
+    """Train a model on apStar files whose labels a catalog gives.
+
+    A file and a row belong together if they have the same APOGEE_ID; where the catalog has several rows of a star, also
+    the same FIELD, and where it has several in that field the same S/N. Every file with a row, a spectrum and all
+    labels is trained on: what should not be, such as dwarfs, must not be among the files or in the catalog.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+    rows : astropy.table.Table
+        The catalog, with APOGEE_ID and the labels' columns.
+    labels : sequence of str or lab2.labels.Label
+        As for `lab2.labels.from_catalog`.
+    factors : int
+        Number of hidden factors.
+    seed : int
+        Of the split into halves and of the noise that is added.
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    Trained
+        The model is trained on all stars; its calibration is learned from fits of each half with a model of the other
+        half, also with noise added, to S/N 20 and 10.
+
+    Raises
+    ------
+    ValueError
+        If the catalog lacks a column, or too few stars are left to train or to calibrate.
+    """
+    given = from_catalog(rows, labels)  # before any file is read: are the columns there?
+    spectra, left_out = _training_set(paths, rows, given, progress)
+    model = cannon.train(spectra, factors=factors, progress=progress)
+    fold = validation.split(spectra, _FOLDS, seed)
+    noisy = (validation.degrade(spectra, snr, seed) for snr in _NOISY)
+    fits = [
+        validation.cross_validate(spectra, fold, factors, fit=some, progress=progress) for some in (spectra, *noisy)
+    ]
+    truth = xr.concat([spectra.labels] * len(fits), "star")
+    calibration = validation.calibrate(xr.concat(fits, "star"), truth)
+    statistics = validation.statistics(fits[0], spectra.labels, seed)
+    found = {f"cross_validated_{name}": ("label", np.asarray(statistics[name], float)) for name in ("bias", "std")}
+    about = {"left_out": _listed(left_out), "n_files": len(paths), "seed": seed, "folds": _FOLDS}
+    model = cannon.Cannon(model.dataset.assign(found).assign_attrs(about))
+    return Trained(model, calibration, statistics, left_out)
+
+
+def _training_set(paths, rows, given, progress):
+    """Normalized spectra with labels, and how many files were left out, by reason."""
+    index, known, left_out = _Index(rows), np.isfinite(given.values).all(axis=1), Counter()
+    parts = []
+    bar = tqdm(total=len(paths), desc="reading spectra", unit="star", disable=not progress)
+    for start in range(0, len(paths), BLOCK):
+        block = apstar.read_rows(paths[start : start + BLOCK])
+        row = index.rows(block)
+        spectra = continuum.normalize(apstar.mask_bad_pixels(block))
+        why = np.array([_WHY.get(one, "") for one in row.tolist()], dtype=object)
+        why[(why == "") & ~known[row]] = "a label is missing"
+        why[~(spectra.ivar.values > 0).any(axis=1)] = "no pixels with information"
+        why[block.read_error.values != ""] = "cannot be read"
+        left_out.update(why[why != ""].tolist())
+        good = np.flatnonzero(why == "")
+        used = spectra[["flux", "ivar", "snr", "field", "simulated"]].isel(star=good)
+        parts.append(used.assign(labels=(("star", "label"), given.values[row[good]])))
+        bar.update(len(row))
+    bar.close()
+    spectra = xr.concat(parts, "star", data_vars="minimal", coords="minimal", compat="override")
+    if not spectra.sizes["star"]:
+        raise ValueError(f"none of {len(paths)} files can be trained on: {_listed(left_out)}")
+    tree = "simulated" if rows.meta.get(SIMULATED) else catalog.label_tree(rows)
+    spectra = spectra.assign_coords(label=given.label.values, unit=given.unit).assign_attrs(label_tree=tree)
+    return spectra.assign(snr=_known_snr(spectra)), dict(left_out)
+
+
+class _Index:
+    """Where a catalog has the row of a spectrum."""
+
+    def __init__(self, rows):
+        self.fields, self.snr = words(rows, "FIELD"), optional(rows, "SNR")
+        self.places = defaultdict(list)
+        for place, star in enumerate(texts(rows["APOGEE_ID"]).tolist()):
+            self.places[star].append(place)
+
+    def rows(self, block):
+        """Index of the row of each spectrum, or why there is none."""
+        about = zip(block.star.values.tolist(), block.field.values.tolist(), block.snr.values.tolist(), strict=True)
+        return np.array([self._row(*one) for one in about])
+
+    def _row(self, star, field, snr):
+        places = self.places.get(star, [])
+        if len(places) > 1:
+            places = [place for place in places if self.fields[place] == field] or places
+        if len(places) > 1:  # two telescopes saw it: the catalog's S/N is that of the file's header
+            places = [place for place in places if abs(self.snr[place] - snr) <= _SAME_SNR * snr]
+            return places[0] if len(places) == 1 else _SEVERAL_ROWS
+        return places[0] if places else _NO_ROW
+
+
+def _known_snr(spectra):
+    """The S/N of the header, or where there is none the median of the pixels'."""
+    snr = spectra.snr.values.copy()
+    for n in np.flatnonzero(~(snr > 0)):
+        flux, ivar = spectra.flux.values[n], spectra.ivar.values[n]
+        snr[n] = np.median((flux * np.sqrt(ivar))[ivar > 0])
+    return spectra.snr.copy(data=snr)
+
+
+def _listed(left_out):
+    return ", ".join(f"{number} {why}" for why, number in sorted(left_out.items())) or "none"

@@ -1,0 +1,207 @@
+"""A table that arrives in parts, written to a file of FITS, Parquet, ECSV or CSV.
+
+No format needs the whole table in memory. ECSV, CSV and Parquet grow part by part. A FITS table states in its header
+how many rows and how long texts it has, so its rows wait in an unnamed file beside it until these are known.
+"""
+
+import contextlib
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Column, Table
+
+from lab2 import _extras
+from lab2.files import replacing
+
+__all__ = ["SUFFIXES", "check_output", "writing"]
+
+
+def check_output(path: str | os.PathLike) -> Path:
+    """The path of a table to write, or an error that says why it cannot be written; to be asked before the work.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is that of none of the formats.
+    ImportError
+        If the package for the format is not installed.
+    IsADirectoryError
+        If there is a folder of this name.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"a table is written as {', '.join(SUFFIXES)}, by the end of its name; got {str(path)!r}")
+    if path.suffix == ".parquet":
+        _extras.require("scale", "a table in Parquet")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
+    return path
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike, meta: Mapping[str, str]) -> Iterator[Callable[[Table], None]]:
+    """Write a table in parts, atomically.
+
+    Parameters
+    ----------
+    path : path-like
+        As `check_output` accepts it.
+    meta : dict of str to str
+        What the file says of the whole table; CSV says nothing. In FITS the names become those of cards.
+
+    Yields
+    ------
+    callable
+        To be called with each part. All parts have the same columns.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; right at the beginning if there is no permission.
+    """
+    path = check_output(path)
+    with replacing(path) as part, part.open("wb") as file, SUFFIXES[path.suffix](file, dict(meta)) as add:
+        yield lambda table: add(_plain(table))
+
+
+def _plain(table):
+    """The table with texts that every format can hold: what is no printable character is written as an escape."""
+    table = table.copy(copy_data=False)
+    for column in table.itercols():
+        if column.dtype.kind == "U":
+            texts = np.array([_printable(text) for text in column.tolist()], dtype=str)
+            table.replace_column(column.name, Column(texts, description=column.description))
+    return table
+
+
+def _printable(text):
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+@contextlib.contextmanager
+def _text(file, meta, delimiter, with_header):
+    """Rows of text below the names of the columns, and in ECSV below what is known of them."""
+    stream = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    rows, begun = csv.writer(stream, delimiter=delimiter, lineterminator="\n"), False
+
+    def add(table):
+        nonlocal begun
+        if not begun and with_header:
+            head = io.StringIO()
+            Table(table[:0], meta=meta).write(head, format="ascii.ecsv")
+            stream.write(head.getvalue())
+        elif not begun:
+            rows.writerow(table.colnames)
+        begun = True
+        rows.writerows(zip(*(table[name].tolist() for name in table.colnames), strict=True))
+
+    yield add
+    stream.flush()
+    stream.detach()
+
+
+def _ecsv(file, meta):
+    return _text(file, meta, " ", with_header=True)
+
+
+def _csv(file, meta):
+    return _text(file, meta, ",", with_header=False)
+
+
+@contextlib.contextmanager
+def _parquet(file, meta):
+    """Row groups. Units and descriptions are metadata of the fields, and in the form in which astropy reads them."""
+    import pyarrow as pa
+    from astropy.table.meta import get_yaml_from_table
+    from pyarrow import parquet
+
+    writer = None
+
+    def add(table):
+        nonlocal writer
+        arrays = [pa.array(c.tolist() if c.dtype.kind == "U" else np.asarray(c)) for c in table.itercols()]
+        if writer is None:
+            fields = []
+            for array, column in zip(arrays, table.itercols(), strict=True):
+                said = {"unit": str(column.unit or ""), "description": column.description or ""}
+                fields.append(pa.field(column.name, array.type, nullable=False, metadata=said))
+            empty = Table(table[:0], meta=meta)
+            about = {**meta, "table_meta_yaml": "\n".join(get_yaml_from_table(empty))}
+            writer = parquet.ParquetWriter(file, pa.schema(fields, metadata=about))
+        writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
+
+    try:
+        yield add
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+@contextlib.contextmanager
+def _fits(file, meta):
+    """A binary table in HDU 1. Texts are ASCII, as FITS wants them: other characters are written as escapes."""
+    columns, lengths = [], {}
+    n_rows = 0
+    with tempfile.TemporaryFile(dir=os.path.dirname(file.name) or ".") as rows:
+
+        def add(table):
+            nonlocal n_rows
+            if not columns:
+                columns.extend((c.name, str(c.unit or ""), c.description or "") for c in table.itercols())
+            found = {name: _stored(table[name]) for name in table.colnames}
+            for name, values in found.items():
+                if values.dtype.kind == "S":
+                    lengths[name] = max(lengths.get(name, 1), values.dtype.itemsize)
+            packed = np.rec.fromarrays(list(found.values()), names=list(found))
+            np.save(rows, np.asarray(packed), allow_pickle=False)
+            n_rows += len(table)
+
+        yield add
+        rows.seek(0)
+        first = np.load(rows, allow_pickle=False).dtype
+        kinds = {name: f"S{lengths[name]}" if name in lengths else first[name].str for name in first.names}
+        dtype = np.dtype([(name, kind.replace("<", ">")) for name, kind in kinds.items()])
+        _write_header(file, columns, dtype, n_rows, meta)
+        rows.seek(0)
+        left = n_rows
+        while left:
+            part = np.load(rows, allow_pickle=False)
+            file.write(part.astype(dtype).tobytes())
+            left -= len(part)
+        file.write(b"\0" * (-(n_rows * dtype.itemsize) % 2880))
+
+
+def _stored(column):
+    """The values of a column as a FITS table stores them."""
+    if column.dtype.kind == "U":
+        return np.array([text.encode("ascii", "backslashreplace") for text in column.tolist()], dtype="S")
+    if column.dtype.kind == "b":
+        return np.where(column, b"T", b"F").view("V1")
+    return np.asarray(column)
+
+
+def _write_header(file, columns, dtype, n_rows, meta):
+    """The primary header and that of the table."""
+    formats = {"V": "L", "i": "K", "f": "D"}
+    defined = []
+    for name, unit, _ in columns:
+        kind = dtype[name]
+        form = f"{kind.itemsize}A" if kind.kind == "S" else formats[kind.kind]
+        defined.append(fits.Column(name, form, unit=unit or None))
+    header = fits.BinTableHDU.from_columns(defined, nrows=0, name="LABELS").header
+    header["NAXIS2"] = n_rows
+    for number, (_, _, said) in enumerate(columns, start=1):
+        header[f"TCOMM{number}"] = said
+    for key, text in meta.items():
+        header[key.upper()] = text.encode("ascii", "backslashreplace").decode()
+    file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
+    file.write(header.tostring().encode("ascii"))
+
+
+SUFFIXES = {".fits": _fits, ".parquet": _parquet, ".ecsv": _ecsv, ".csv": _csv}
