@@ -22,7 +22,8 @@ assert own / "lab2" in lab.parents and own.name.startswith("lab2-check-")
 assert os.environ["TMPDIR"] == str(own / "tmp")
 assert (lab / "data" / survey / "allStar.fits").is_file()
 """
-LEAVES_ONE = 'subprocess.Popen(["sleep", "12345"], start_new_session=True)'
+NAP = ["sleep", str(10_000_000 + os.getpid())]  # not that of another run of the tests
+LEAVES_ONE = f"subprocess.Popen({NAP}, start_new_session=True)"
 # What breaks the notebook of each of these, the cell that it ends in, and the cause that is reported.
 BROKEN = {
     "03": ("1 / 0", "failed", "1 / 0", "ZeroDivisionError"),
@@ -55,7 +56,7 @@ def test_twelve_copies_of_which_five_are_broken(home, survey, hand_in, quick, mo
         assert row["outcome"] == outcome, row
         assert cell in str(row["cell"]), row
         assert cause in str(row["cause"]), row
-    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "12345"]]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == NAP]
 
     # a notebook that was mended is run again, and no other
     records = {path: path.stat().st_mtime_ns for path in out.glob("*/record.json")}
