@@ -97,7 +97,7 @@ lint: .venv/.installed  ## Check the style of the code
 	$(PY) -m ruff format --check .
 
 test: lint  ## Check everything, from nothing: style, tests, every notebook on a small survey
-	$(PY) -m pytest -n auto --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench: benchmarks/.peers/annieslasso/.installed benchmarks/.peers/TheCannon/.installed  ## Compare speed with the peers
 	$(PY) -m benchmarks.run

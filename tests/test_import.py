@@ -32,9 +32,9 @@ def python(code):
 def test_import_takes_less_than_a_second_and_loads_nothing_heavy():
     code = f"""
 import sys, time
-start = time.perf_counter()
+start = time.process_time()
 import lab2
-print(time.perf_counter() - start, *(name for name in {HEAVY} if name in sys.modules))
+print(time.process_time() - start, *(name for name in {HEAVY} if name in sys.modules))
 """
     found = [python(code) for _ in range(3)]
     assert min(float(seconds) for seconds, *_ in found) < 1.0

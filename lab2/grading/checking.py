@@ -1,5 +1,6 @@
 """The notebooks of a whole folder, several at a time."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -9,6 +10,7 @@ from tqdm import tqdm
 from lab2._failure import Failure
 from lab2.grading import tables
 from lab2.grading.finding import find
+from lab2.grading.isolation import Limits
 from lab2.grading.judging import Job, judge, known
 from lab2.grading.numbers import key_numbers
 from lab2.grading.reading import Products
@@ -19,7 +21,14 @@ from lab2.survey import check as check_survey
 __all__ = ["check"]
 
 
-def check(folder, survey, limits, workers=1, out=None, progress=True):
+def check(
+    folder: str | os.PathLike,
+    survey: str,
+    limits: Limits,
+    workers: int = 1,
+    out: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> tuple[list[dict], Path]:
     """Execute students' notebooks and compare their key numbers with those of the project's own.
 
     Each runs in a process, a temporary folder, a HOME and a LAB2_HOME of its own, with limits of time and memory and

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Submission:
         return f"{plain[:60]}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
 
-def find(folder, stems) -> list[Submission]:
+def find(folder: str | os.PathLike, stems: Sequence[str]) -> list[Submission]:
     """The notebooks FOLDER/*.ipynb and FOLDER/<student>/*.ipynb, without hidden ones.
 
     Parameters

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Interrupted(RuntimeError):
     """The program was ended since nobody waits for it any more."""
 
 
-def run(command, folder, log, limits, stop=None) -> Ended:
+def run(command: Sequence[str], folder: Path, log: Path, limits: Limits, stop: threading.Event | None = None) -> Ended:
     """Run a program with limits, and end it with all that it has started.
 
     Parameters

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import tempfile
+import threading
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from lab2._text import visible
 from lab2.files import replacing, sha256
 from lab2.grading import isolation
+from lab2.grading.finding import Submission
 from lab2.grading.isolation import Limits
 from lab2.survey import build_folder, home, survey_folder
 
@@ -39,7 +41,7 @@ class Job:
     limits: Limits
     out: Path
 
-    def given(self, submission) -> dict:
+    def given(self, submission: Submission) -> dict:
         """What a record holds for: it stands as long as this is the same."""
         return {
             "notebook": submission.digest,
@@ -48,7 +50,7 @@ class Job:
         }
 
 
-def known(submission, job):
+def known(submission: Submission, job: Job) -> dict | None:
     """The record of an earlier check of the same notebook on the same survey, or None.
 
     A notebook that ran to its end would do so with other limits, too; the others are run again when the limits differ.
@@ -64,7 +66,7 @@ def known(submission, job):
         return None  # it was cut: the notebook is run again
 
 
-def judge(submission, job, stop=None) -> dict:
+def judge(submission: Submission, job: Job, stop: threading.Event | None = None) -> dict:
     """Execute one notebook in a copy of its own, and keep its record, its outputs and its log in a folder.
 
     Parameters

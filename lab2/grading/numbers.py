@@ -4,6 +4,7 @@ A tolerance says how far two right answers may lie apart: 0 for what is counted,
 per cent for what noise and the split of the stars change.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from lab2 import validation
 from lab2._io import netcdf
 from lab2.cannon import Cannon
 from lab2.files import read_table
+from lab2.grading.reading import Products
 from lab2.labels import LABELS
 from lab2.report import products
 
@@ -33,7 +35,7 @@ class KeyNumber:
     tolerance: float = 0.0
 
 
-def key_numbers(made) -> list[KeyNumber]:
+def key_numbers(made: Products) -> list[KeyNumber]:
     """The key numbers of one notebook.
 
     Parameters
@@ -148,7 +150,7 @@ _MAKERS = {
 }
 
 
-def compared(numbers, reference) -> list[dict]:
+def compared(numbers: Sequence[KeyNumber], reference: Sequence[KeyNumber]) -> list[dict]:
     """Key numbers beside those of the reference.
 
     Parameters

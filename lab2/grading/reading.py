@@ -33,7 +33,7 @@ class Products:
     figures: Path
     others: Path
 
-    def path(self, name) -> Path:
+    def path(self, name: str) -> Path:
         """A result. One of this notebook must be its own, and no link to the reference's."""
         if not name.startswith(self.number):
             return self.others / name
@@ -43,7 +43,7 @@ class Products:
         return path
 
 
-def left_behind(home, survey, number, reference) -> dict:
+def left_behind(home: Path, survey: str, number: str, reference: Path) -> dict:
     """The executed notebook, the cell that was running, and the key numbers.
 
     Parameters
@@ -79,7 +79,7 @@ def left_behind(home, survey, number, reference) -> dict:
     return found
 
 
-def products_of(home, survey, number, reference):
+def products_of(home: Path, survey: str, number: str, reference: Path) -> Products | None:
     """The folders in which a notebook has saved something, or None."""
     for path in sorted(home.rglob(f"{survey}/{number or '[0-9][0-9]'}_*")):
         kind, found = path.parents[1], _PRODUCT.fullmatch(path.name)

@@ -2,11 +2,12 @@
 
 import html
 import math
+from collections.abc import Mapping, Sequence
 
 from astropy.table import Table
 
 from lab2.files import now, replacing, write_table
-from lab2.grading.judging import OUTCOMES, RAN
+from lab2.grading.judging import OUTCOMES, RAN, Job
 from lab2.grading.numbers import KeyNumber, compared
 
 __all__ = ["counts", "write"]
@@ -33,13 +34,13 @@ _SUMMARY = ("file", "notebook", "outcome", "cell", "cause", "minutes", "same", "
 _MINUS = "\N{MINUS SIGN}"
 
 
-def counts(records) -> dict:
+def counts(records: Sequence[dict]) -> dict[str, int]:
     """How many notebooks had each outcome, without outcomes that none had."""
     found = {outcome: sum(record["outcome"] == outcome for record in records) for outcome in OUTCOMES}
     return {outcome: n for outcome, n in found.items() if n}
 
 
-def write(records, reference, job) -> None:
+def write(records: Sequence[dict], reference: Mapping[str, Sequence[KeyNumber]], job: Job) -> None:
     """Write check.html, check.ecsv and numbers.ecsv into the folder of the records.
 
     Parameters

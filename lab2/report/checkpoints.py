@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
 import nbformat
 
@@ -23,7 +25,7 @@ _NAME = re.compile(r"[^\W_][\w.'-]*")  # letters of any alphabet, digits and . '
 _COURSE = "Astro 128, Lab 2"
 
 
-def checkpoint_path(number, survey, name="Firstname_Lastname"):
+def checkpoint_path(number: int, survey: str, name: str = "Firstname_Lastname") -> Path:
     """The PDF of a checkpoint, as the handout names it.
 
     Parameters
@@ -51,7 +53,7 @@ def checkpoint_path(number, survey, name="Firstname_Lastname"):
     return build_folder(survey) / f"{name}_{CHECKPOINTS[number]}.pdf"
 
 
-def checkpoint(number, survey="simulated", name="Firstname_Lastname"):
+def checkpoint(number: int, survey: str = "simulated", name: str = "Firstname_Lastname") -> Path:
     """Make the PDF of a checkpoint from the cells tagged `checkpoint-<number>`, without their code.
 
     Parameters
@@ -86,7 +88,7 @@ def checkpoint(number, survey="simulated", name="Firstname_Lastname"):
     return _write(path, survey, sources, cells, about)
 
 
-def sources_of(number):
+def sources_of(number: int) -> list[Path]:
     """The notebooks that hold cells of a checkpoint.
 
     Parameters
@@ -110,7 +112,7 @@ def sources_of(number):
     return sources
 
 
-def is_fresh(path, survey, sources):
+def is_fresh(path: Path, survey: str, sources: Sequence[Path]) -> bool:
     """Whether a PDF is what these executed notebooks and the code would make now.
 
     Parameters
@@ -133,7 +135,7 @@ def is_fresh(path, survey, sources):
         return False
 
 
-def report(survey="simulated"):
+def report(survey: str = "simulated") -> Path:
     """Make the PDF of the whole lab: a title page, a table of contents, and every notebook without its code.
 
     Parameters
@@ -168,7 +170,7 @@ def report(survey="simulated"):
     return _write(report_path(survey), survey, sources, cells, about)
 
 
-def report_path(survey):
+def report_path(survey: str) -> Path:
     """The PDF of the report."""
     return build_folder(survey) / "report.pdf"
 

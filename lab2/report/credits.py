@@ -30,7 +30,7 @@ SDSS-IV, Blanton et al. 2017 (AJ 154, 28); APOGEE, Majewski et al. 2017 (AJ 154,
 254)."""
 
 
-def credits_for(manifest):
+def credits_for(manifest: dict) -> str:
     """The report's last section.
 
     Parameters

@@ -78,7 +78,7 @@ def choices(survey: str) -> dict:
     return noted | ({"seed": about["seed"]} if "seed" in about else {})
 
 
-def remember(survey: str, **chosen) -> None:
+def remember(survey: str, **chosen: int | str | None) -> None:
     """Note parameters for all later runs on a survey; one that is None is forgotten."""
     path = _choices_path(survey)
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

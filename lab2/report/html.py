@@ -1,17 +1,24 @@
 """Tables as plain HTML, which JupyterLab shows and the PDF exporter sets."""
 
+from __future__ import annotations
+
 import html
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 
 from lab2._text import visible
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 __all__ = ["html_table"]
 
 
-def html_table(table, formats=None):
+def html_table(table: Table | DataFrame, formats: Mapping[str, str] | None = None) -> str:
     """A table as plain HTML: names, units where there are any, and values, all of them text and not markup.
 
     Parameters

@@ -1,6 +1,7 @@
 """From a survey's name to finished PDFs: everything that is missing or stale is made, and nothing else."""
 
 import datetime
+import os
 from pathlib import Path
 
 from lab2 import _code, catalog
@@ -26,7 +27,14 @@ _PDFS = {"report": (*CHECKPOINTS, 0), "checkpoints": tuple(CHECKPOINTS), **{f"cp
 TARGETS = ("survey", "lab", *_PDFS)
 
 
-def make(target, survey="simulated", seed=None, n_stars=None, mystery=None, name="Firstname_Lastname"):
+def make(
+    target: str,
+    survey: str = "simulated",
+    seed: int | None = None,
+    n_stars: int | None = None,
+    mystery: str | os.PathLike | None = None,
+    name: str = "Firstname_Lastname",
+) -> list[Path]:
     """Make the survey where there is none, execute the notebooks that are not up to date, and set the PDFs.
 
     Parameters
@@ -82,7 +90,7 @@ def make(target, survey="simulated", seed=None, n_stars=None, mystery=None, name
     return paths or made
 
 
-def prepare(survey, seed=None, n_stars=None):
+def prepare(survey: str, seed: int | None = None, n_stars: int | None = None) -> dict:
     """Make a simulated survey that is not there yet, write the manifest of other files, and check those that are there.
 
     A simulated survey that other code has made is made anew, from the same seed. One with fewer stars than are asked
@@ -126,7 +134,7 @@ def prepare(survey, seed=None, n_stars=None):
     return check(survey)
 
 
-def status(survey="simulated", name="Firstname_Lastname"):
+def status(survey: str = "simulated", name: str = "Firstname_Lastname") -> list[tuple[str, str]]:
     """What is up to date and what is not, and why.
 
     Parameters

@@ -1,14 +1,19 @@
 """What a notebook holds in its hand: it opens, saves, shows and says, and every result keeps its origin."""
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import inspect
 import json
+import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import xarray
-from astropy.table import Table
+from astropy.table import QTable, Table
 from IPython import get_ipython
 from IPython.display import HTML, Markdown, display
 
@@ -19,6 +24,10 @@ from lab2.report.briefly import briefly
 from lab2.report.html import html_table
 from lab2.report.words import escaped
 from lab2.survey import check, home, survey_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
 
 __all__ = ["Page"]
 
@@ -54,7 +63,7 @@ class Page:
         If the survey was never made.
     """
 
-    def __init__(self, notebook, survey, seed):
+    def __init__(self, notebook: str, survey: str, seed: int) -> None:
         if not re.fullmatch(r"\d\d_\w+", notebook):
             raise briefly(ValueError(f"a notebook is named like '04_spectral_model', not {notebook!r}"))
         self.notebook = notebook
@@ -73,12 +82,12 @@ class Page:
         self.input(survey_folder(survey) / "manifest.json")
 
     @property
-    def number(self):
+    def number(self) -> str:
         """The notebook's number, two digits."""
         return self.notebook[:2]
 
     @property
-    def statement(self):
+    def statement(self) -> str:
         """Sentences for the top of the notebook: which survey it shows, real or simulated, and where its results go."""
         survey = escaped(self.survey)
         if self.simulated:
@@ -100,7 +109,7 @@ class Page:
             )
         return text
 
-    def input(self, path):
+    def input(self, path: str | os.PathLike) -> Path:
         """Record a file as one that this notebook reads.
 
         Parameters
@@ -124,7 +133,7 @@ class Page:
         self._inputs[_short(path)] = sha256(path)
         return path
 
-    def open(self, name):
+    def open(self, name: str) -> xarray.Dataset:
         """Read a Dataset that a notebook saved.
 
         Parameters
@@ -145,7 +154,7 @@ class Page:
         """
         return self._read(name, products.load)
 
-    def table(self, name):
+    def table(self, name: str) -> QTable:
         """Read a table that a notebook saved.
 
         Parameters
@@ -166,11 +175,11 @@ class Page:
         """
         return self._read(name, read_table)
 
-    def path(self, name):
+    def path(self, name: str) -> Path:
         """The path of a file that a notebook saved, recorded as an input like `open`'s."""
         return self._made(name)
 
-    def save(self, result, name):
+    def save(self, result: Any, name: str) -> Path:
         """Save a result for the notebooks that follow.
 
         Parameters
@@ -217,7 +226,7 @@ class Page:
                 raise briefly(TypeError(f"give a Dataset, a Table or a model: a {kind} cannot be saved"))
         return path
 
-    def show(self, figure, name, caption, real=False, zoom=False):
+    def show(self, figure: Figure, name: str, caption: str, real: bool = False, zoom: bool = False) -> Figure:
         """Show a figure with its caption, and keep it with the record of where it came from.
 
         Writes figures/<survey>/NN_<name>.png, .pdf and .json, in an interactive run to the folder interactive/ there.
@@ -294,7 +303,7 @@ class Page:
             raise briefly(ValueError("give a text: there is nothing to say"))
         display(Markdown(text))
 
-    def display_table(self, table, caption, formats=None):
+    def display_table(self, table: Table | DataFrame, caption: str, formats: Mapping[str, str] | None = None) -> None:
         """Show a table with its caption.
 
         Parameters

@@ -1,10 +1,18 @@
 """A figure on a page: a picture for the screen, one for print, and a view to zoom into."""
 
+from __future__ import annotations
+
 import base64
 import io
+from collections.abc import Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from IPython import get_ipython
+
+if TYPE_CHECKING:  # loading them takes long
+    from ipywidgets import Accordion
+    from matplotlib.figure import Figure
 
 __all__ = ["bundle", "pictures", "shown_already", "stamp", "zoom_view"]
 
@@ -13,14 +21,14 @@ _SHOWN_DPI = 140  # a figure of the page's width is 940 pixels wide on the scree
 _STAMP = "simulated survey"
 
 
-def stamp(figure) -> None:
+def stamp(figure: Figure) -> None:
     """Write on a figure, once, that its data are simulated."""
     if not any(text.get_gid() == _STAMP for text in figure.texts):
         # Below the axes' lower edge, where the tight bounding box makes room: it can hide nothing.
         figure.text(1.0, 0.0, _STAMP, ha="right", va="top", size=6, color="0.5", gid=_STAMP)
 
 
-def pictures(figure) -> dict[str, bytes]:
+def pictures(figure: Figure) -> dict[str, bytes]:
     """A figure as PNG and PDF; equal figures give equal bytes."""
     layout = figure.get_layout_engine()
     drawn = {"png": _drawn(figure, "png")}
@@ -30,7 +38,7 @@ def pictures(figure) -> dict[str, bytes]:
     return drawn
 
 
-def bundle(drawn, name):
+def bundle(drawn: Mapping[str, bytes], name: str) -> tuple[dict, dict]:
     """What is displayed of a figure: data by their kind, and metadata with the picture's width on the screen."""
     data = {
         "image/png": base64.b64encode(drawn["png"]).decode("ascii"),
@@ -41,7 +49,7 @@ def bundle(drawn, name):
     return data, {"lab2": {"role": "figure"}, "image/png": {"width": width * _SHOWN_DPI // _DPI}}
 
 
-def shown_already(figure):
+def shown_already(figure: Figure) -> None:
     """Keep IPython from showing a figure a second time where it is the value of the cell that shows it.
 
     Later cells may display it again.
@@ -58,7 +66,7 @@ def shown_already(figure):
     shell.events.register("post_run_cell", forget)
 
 
-def zoom_view(figure, title):
+def zoom_view(figure: Figure, title: str) -> Accordion | None:
     """A widget, folded at first, in which a figure can be zoomed and shifted; None where ipympl is not installed."""
     if find_spec("ipympl") is None:
         return None

@@ -2,6 +2,7 @@
 
 import filecmp
 import os
+from pathlib import Path
 
 from lab2.survey import build_folder, figure_folder
 
@@ -18,17 +19,17 @@ def is_interactive() -> bool:
     return os.environ.get("LAB2_RUN") != "1"
 
 
-def place(survey, interactive):
+def place(survey: str, interactive: bool) -> Path:
     """The folder of a survey's results: build/<survey>/, or build/<survey>/interactive/."""
     return build_folder(survey) / _NAME if interactive else build_folder(survey)
 
 
-def figures_place(survey, interactive):
+def figures_place(survey: str, interactive: bool) -> Path:
     """The folder of a survey's figures: figures/<survey>/, or figures/<survey>/interactive/."""
     return figure_folder(survey) / _NAME if interactive else figure_folder(survey)
 
 
-def product(name, survey, interactive):
+def product(name: str, survey: str, interactive: bool) -> Path:
     """The file that a notebook reads.
 
     Parameters
@@ -51,7 +52,7 @@ def product(name, survey, interactive):
     return run if run.is_file() and filecmp.cmp(own, run, shallow=False) else own
 
 
-def official(path, survey):
+def official(path: Path, survey: str) -> Path | None:
     """The official file that an interactive one takes the place of, or None where there is none such.
 
     Parameters
@@ -69,7 +70,7 @@ def official(path, survey):
     return run if path.parent == place(survey, True) and run.is_file() else None
 
 
-def interactive_files(survey):
+def interactive_files(survey: str) -> list[Path]:
     """What interactive runs have left: their results and figures.
 
     Parameters

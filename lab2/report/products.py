@@ -1,5 +1,7 @@
 """Datasets that one notebook leaves for others, and what they must hold."""
 
+import os
+
 import numpy as np
 import xarray as xr
 
@@ -33,7 +35,7 @@ _RULES = {"lab2 spectra": _SPECTRA, "lab2 fits": _FITS, "lab2 dataset": {}}
 _MARKS = {"lab2 spectra": {"flux", "ivar"}, "lab2 fits": {"labels", "covariance"}, "lab2 dataset": set()}
 
 
-def save(dataset: xr.Dataset, path) -> None:
+def save(dataset: xr.Dataset, path: str | os.PathLike) -> None:
     """Write spectra, fits or another dataset.
 
     Raises
@@ -46,7 +48,7 @@ def save(dataset: xr.Dataset, path) -> None:
     write_dataset(path, dataset, kind, _VERSION)
 
 
-def load(path) -> xr.Dataset:
+def load(path: str | os.PathLike) -> xr.Dataset:
     """Read a file that `save` wrote, into memory.
 
     Raises

@@ -18,7 +18,7 @@ _IF_LOADED = ("pymc", "jax")
 _NUMERICAL = (*_PACKAGES, "numba", "pymc", "nutpie", "jax", "jaxlib", "equinox", "optax", "corner")
 
 
-def commit():
+def commit() -> tuple[str | None, bool | None]:
     """The commit of the project's checkout, and whether its files differ from it.
 
     Returns
@@ -39,13 +39,13 @@ def commit():
     return head, bool(changed or added)
 
 
-def versions():
+def versions() -> dict[str, str]:
     """The versions of Python, of lab2 and of the packages that the numbers depend on."""
     names = ("lab2", *_PACKAGES, *(name for name in _IF_LOADED if name in sys.modules))
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
 
 
-def installed():
+def installed() -> dict[str, str]:
     """The versions of Python and of every package that numbers and figures can depend on, as far as installed."""
     found = {"python": platform.python_version()}
     for name in _NUMERICAL:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -24,7 +25,7 @@ class NotebookError(Failure):
     """A notebook that failed: the message names it, the cell and the cause, in three lines."""
 
 
-def find(notebooks=None):
+def find(notebooks: Sequence[str] | None = None) -> list[Path]:
     """The source files of the project's notebooks, or of others.
 
     Parameters
@@ -60,7 +61,7 @@ def find(notebooks=None):
     return own + [path for path in files if path not in {s.resolve() for s in sources}]
 
 
-def executed(source, survey):
+def executed(source: Path, survey: str) -> Path:
     """Where the executed form of a notebook lies.
 
     Parameters
@@ -82,7 +83,13 @@ def executed(source, survey):
     return folder / source.name
 
 
-def run(notebooks=None, survey="simulated", parameters=None, progress=True, only_stale=False):
+def run(
+    notebooks: Sequence[str] | None = None,
+    survey: str = "simulated",
+    parameters: dict | None = None,
+    progress: bool = True,
+    only_stale: bool = False,
+) -> list[Path]:
     """Execute notebooks on a survey.
 
     Each is kept as build/<survey>/<name>.failed.ipynb until it has come to its end, and as <name>.ipynb then, with the
@@ -277,7 +284,7 @@ def _unfinished(failed):
     return begun[-1].strip().split("\n")[0] if begun else "none"
 
 
-def parameters_of(source):
+def parameters_of(source: Path) -> set[str]:
     """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`.
 
     Parameters

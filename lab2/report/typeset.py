@@ -4,10 +4,12 @@ The Markdown comes in pieces, each with the name of its cell, so that an error c
 """
 
 import json
+import os
 import re
 import secrets
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -40,25 +42,33 @@ _DISPLAY = re.compile(r"\\begin\{(align|aligned|equation|gather|eqnarray|multlin
 _REFUSED = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)(?=\[WARNING\]|\Z)", re.S)
 
 
-def literal(text):
+def literal(text: str) -> str:
     """A Typst string literal; what no font has is written as Python's escape."""
     text = printable(text.replace("\t", "    "))
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
 
 
-def inline(typst_code):
+def inline(typst_code: str) -> str:
     """Typst code inside a line of Markdown. Markdown may stand between two such pieces."""
     ticks = "`" * (max((len(run) for run in re.findall("`+", typst_code)), default=0) + 1)
     return f"{ticks} {typst_code} {ticks}{{={_OWN}}}" if "`" in typst_code else f"`{typst_code}`{{={_OWN}}}"
 
 
-def picture(file):
+def picture(file: str) -> str:
     """Typst code for a picture in the working folder, at its own size or as wide as the page."""
     return f"image({literal(file)})"
 
 
-def pdf(pieces, folder, title, notes=(), running="", contents=False, source="."):
+def pdf(
+    pieces: Sequence[tuple[str, str]],
+    folder: str | os.PathLike,
+    title: str,
+    notes: Sequence[str] = (),
+    running: str = "",
+    contents: bool = False,
+    source: str | os.PathLike = ".",
+) -> bytes:
     """Set a document.
 
     Parameters

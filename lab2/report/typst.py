@@ -4,10 +4,12 @@ import base64
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from bs4 import BeautifulSoup
 from nbconvert.exporters import Exporter
+from nbformat import NotebookNode
 from traitlets import Bool
 
 from lab2.report import typeset
@@ -48,7 +50,9 @@ class PDFExporter(Exporter):
     def _file_extension_default(self):
         return ".pdf"
 
-    def from_notebook_node(self, nb, resources=None, **keywords):
+    def from_notebook_node(
+        self, nb: NotebookNode, resources: dict | None = None, **keywords: Any
+    ) -> tuple[bytes, dict]:
         """Set one notebook.
 
         Parameters

@@ -14,7 +14,7 @@ __all__ = ["correlated", "counted", "escaped", "graded", "joined", "listed"]
 _ACTIVE = re.compile(r"(?P<formula>[\\$]+)|(?P<entity>[&`])|[!-/:-@\[-_{-~]")
 
 
-def escaped(text) -> str:
+def escaped(text: object) -> str:
     """Text from outside as Markdown that shows these characters and does nothing else.
 
     Whatever a server, a header, a catalog, a manifest or a user says goes through here on its way into `Page.say` and

@@ -168,17 +168,19 @@ READ = 'float(Page("04_second", survey, seed).open("03_first.nc").value)'
 
 
 def test_notebooks_of_others_run_by_their_paths_and_overwrite_nothing(home, notebooks, tmp_path):
-    for number, stem in (("3", "03_first"), ("4", "04_second")):
-        notebooks(stem, cell(SAVE.format(stem=stem, value=number)))
-    run(progress=False)
+    notebooks("03_first", cell(SAVE.format(stem="03_first", value="3")))
+    notebooks("04_second")
+    run(["03"], progress=False)
     build = home / "build" / "simulated"
+    for name in ("04_second.ipynb", "04_second.nc"):
+        (build / name).write_text("the project's own")
     before = {path: path.read_bytes() for path in build.rglob("*")}
     given = {}
-    for who, value in {"ann {x}": f"10 + {READ}", "it's $bob": f"20 + {READ}", "cy": "1 / 0"}.items():
+    saved = (SAVE.format(stem="04_second", value=f"{number} + {READ}") for number in (10, 20))
+    for who, code in zip(("ann {x}", "it's $bob", "cy"), (*saved, "1 / 0"), strict=True):
         (home / who).mkdir()
         given[who] = home / who / "04_second.ipynb"
-        head = cell(PARAMETERS, "parameters")
-        nbformat.write(new_notebook(cells=[head, cell(SAVE.format(stem="04_second", value=value))]), given[who])
+        nbformat.write(new_notebook(cells=[cell(PARAMETERS, "parameters"), cell(code)]), given[who])
     made = run(list(given.values())[:2], progress=False)
     with pytest.raises(NotebookError, match=rf"(?s){given['cy']} .*ZeroDivisionError"):
         run([given["cy"]], progress=False)
