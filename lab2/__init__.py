@@ -1,7 +1,7 @@
 """lab2: a small Cannon for APOGEE spectra (see README.md).
 
 Everything public is reached from here. Modules are imported when they are first used, so that ``import lab2`` is quick
-and pymc, torch and matplotlib load only where they are needed.
+and pymc, jax and matplotlib load only where they are needed.
 """
 
 from importlib import metadata

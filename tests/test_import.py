@@ -12,7 +12,7 @@ import pytest
 
 import lab2
 
-HEAVY = ("jupyterlab", "IPython", "nbformat", "papermill", "pymc", "torch", "requests", "astroquery", "matplotlib")
+HEAVY = ("jupyterlab", "IPython", "nbformat", "papermill", "pymc", "jax", "requests", "astroquery", "matplotlib")
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(lab2.__path__, "lab2.")

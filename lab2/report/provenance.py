@@ -14,7 +14,7 @@ from lab2.survey import build_folder, figure_folder, home, root, survey_folder
 __all__ = ["broken", "commit", "made", "versions"]
 
 _PACKAGES = ("numpy", "scipy", "astropy", "matplotlib", "xarray")
-_IF_LOADED = ("pymc", "torch")
+_IF_LOADED = ("pymc", "jax", "equinox", "optax")
 
 
 def commit():

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -17,8 +16,6 @@ from lab2.survey import build_folder, home, manifest, notebook_folder
 
 __all__ = ["NotebookError", "executed", "find", "run"]
 
-# What a notebook cannot do without, beyond the packages that are always installed.
-_NEEDS = {"09": "torch"}
 # Parameters that name a file.
 _FILES = ("mystery",)
 
@@ -140,13 +137,8 @@ def run(notebooks=None, survey="simulated", parameters=None, progress=True):
     with tqdm(sources, unit="notebook", disable=not progress) as bar:
         for source in bar:
             bar.set_description(source.stem)
-            needed = _NEEDS.get(source.stem[:2]) if _is_own(source) else None
-            if needed and importlib.util.find_spec(needed) is None:
-                notebook = _left_out(source, needed)
-                bar.write(f"{needed} is not installed: notebook {source.stem} is left out")
-            else:
-                chosen = {name: value for name, value in given.items() if name in known[source]}
-                notebook = _execute(source, survey, chosen)
+            chosen = {name: value for name, value in given.items() if name in known[source]}
+            notebook = _execute(source, survey, chosen)
             notebook.metadata["lab2"] = about | provenance.made(source.stem, survey)
             _reproducible(notebook, source.stem)
             results.append(executed(source, survey))
@@ -270,12 +262,6 @@ def _parameters(source):
         return set(papermill.inspect_notebook(notebook))
     except Exception as problem:  # the file may be anything
         raise ValueError(f"{source} is not a Jupyter notebook: {_line(str(problem))}") from problem
-
-
-def _left_out(source, needed):
-    text = f"Notebook {source.stem} was left out: it needs {needed}, which is not installed."
-    cell = nbformat.v4.new_markdown_cell(f"# {source.stem[:2]} · left out\n\n{text}", id="left-out")
-    return nbformat.v4.new_notebook(cells=[cell])
 
 
 def _failed(source, survey):

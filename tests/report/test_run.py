@@ -237,14 +237,6 @@ def test_the_cause_of_a_failure_moves_no_cursor(notebooks):
     assert len(cause) < 600
 
 
-def test_without_torch_notebook_09_is_left_out_in_one_line(notebooks, monkeypatch):
-    notebooks("09_neural_network", cell("import torch"))
-    monkeypatch.setattr("lab2.report.run._NEEDS", {"09": "no_such_package"})
-    run(progress=False)
-    text = "\n".join(text_of(report().read_bytes()))
-    assert "Notebook 09_neural_network was left out: it needs no_such_package, which is not installed." in text
-
-
 def test_the_notebooks_are_found_in_order():
     stems = [path.stem for path in find()]
     assert stems == sorted(stems)

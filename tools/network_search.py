@@ -1,0 +1,105 @@
+"""The search for a network's architecture and training (Settings of lab2.network), by successive halving.
+
+    python -m tools.network_search
+
+reads build/simulated/03_spectra.nc and what notebooks 04 and 05 made, and writes lab2/tables/network_search.ecsv. It
+trains on the training half of the stars alone: a fifth of it, the stars on which a single network is stopped, is the
+judge. The half that notebook 09 tests on takes no part.
+
+Each round trains every candidate afresh, three times longer than the round before, and keeps the better third
+(Jamieson & Talwalkar 2016, AISTATS; the budgets and shares are theirs with eta = 3).
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.table import QTable
+
+from lab2.catalog import label_errors
+from lab2.files import read_table, write_table
+from lab2.network import Settings, train
+from lab2.report import products
+from lab2.survey import build_folder
+
+__all__ = ["CANDIDATES", "halved", "training_half"]
+
+CANDIDATES = (
+    Settings(components=16),
+    Settings(components=32),
+    Settings(components=48),
+    Settings(hidden=(128, 128)),
+    Settings(hidden=(256,)),
+    Settings(dropout=0.0),
+    Settings(dropout=0.2),
+    Settings(rate=1e-3),
+    Settings(rate=1e-2),
+    Settings(decay=1.0),
+    Settings(noise=3.0),
+    Settings(kind="perceptron", rate=1e-3),
+    Settings(kind="perceptron", rate=3e-4, dropout=0.3),
+    Settings(kind="convolution", rate=1e-3),
+    Settings(kind="convolution", rate=3e-3),
+)
+ROUNDS = (10, 30, 90)  # epochs
+SHARE = 3
+
+
+def training_half(survey="simulated"):
+    """Spectra of the training half, with label errors, without the stars that notebook 05 found odd."""
+    folder = build_folder(survey)
+    spectra, fold, fits = (products.load(folder / name) for name in ("03_spectra.nc", "04_split.nc", "05_fits.nc"))
+    giants = read_table(folder / "01_giants.ecsv")
+    spectra = spectra.assign(label_errors=label_errors(giants))
+    return spectra.isel(star=np.flatnonzero((fold.fold.values == 0) & (fits.kind.values == "")))
+
+
+def halved(spectra, candidates=CANDIDATES, rounds=ROUNDS, share=SHARE):
+    """A table of what was tried: settings, epochs, the loss of the stars left out, and the time in seconds.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        As for `lab2.network.train`.
+    candidates : sequence of lab2.network.Settings
+    rounds : sequence of int
+        Epochs of each round.
+    share : int
+        One in so many is kept after a round, rounded up.
+
+    Returns
+    -------
+    astropy.table.QTable
+        A row per training; the last row with the most epochs and the least loss is the best.
+    """
+    rows = []
+    for number, epochs in enumerate(rounds, start=1):
+        losses = []
+        for one in candidates:
+            settings = Settings(**vars(one) | {"epochs": epochs})
+            start = time.perf_counter()
+            history = train(spectra, settings, members=1).history
+            taken, loss = time.perf_counter() - start, float(history.sel(part="validation").min())
+            losses.append(loss)
+            hidden = " ".join(map(str, one.hidden))
+            components = one.components if one.kind == "projection" else 0
+            rows.append(
+                (number, one.kind, components, hidden, one.dropout, one.rate, one.decay, one.noise, epochs, loss, taken)
+            )
+            print(*rows[-1], flush=True)
+        best = np.argsort(losses)[: -(-len(candidates) // share)]
+        candidates = [candidates[k] for k in best]
+    names = ("round", "kind", "components", "hidden", "dropout", "rate", "decay", "noise", "epochs", "loss", "seconds")
+    return QTable(rows=rows, names=names)
+
+
+def main():
+    """Search, and write the table."""
+    table = halved(training_half())
+    table.meta["source"] = "tools/network_search.py on the training half of the simulated survey"
+    table.meta["loss"] = "minus ln L per star of the fifth of the training half that the network was stopped on"
+    write_table(Path(__file__).parents[1] / "lab2" / "tables" / "network_search.ecsv", table)
+
+
+if __name__ == "__main__":
+    main()
