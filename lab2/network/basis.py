@@ -1,9 +1,9 @@
 """Few numbers for a spectrum: factor analysis of the training spectra, each pixel weighted as it deserves.
 
 Every spectrum is a mean, plus some multiples of a few *basis* spectra, plus noise that is independent from pixel to
-pixel: flux = mean + A z + noise, z ~ N(0, 1), variance 1/ivar + s2. Mean, A and s2 are those of the greatest likelihood,
-found by expectation and maximization (Rubin & Thayer 1982, Psychometrika 47, 69); labels take no part. Given a spectrum,
-z has a normal distribution whose mean and covariance are known in closed form (their eqs. 5 and 6):
+pixel: flux = mean + A z + noise, z ~ N(0, 1), variance 1/ivar + s2. A and s2 are those of the greatest likelihood,
+found by expectation and maximization (Rubin & Thayer 1982, Psychometrika 47, 69); labels take no part. Given a
+spectrum, z has a normal distribution whose mean and covariance are known in closed form (their eqs. 5 and 6):
 
     covariance = (1 + A' W A)^-1,  mean = covariance A' W (flux - mean),  W = 1 / (1/ivar + s2).
 

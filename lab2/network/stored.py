@@ -35,8 +35,8 @@ class Network(Kept):
     dataset : xarray.Dataset
         ``used`` (wavelength), whether a pixel is an input; ``basis_mean``, ``basis_s2`` (input) and
         ``basis_spectra`` (input, component), as in `lab2.network.basis`; ``center`` (quantity, feature), subtracted
-        from the features; ``label_mean``, ``label_scale`` (label); ``widening`` (label), the factor on the errors;
-        ``score_mean`` (component) and ``score_precision`` (component, component_2), of the training stars;
+        from the features; ``label_mean``, ``label_scale`` (label); ``offset``, ``stretch``, ``widening`` (label), by
+        which answers and errors are corrected; ``score_mean`` (component) and ``score_precision`` (component, component_2), of the training stars;
         ``history`` (epoch, part); ``weights_0``, ``weights_1``, ..., the arrays of the networks, members first.
     """
 
@@ -51,6 +51,8 @@ class Network(Kept):
         "center": Rule(("quantity", "feature")),
         "label_mean": Rule(("label",)),
         "label_scale": Rule(("label",), schema.POSITIVE),
+        "offset": Rule(("label",)),
+        "stretch": Rule(("label",), schema.POSITIVE),
         "widening": Rule(("label",), schema.POSITIVE),
         "score_mean": Rule(("component",)),
         "score_precision": Rule(("component", "component_2")),
@@ -112,8 +114,8 @@ class Network(Kept):
         xarray.Dataset
             ``labels`` (star, label), in each label's unit, the mean of the members; ``covariance`` (star, label,
             label_2): the mean of the members' covariances plus the covariance of their means (law of total covariance:
-            Lakshminarayanan et al. 2017, arXiv:1612.01474, eq. 2), widened for each label by the factor ``widening``;
-            ``spread`` (star, label), the standard deviation of the members' means; ``n_pixels`` (star), the inputs with
+            Lakshminarayanan et al. 2017, arXiv:1612.01474, section 2.4); answers and errors are corrected as stars
+            demand that a member did not see (`lab2.network.training`); ``spread`` (star, label), the standard deviation of the members' means; ``n_pixels`` (star), the inputs with
             information; ``reduced_chi2`` (star), of the spectrum about the nearest combination of basis spectra;
             ``distance`` (star), that of its scores from the training set's mean, 1 at its edge; ``flag`` (star),
             `lab2.cannon.Flag` bits: NO_DATA, where labels are NaN; OUTSIDE_TRAINING where the distance exceeds 1;
@@ -134,6 +136,32 @@ class Network(Kept):
         return found.assign_coords(
             star=spectra.star.values.astype(str), label=self.labels, label_2=self.labels
         ).assign_attrs(flags=[f"{int(bit)}: {bit.name}" for bit in Flag])
+
+    def sensitivity(self, spectra) -> xr.DataArray:
+        """What the network looks at: how its answers follow the flux of each pixel, at the mean of some spectra.
+
+        Parameters
+        ----------
+        spectra : xarray.Dataset
+            As for `predict`; their mean flux, weighted by ivar, and their median ivar are taken.
+
+        Returns
+        -------
+        xarray.DataArray
+            (label, wavelength), the derivative of the ensemble's label by the flux, per unit of the normalized flux; 0
+            in pixels that are not used.
+        """
+        check_wavelengths(spectra, self.dataset.wavelength)
+        used, d = self.dataset.used.values, self.dataset
+        flux, ivar = (spectra[name].values[:, used].astype(float) for name in ("flux", "ivar"))
+        mean = (np.where(ivar > 0, flux, 0.0) * ivar).sum(axis=0) / np.maximum(ivar.sum(axis=0), 1e-30)
+        deviation = (mean - d.basis_mean.values).astype(np.float32)
+        weight, center = np.median(ivar, axis=0).astype(np.float32), d.center.values.astype(np.float32)
+        slopes = _slopes(self._networks(), self._basis(), center, self.settings.kind, deviation, weight)
+        values = np.zeros((len(self.labels), len(used)))
+        values[:, used] = (d.label_scale * d.stretch).values[:, None] * np.asarray(slopes, dtype=float)
+        coords = {"label": self.labels, "wavelength": d.wavelength}
+        return xr.DataArray(values, dims=("label", "wavelength"), coords=coords)
 
     def _predicted(self, block):
         check(block)
@@ -157,7 +185,6 @@ class Network(Kept):
         errors = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         flag = Flag.OUTSIDE_TRAINING * (distance > 1) + Flag.POOR_FIT * (reduced > _POOR_FIT)
         flag = flag + Flag.UNCONSTRAINED * (errors > d.label_scale.values).any(axis=1)
-        unknown = {name: np.nan for name in ("labels", "covariance", "spread", "reduced_chi2", "distance")}
         result = xr.Dataset(
             {
                 "labels": (("star", "label"), labels),
@@ -169,19 +196,21 @@ class Network(Kept):
                 "flag": ("star", np.where(no_data, Flag.NO_DATA, flag)),
             }
         )
-        for name, value in unknown.items():
-            result[name] = result[name].where(xr.DataArray(~no_data, dims="star"), value)
+        known = xr.DataArray(~no_data, dims="star")
+        for name in ("labels", "covariance", "spread", "reduced_chi2", "distance"):
+            result[name] = result[name].where(known)
         return result
 
     def _combined(self, means, roots):
         """Labels, covariance and spread, in the labels' units, from the members' scaled ones."""
-        scale, widening = self.dataset.label_scale.values, self.dataset.widening.values
+        d = self.dataset
+        scale = d.label_scale.values * d.stretch.values
         mean = means.mean(axis=0)
         between = np.einsum("msi,msj->sij", means - mean, means - mean) / len(means)
         covariance = np.einsum("msij,mskj->sik", roots, roots) / len(roots) + between
-        wide = scale * widening
+        wide = scale * d.widening.values
         return (
-            self.dataset.label_mean.values + scale * mean,
+            d.label_mean.values + scale * (mean - d.offset.values),
             covariance * wide[:, None] * wide,
             scale * np.sqrt(np.diagonal(between, axis1=1, axis2=2)),
         )
@@ -230,10 +259,24 @@ def _evaluated(networks, basis, center, kind, deviation, ivar):
     """Means and roots of the covariance by member, scores in the basis, and chi^2 about the nearest combination."""
     shown = features(kind, basis, deviation, ivar) - center
     found = outputs(networks, shown)
-    n_outputs = found.shape[-1]
-    n_labels = int((np.sqrt(9 + 8 * n_outputs) - 3) / 2)  # n + n (n + 1) / 2 outputs
-    means, roots = jax.vmap(jax.vmap(lambda one: normal_of(one, n_labels)))(found)
+    means, roots = jax.vmap(jax.vmap(lambda one: normal_of(one, _count(found.shape[-1]))))(found)
     scores, _ = posterior(basis, deviation, ivar)
     weight = ivar / (1.0 + ivar * basis.s2)
     chi2 = (weight * (deviation - scores @ basis.spectra.T) ** 2).sum(axis=1)
     return means, roots, scores, chi2
+
+
+@eqx.filter_jit
+def _slopes(networks, basis, center, kind, deviation, ivar):
+    """Derivative of the members' mean answer by the flux of each pixel, (n_labels, n_pixels)."""
+
+    def answer(deviation):
+        found = outputs(networks, features(kind, basis, deviation[None], ivar[None]) - center)
+        return found.mean(axis=(0, 1))[: _count(found.shape[-1])]
+
+    return jax.jacrev(answer)(deviation)
+
+
+def _count(n_outputs):
+    """Number of labels, n, whose distribution has n + n (n + 1) / 2 outputs."""
+    return int((np.sqrt(9 + 8 * n_outputs) - 3) / 2)

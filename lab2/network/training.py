@@ -2,13 +2,15 @@
 
 The training stars are dealt into five parts. A member is trained on four of them, and its weights are those of the
 epoch at which it predicted the fifth best (early stopping). So all stars are used, and each is predicted by a member
-that never saw its labels: these predictions say how wide the errors have to be.
+that never saw its labels: these predictions say how far the answers are drawn toward the mean, and how wide the errors
+have to be.
 """
 
 import json
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -30,6 +32,8 @@ __all__ = ["PARTS", "train"]
 PARTS = 5
 _STARS_PER_COMPONENT = 4
 _CHECKPOINTS = 10  # in a training
+_OUTLIER = 5.0  # robust standard deviations
+_MOST_STRETCH = 1.5  # more would make noise of what the spectrum does not say
 _WIDENING = 0.2, 5.0
 _KEPT_ATTRS = ("survey", "label_tree", "normalization")
 
@@ -108,6 +112,7 @@ def _dataset(spectra, ready, basis, descent, state, part):
     found, _ = scores(basis, ready.flux, ready.ivar)
     precision = np.linalg.pinv(np.atleast_2d(np.cov(found.T.astype(float))), hermitian=True)
     off = found - found.mean(axis=0)
+    correction = _correction(descent.predictions(state), ready, part)
     variables = {
         "used": ("wavelength", ready.used),
         "basis_mean": ("input", basis.mean),
@@ -116,7 +121,7 @@ def _dataset(spectra, ready, basis, descent, state, part):
         "center": (("quantity", "feature"), np.asarray(descent.center)),
         "label_mean": ("label", ready.label_mean),
         "label_scale": ("label", ready.label_scale),
-        "widening": ("label", _widening(descent.predictions(state), ready, part)),
+        **{name: ("label", value) for name, value in correction._asdict().items()},
         "score_mean": ("component", found.mean(axis=0)),
         "score_precision": (("component", "component_2"), precision),
         "edge": np.sqrt(np.einsum("sk,kl,sl->s", off, precision, off).max()),
@@ -139,18 +144,40 @@ def _versions():
     return ", ".join(f"{name} {metadata.version(name)}" for name in ("lab2", "jax", "equinox", "optax", "numpy"))
 
 
-def _widening(found, ready, part):
-    """The factor on each label's errors that makes the pulls of stars which a member did not see as wide as 1.
+class Correction(NamedTuple):
+    """What is done to the networks' answers, by label: ``(mean - offset) * stretch``, errors times ``widening`` too."""
 
-    A network's errors are those of stars that it has learned to predict, and too small for others (Guo et al. 2017,
-    arXiv:1706.04599). The width is a robust one: distant outliers are not to decide it.
+    offset: np.ndarray
+    stretch: np.ndarray
+    widening: np.ndarray
+
+
+def _correction(found, ready, part) -> Correction:
+    """The correction that answers for stars need which a member did not see.
+
+    A network that minimizes its error answers with what is likely for a star of the training set: drawn toward the
+    mean, the more so the less the spectrum says. The line answer = offset + slope * label is fitted and undone; the
+    known errors of the labels are taken from the variance that the slope is divided by (Fuller 1987, Measurement Error
+    Models, section 1.1). And its errors are those of stars that it has learned to predict, too small for others (Guo
+    et al. 2017, arXiv:1706.04599): they are widened, or narrowed, until the pulls are as wide as 1, robustly measured.
     """
     n_labels = ready.labels.shape[1]
     stars = np.flatnonzero(part < len(found))
     means, roots = jax.vmap(lambda one: normal_of(one, n_labels))(found[part[stars], stars])
-    residual = np.asarray(means, dtype=float) - ready.labels[stars]
-    variance = (np.asarray(roots, dtype=float) ** 2).sum(axis=2)
-    return np.array([_factor(*columns) for columns in zip(residual.T, variance.T, ready.errors[stars].T, strict=True)])
+    means, variance = np.asarray(means, dtype=float), (np.asarray(roots, dtype=float) ** 2).sum(axis=2)
+    columns = zip(means.T, variance.T, ready.labels[stars].T, ready.errors[stars].T, strict=True)
+    return Correction(*np.array([_corrected(*column) for column in columns]).T)
+
+
+def _corrected(mean, variance, label, error):
+    """Offset, stretch and widening of one label."""
+    residual = mean - label
+    bulk = np.abs(residual - np.median(residual)) < _OUTLIER * mad_std(residual)
+    x, y = label[bulk] - label[bulk].mean(), mean[bulk]
+    slope = (x @ y) / max(x @ x - (error[bulk] ** 2).sum(), 0.5 * (x @ x))
+    stretch = float(np.clip(1.0 / max(slope, 1e-3), 1.0, _MOST_STRETCH))
+    offset = y.mean() - label[bulk].mean() / stretch
+    return offset, stretch, _factor((mean - offset) * stretch - label, stretch**2 * variance, error)
 
 
 def _factor(residual, variance, error):

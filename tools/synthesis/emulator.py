@@ -77,28 +77,27 @@ def _descended(x, y, seed):
     rate = optax.cosine_onecycle_schedule(_EPOCHS * n_steps, _RATE)
     optimizer = optax.adamw(rate, weight_decay=1e-5)
 
-    @eqx.filter_value_and_grad
-    def loss(network, x, y):
-        return ((jax.vmap(network)(x) - y) ** 2).sum(axis=1).mean()
+    @eqx.filter_grad
+    def loss(arrays, rest, x, y):
+        return ((jax.vmap(eqx.combine(arrays, rest))(x) - y) ** 2).sum(axis=1).mean()
 
     @eqx.filter_jit
-    def epoch(network, state, key):
+    def epoch(network, state, key, x, y):
         order = jax.random.permutation(key, len(x))[: n_steps * size].reshape(n_steps, size)
         arrays, rest = eqx.partition(network, eqx.is_array)
 
-        def step(carry, stars):
+        def step(carry, rows):
             arrays, state = carry
-            _, slopes = loss(eqx.combine(arrays, rest), jnp_x[stars], jnp_y[stars])
+            slopes = loss(arrays, rest, x[rows], y[rows])
             steps, state = optimizer.update(slopes, state, arrays)
             return (optax.apply_updates(arrays, steps), state), None
 
         (arrays, state), _ = jax.lax.scan(step, (arrays, state), order)
         return eqx.combine(arrays, rest), state
 
-    jnp_x, jnp_y = jax.numpy.asarray(x), jax.numpy.asarray(y)
     state = optimizer.init(eqx.filter(network, eqx.is_array))
     for key in tqdm(jax.random.split(for_order, _EPOCHS), desc="training the emulator"):
-        network, state = epoch(network, state, key)
+        network, state = epoch(network, state, key, x, y)
     return network
 
 
