@@ -16,6 +16,7 @@ require("network", __name__)
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "search": ["tried"],
         "settings": ["Settings"],
         "stored": ["Network"],
         "training": ["train"],

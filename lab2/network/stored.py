@@ -36,8 +36,9 @@ class Network(Kept):
         ``used`` (wavelength), whether a pixel is an input; ``basis_mean``, ``basis_s2`` (input) and
         ``basis_spectra`` (input, component), as in `lab2.network.basis`; ``center`` (quantity, feature), subtracted
         from the features; ``label_mean``, ``label_scale`` (label); ``offset``, ``stretch``, ``widening`` (label), by
-        which answers and errors are corrected; ``score_mean`` (component) and ``score_precision`` (component, component_2), of the training stars;
-        ``history`` (epoch, part); ``weights_0``, ``weights_1``, ..., the arrays of the networks, members first.
+        which answers and errors are corrected; ``score_mean`` (component) and ``score_precision`` (component,
+        component_2), of the training stars, and ``edge``, the distance of the farthest; ``history`` (epoch, part);
+        ``weights_0``, ``weights_1``, ..., the arrays of the networks, members first.
     """
 
     kind, version = "lab2 network", 3
@@ -115,12 +116,12 @@ class Network(Kept):
             ``labels`` (star, label), in each label's unit, the mean of the members; ``covariance`` (star, label,
             label_2): the mean of the members' covariances plus the covariance of their means (law of total covariance:
             Lakshminarayanan et al. 2017, arXiv:1612.01474, section 2.4); answers and errors are corrected as stars
-            demand that a member did not see (`lab2.network.training`); ``spread`` (star, label), the standard deviation of the members' means; ``n_pixels`` (star), the inputs with
-            information; ``reduced_chi2`` (star), of the spectrum about the nearest combination of basis spectra;
-            ``distance`` (star), that of its scores from the training set's mean, 1 at its edge; ``flag`` (star),
-            `lab2.cannon.Flag` bits: NO_DATA, where labels are NaN; OUTSIDE_TRAINING where the distance exceeds 1;
-            POOR_FIT where the reduced chi^2 exceeds 2; UNCONSTRAINED where a label's error exceeds its standard
-            deviation in the training set.
+            demand that a member did not see (`lab2.network.training`); ``spread`` (star, label), the standard deviation
+            of the members' means; ``n_pixels`` (star), the inputs with information; ``reduced_chi2`` (star), of the
+            spectrum about the nearest combination of basis spectra; ``distance`` (star), that of its scores from the
+            training set's mean, 1 at its edge; ``flag`` (star), `lab2.cannon.Flag` bits: NO_DATA, where labels are NaN;
+            OUTSIDE_TRAINING where the distance exceeds 1; POOR_FIT where the reduced chi^2 exceeds 2; UNCONSTRAINED
+            where a label's error exceeds its standard deviation in the training set.
 
         Raises
         ------
