@@ -16,7 +16,6 @@ import jax
 import numpy as np
 import xarray as xr
 from astropy.stats import mad_std
-from scipy.optimize import brentq
 from tqdm.auto import tqdm
 
 from lab2.network import checkpoint as checkpoints
@@ -34,7 +33,6 @@ _STARS_PER_COMPONENT = 4
 _CHECKPOINTS = 10  # in a training
 _OUTLIER = 5.0  # robust standard deviations
 _MOST_STRETCH = 1.5  # more would make noise of what the spectrum does not say
-_WIDENING = 0.2, 5.0
 _KEPT_ATTRS = ("survey", "label_tree", "normalization")
 
 
@@ -159,7 +157,8 @@ def _correction(found, ready, part) -> Correction:
     mean, the more so the less the spectrum says. The line answer = offset + slope * label is fitted and undone; the
     known errors of the labels are taken from the variance that the slope is divided by (Fuller 1987, Measurement Error
     Models, section 1.1). And its errors are those of stars that it has learned to predict, too small for others (Guo
-    et al. 2017, arXiv:1706.04599): they are widened, or narrowed, until the pulls are as wide as 1, robustly measured.
+    et al. 2017, arXiv:1706.04599): they are multiplied by the robust width of the pulls. Where the labels' own errors
+    dominate, pulls say little of the network's, and the factor is nearer to 1 than what would make them 1 wide.
     """
     n_labels = ready.labels.shape[1]
     stars = np.flatnonzero(part < len(found))
@@ -177,15 +176,5 @@ def _corrected(mean, variance, label, error):
     slope = (x @ y) / max(x @ x - (error[bulk] ** 2).sum(), 0.5 * (x @ x))
     stretch = float(np.clip(1.0 / max(slope, 1e-3), 1.0, _MOST_STRETCH))
     offset = y.mean() - label[bulk].mean() / stretch
-    return offset, stretch, _factor((mean - offset) * stretch - label, stretch**2 * variance, error)
-
-
-def _factor(residual, variance, error):
-    def excess(log_factor):
-        pulls = residual / np.sqrt(np.exp(2 * log_factor) * variance + error**2)
-        return mad_std(pulls) - 1.0
-
-    low, high = np.log(_WIDENING)
-    if excess(low) <= 0 or excess(high) >= 0:
-        return _WIDENING[0] if excess(low) <= 0 else _WIDENING[1]
-    return float(np.exp(brentq(excess, low, high, xtol=1e-4)))
+    pulls = ((mean - offset) * stretch - label) / np.sqrt(stretch**2 * variance + error**2)
+    return offset, stretch, mad_std(pulls)
