@@ -24,17 +24,18 @@ from lab2.survey import build_folder
 
 __all__ = ["CANDIDATES", "halved", "training_half"]
 
+_FIRST = Settings(rate=3e-3)  # where the search began
 CANDIDATES = (
-    Settings(components=16),
-    Settings(components=32),
-    Settings(components=48),
-    Settings(hidden=(128, 128)),
-    Settings(hidden=(256,)),
-    Settings(dropout=0.0),
-    Settings(rate=1e-2),
-    Settings(noise=3.0),
-    Settings(kind="perceptron", rate=1e-3),
-    Settings(kind="convolution", rate=1e-3),
+    replace(_FIRST, components=16),
+    replace(_FIRST, components=32),
+    replace(_FIRST, components=48),
+    replace(_FIRST, hidden=(128, 128)),
+    replace(_FIRST, hidden=(256,)),
+    replace(_FIRST, dropout=0.0),
+    replace(_FIRST, rate=1e-2),
+    replace(_FIRST, noise=3.0),
+    replace(_FIRST, kind="perceptron", rate=1e-3),
+    replace(_FIRST, kind="convolution", rate=1e-3),
 )
 ROUNDS = (10, 30)  # epochs
 SHARE = 3

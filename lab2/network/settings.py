@@ -36,10 +36,10 @@ class Settings:
     components: int = 32
     hidden: tuple[int, ...] = (64, 64)
     dropout: float = 0.1
-    rate: float = 3e-3
+    rate: float = 1e-2
     decay: float = 0.1
     noise: float = 10.0
-    epochs: int = 100
+    epochs: int = 60
     batch: int = 64
 
     def __post_init__(self):
