@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "search": ["tried"],
-        "settings": ["Settings"],
+        "settings": ["KINDS", "Settings"],
         "stored": ["Network"],
         "training": ["train"],
     },
