@@ -3,11 +3,12 @@
 import contextlib
 
 import numpy as np
+import xarray as xr
 from astropy.table import Table
 
 from lab2.labels import LABELS, from_catalog, numbers, texts
 
-__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "lacking", "optional", "typical_errors", "words"]
+__all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "label_errors", "lacking", "optional", "typical_errors", "words"]
 
 # Without these there is no lab. Every other column is optional.
 REQUIRED = ("APOGEE_ID", "FIELD", "SNR", *(label.column for label in LABELS))
@@ -139,3 +140,20 @@ def typical_errors(catalog: Table) -> np.ndarray:
     errors = [optional(catalog, f"{label.column}_ERR", label.unit) for label in LABELS]
     errors = [values[values > 0] for values in errors]
     return np.array([np.median(values) if len(values) else np.nan for values in errors])
+
+
+def label_errors(catalog) -> xr.DataArray:
+    """The catalog's own errors of the five labels, in the label's unit; NaN where it has none.
+
+    Parameters
+    ----------
+    catalog : astropy.table.Table
+
+    Returns
+    -------
+    xarray.DataArray
+        (star, label).
+    """
+    errors = np.stack([optional(catalog, f"{label.column}_ERR", label.unit) for label in LABELS], axis=1)
+    coords = {"star": texts(catalog["APOGEE_ID"]), "label": [label.name for label in LABELS]}
+    return xr.DataArray(np.where(errors > 0, errors, np.nan), dims=("star", "label"), coords=coords)

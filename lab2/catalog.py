@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from lab2 import _columns
 from lab2._arguments import TableLike, as_table, expect
 from lab2._by_star import OtherStarWarning, by_star
-from lab2._columns import OPTIONAL, REQUIRED, flags, lacking, optional, typical_errors, words
+from lab2._columns import OPTIONAL, REQUIRED, flags, label_errors, lacking, optional, typical_errors, words
 from lab2._flags import AspcapFlag, StarFlag
 from lab2._io import tables
 from lab2._lock import alone
@@ -33,6 +33,7 @@ __all__ = [
     "attach",
     "example_star",
     "flags",
+    "label_errors",
     "label_tree",
     "lacking",
     "load",

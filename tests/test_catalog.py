@@ -199,6 +199,7 @@ def test_every_other_column_may_be_missing(load):
     assert joined.starflag.dtype == np.int64
     assert np.isnan(catalog.optional(giants, "VSCATTER")).all()
     assert np.isnan(catalog.typical_errors(giants)).all()
+    assert np.isnan(catalog.label_errors(giants)).all()
     assert len(catalog.typical_errors(giants)) == len(LABELS)
     with pytest.raises(
         ValueError, match=r"allStar\.fits of survey 'tiny' has no TELESCOPE, and no FILE for every star"
@@ -223,6 +224,7 @@ def test_optional_columns_that_cannot_be_read_are_as_good_as_none(load):
     assert catalog.flags(read, "ASPCAPFLAG").tolist() == [0] + [1 << 23] * (len(made) - 1)
     np.testing.assert_array_equal(catalog.optional(read, "VSCATTER")[[0, 9]], [0.2, np.nan])
     np.testing.assert_array_equal(catalog.typical_errors(read), [60.0] + [np.nan] * 4)
+    assert np.nanmedian(catalog.label_errors(read).sel(label="teff")) == 60.0
     assert catalog.spectrum_paths(read, "tiny")[0].name == "apStar-dr17-giant.fits"
 
 

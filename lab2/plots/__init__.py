@@ -16,10 +16,12 @@ from lab2.plots.flux import (
     star_sheet,
     velocity_year,
 )
-from lab2.plots.label_space import corner, kiel, label_comparison, losses, selection
+from lab2.plots.label_space import corner, kiel, label_comparison, selection
+from lab2.plots.networks import against, losses, responses, sensitivities
 from lab2.plots.trust import factor_gain, odd_star, predictive, pulls, rank_histograms, shared_residual
 
 __all__ = [
+    "against",
     "corner",
     "factor_gain",
     "gradients",
@@ -35,8 +37,10 @@ __all__ = [
     "pulls",
     "rank_histograms",
     "raw_spectra",
+    "responses",
     "scatter_spectrum",
     "selection",
+    "sensitivities",
     "sequence",
     "shared_residual",
     "star_sheet",

@@ -1,4 +1,4 @@
-"""Figures of labels: corner plots, comparisons, the Kiel diagram, a network's losses."""
+"""Figures of labels: corner plots, comparisons, the Kiel diagram."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from lab2.labels import Label, units_of
 from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_text, styled
 
-__all__ = ["corner", "kiel", "label_comparison", "losses", "selection"]
+__all__ = ["corner", "kiel", "label_comparison", "selection"]
 
 
 @styled
@@ -147,23 +147,6 @@ def kiel(
     ax.set(xlim=(5600, 3500), ylim=(4.1, -0.3), xlabel=axis_text("teff"), ylabel=axis_text("logg"))
     ax.legend(loc="upper left")
     figure.colorbar(mesh, label="[Fe/H] [dex]", extend="both", pad=0.015)
-    return figure
-
-
-@styled
-def losses(history: xr.DataArray) -> Figure:
-    """Training and validation loss against the epoch.
-
-    Parameters
-    ----------
-    history : xarray.DataArray
-        (epoch, part), as `lab2.network.Network.history`.
-    """
-    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.8))
-    for part in history.part.values:
-        ax.plot(np.arange(1, history.sizes["epoch"] + 1), history.sel(part=part), label=part)
-    ax.set(yscale="log", xlabel="epoch", ylabel="mean squared error of the scaled labels")
-    ax.legend()
     return figure
 
 

@@ -81,14 +81,18 @@ def odd_star(
 
 
 @styled
-def pulls(before: ArrayLike, after: ArrayLike, names: Sequence[str]) -> Figure:
-    """Distributions of residual over error, before and after the errors were calibrated, with the normal one.
+def pulls(
+    before: ArrayLike, after: ArrayLike, names: Sequence[str], titles: Sequence[str] = ("formal", "calibrated")
+) -> Figure:
+    """Distributions of residual over error of two kinds, such as before and after calibration, with the normal one.
 
     Parameters
     ----------
     before, after : array_like, shape (n_stars, n_labels)
     names : sequence of str
         Names of the labels.
+    titles : tuple of str
+        What the two are called.
     """
     figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 1.9), sharey=True)
     bins = np.linspace(-5, 5, 41)
@@ -103,7 +107,7 @@ def pulls(before: ArrayLike, after: ArrayLike, names: Sequence[str]) -> Figure:
     axes[0].set_ylabel("density")
     handles = [plt.Rectangle((0, 0), 1, 1, color=color, alpha=0.7) for color in (ORANGE, BLUE)]
     handles.append(plt.Line2D([], [], color=BLACK))
-    figure.legend(handles, ["formal", "calibrated", "standard normal"], ncols=3, loc="outside upper center")
+    figure.legend(handles, [*titles, "standard normal"], ncols=3, loc="outside upper center")
     return figure
 
 

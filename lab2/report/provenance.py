@@ -13,7 +13,7 @@ from lab2.survey import root
 __all__ = ["commit", "installed", "versions"]
 
 _PACKAGES = ("numpy", "scipy", "astropy", "matplotlib", "xarray")
-_IF_LOADED = ("pymc", "jax")
+_IF_LOADED = ("pymc", "jax", "equinox", "optax")
 # What the numbers and figures of some notebook depend on.
 _NUMERICAL = (*_PACKAGES, "numba", "pymc", "nutpie", "jax", "jaxlib", "equinox", "optax", "corner")
 

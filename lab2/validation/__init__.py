@@ -2,8 +2,9 @@
 
 ``folds``, ``residuals`` and ``baselines`` (quality of the labels), ``likelihood`` and ``hidden`` (quality of the
 model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
-ones), ``robustness`` (changes that should not matter), ``giant_branch`` (comparison with isochrones) and ``degeneracy``
-(labels with similar effects on the spectrum).
+ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the
+training set, and spectra of which one label is changed), ``giant_branch`` (comparison with isochrones) and
+``degeneracy`` (labels with similar effects on the spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
@@ -34,6 +35,8 @@ from lab2.validation.residuals import (
     twin_differences,
 )
 from lab2.validation.robustness import correlation_inflation, degrade, deviates, neighbor_correlation, refits
+from lab2.validation.single_labels import response, weight_on_lines
+from lab2.validation.strangers import flagged, strangers
 
 __all__ = [
     "Calibration",
@@ -50,6 +53,7 @@ __all__ = [
     "fewest_factors",
     "fields_or",
     "fit_by_hand",
+    "flagged",
     "guess_abundances",
     "held_out_likelihood",
     "log_likelihood",
@@ -61,6 +65,7 @@ __all__ = [
     "rank_distance",
     "ranks",
     "refits",
+    "response",
     "ridge",
     "robust_scatter",
     "scan_scatter",
@@ -68,8 +73,10 @@ __all__ = [
     "slope_with_error",
     "split",
     "statistics",
+    "strangers",
     "trends",
     "twin_differences",
+    "weight_on_lines",
     "within_band",
     "without_spectrum",
 ]

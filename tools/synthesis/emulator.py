@@ -1,10 +1,8 @@
 """A small network that stands for the grid: labels and abundances in, principal components of the spectrum out.
 
-Trained with PyTorch; what is kept are plain arrays, which `lab2.simulate.emulator` evaluates with numpy. The loss is
-the mean square of the flux itself: the components are orthonormal, so that it is the sum of theirs.
+Trained with equinox and optax; what is kept are plain arrays, which `lab2.simulate.emulator` evaluates with numpy. The
+loss is the mean square of the flux itself: the components are orthonormal, so that it is the sum of theirs.
 """
-
-import math
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -45,11 +43,8 @@ def train(labels, flux, seed=1):
     dict of str to numpy.ndarray
         The arrays that `lab2.simulate.emulator` reads.
     """
-    import torch
-
-    torch.manual_seed(seed)
     middle, half = emulator.scaling(labels)
-    x = torch.tensor((emulator.features(labels) - middle) / half, dtype=torch.float32)
+    x = ((emulator.features(labels) - middle) / half).astype(np.float32)
     mean = flux.mean(axis=0)
     centered = flux - mean
     # the same directions as a singular value decomposition, from the smaller of the two products
@@ -57,33 +52,53 @@ def train(labels, flux, seed=1):
     components = vectors[:, np.argsort(values)[::-1][:_COMPONENTS]].T
     amplitudes = centered @ components.T
     scale = amplitudes[:, 0].std()
-    y = torch.tensor(amplitudes / scale, dtype=torch.float32)
-    layers = [
-        torch.nn.Linear(x.shape[1], _HIDDEN),
-        torch.nn.Linear(_HIDDEN, _HIDDEN),
-        torch.nn.Linear(_HIDDEN, _COMPONENTS),
-    ]
-    silu = torch.nn.SiLU()
-    network = torch.nn.Sequential(layers[0], silu, layers[1], silu, layers[2])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-5)
-    steps = math.ceil(len(x) / _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, epochs=_EPOCHS, steps_per_epoch=steps)
-    for _ in tqdm(range(_EPOCHS), desc="training the emulator"):
-        order = torch.randperm(len(x))
-        for batch in order.split(_BATCH):
-            optimizer.zero_grad()
-            ((network(x[batch]) - y[batch]) ** 2).sum(dim=1).mean().backward()
-            optimizer.step()
-            schedule.step()
+    network = _descended(x, (amplitudes / scale).astype(np.float32), seed)
     arrays = {"inputs": np.array(INPUTS), "middle": middle, "half": half, "mean": mean.astype(np.float32)}
     # half precision keeps four digits of a component, far below the network's own error
     arrays["components"] = (components * scale).astype(np.float16)
-    for i, layer in enumerate(layers):
-        arrays[f"weight_{i}"] = layer.weight.detach().numpy().T.copy()
-        arrays[f"bias_{i}"] = layer.bias.detach().numpy().copy()
+    for i, layer in enumerate(network.layers):
+        arrays[f"weight_{i}"] = np.array(layer.weight).T
+        arrays[f"bias_{i}"] = np.array(layer.bias)
     bounds = [RANGE["teff"], RANGE["logg"], RANGE["fe_h"], *ABUNDANCES.values()]
     arrays["lower"], arrays["upper"] = np.array([*bounds, (labels[:, -1].min(), labels[:, -1].max())]).T
     return arrays
+
+
+def _descended(x, y, seed):
+    """The network after its training."""
+    import equinox as eqx
+    import jax
+    import optax
+
+    first, for_order = jax.random.split(jax.random.key(seed))
+    network = eqx.nn.MLP(x.shape[1], y.shape[1], _HIDDEN, depth=2, activation=jax.nn.silu, key=first)
+    size = min(_BATCH, len(x))
+    n_steps = len(x) // size
+    rate = optax.cosine_onecycle_schedule(_EPOCHS * n_steps, _RATE)
+    optimizer = optax.adamw(rate, weight_decay=1e-5)
+
+    @eqx.filter_grad
+    def loss(arrays, rest, x, y):
+        return ((jax.vmap(eqx.combine(arrays, rest))(x) - y) ** 2).sum(axis=1).mean()
+
+    @eqx.filter_jit
+    def epoch(network, state, key, x, y):
+        order = jax.random.permutation(key, len(x))[: n_steps * size].reshape(n_steps, size)
+        arrays, rest = eqx.partition(network, eqx.is_array)
+
+        def step(carry, rows):
+            arrays, state = carry
+            slopes = loss(arrays, rest, x[rows], y[rows])
+            steps, state = optimizer.update(slopes, state, arrays)
+            return (optax.apply_updates(arrays, steps), state), None
+
+        (arrays, state), _ = jax.lax.scan(step, (arrays, state), order)
+        return eqx.combine(arrays, rest), state
+
+    state = optimizer.init(eqx.filter(network, eqx.is_array))
+    for key in tqdm(jax.random.split(for_order, _EPOCHS), desc="training the emulator"):
+        network, state = epoch(network, state, key, x, y)
+    return network
 
 
 def save(arrays, path=emulator.TABLE):

@@ -1,0 +1,163 @@
+"""Figures of networks: their training, what they look at, and how they compare with the Cannon."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lab2.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    WAVELENGTH_AXIS,
+    WIDTH,
+    axis_text,
+    spectrum_line,
+    styled,
+)
+
+__all__ = ["against", "losses", "responses", "sensitivities"]
+
+_COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
+_MARKERS = "osD^v"
+
+
+@styled
+def losses(history):
+    """A network's losses against the number of steps.
+
+    Parameters
+    ----------
+    history : xarray.DataArray
+        (epoch, part) with the coordinate ``step``, as `lab2.network.Network.history`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.8))
+    for part, color in zip(history.part.values, (ORANGE, BLUE, VERMILION), strict=True):
+        ax.plot(history.step, history.sel(part=part), color=color, lw=1.2, label=part)
+    # the first epochs are far above the rest
+    settled = history.values[history.sizes["epoch"] // 10 :]
+    margin = 0.08 * np.ptp(settled)
+    ax.set(ylim=(settled.min() - margin, settled.max() + margin), xlim=(0, float(history.step[-1])))
+    ax.set(xlabel="step", ylabel=r"$-\ln L$ of a star")
+    ax.legend()
+    return figure
+
+
+@styled
+def against(x, curves, names, axes, *, logarithmic=False):
+    """A number for each label against a quantity, one panel a label, one curve a method.
+
+    Parameters
+    ----------
+    x : array_like, shape (n,)
+    curves : dict of str to array_like, shape (n, n_labels)
+        Legend text to values.
+    names : sequence of str
+        Names of the labels.
+    axes : tuple of str
+        Texts of the two axes; the panel's title names label and unit.
+    logarithmic : bool
+        Both axes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    x = np.asarray(x, dtype=float)
+    figure, panels = plt.subplots(1, len(names), figsize=(WIDTH, 2.2), sharex=True)
+    for k, (ax, name) in enumerate(zip(np.atleast_1d(panels), names, strict=True)):
+        for (text, values), color, marker in zip(curves.items(), _COLORS, _MARKERS, strict=False):
+            ax.plot(x, np.asarray(values)[:, k], marker=marker, ms=3.5, lw=1.1, color=color, label=text)
+        ax.set_title(axis_text(name), fontsize=8)
+        ax.tick_params(labelsize=6.5)
+        if logarithmic:
+            ax.set(xscale="log", yscale="log", xticks=x, xticklabels=[f"{value:g}" for value in x])
+            ax.minorticks_off()
+            values = np.concatenate([np.asarray(v)[:, k] for v in curves.values()])
+            low, high = 0.8 * np.nanmin(values), 1.25 * np.nanmax(values)
+            ticks = np.geomspace(low * 1.15, high / 1.15, 3)
+            ax.set(ylim=(low, high), yticks=ticks, yticklabels=[f"{tick:.2g}" for tick in ticks])
+        else:
+            ax.set_ylim(0, None)
+    np.atleast_1d(panels)[0].set_ylabel(axes[1])
+    figure.supxlabel(axes[0], fontsize=9)
+    figure.legend(*np.atleast_1d(panels)[0].get_legend_handles_labels(), ncols=4, loc="outside upper center")
+    return figure
+
+
+@styled
+def sensitivities(wavelength, network, gradients, marks, window):
+    """How a network's answers follow the pixels, beside the gradients of the Cannon, in a window.
+
+    Parameters
+    ----------
+    wavelength : array_like, shape (n_pixels,)
+        [Angstrom].
+    network, gradients : dict of str to array_like, shape (n_pixels,)
+        Label to the derivative of the answer by the flux, and to that of the model's flux by the label. Each is drawn
+        in units of its largest value in the window.
+    marks : dict of str to array_like
+        Label to wavelengths of lines.
+    window : tuple of float
+        [Angstrom].
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    wavelength = np.asarray(wavelength)
+    here = (wavelength >= window[0]) & (wavelength <= window[1])
+    figure, panels = plt.subplots(len(network), 1, figsize=(WIDTH, 0.7 + 1.25 * len(network)), sharex=True)
+    for ax, (label, answer) in zip(np.atleast_1d(panels), network.items(), strict=True):
+        for values, color, text in ((answer, BLUE, "network"), (gradients[label], VERMILION, "the Cannon's gradient")):
+            shown = np.asarray(values, dtype=float)[here]
+            spectrum_line(ax, wavelength[here], shown / np.nanmax(np.abs(shown)), color=color, lw=0.9, label=text)
+        for line in marks.get(label, ()):
+            if window[0] < line < window[1]:
+                ax.plot(line, 1.15, "v", color=BLACK, ms=3.5)
+        ax.axhline(0, color="0.6", lw=0.5)
+        ax.set(ylabel=axis_text(label).split(" [")[0] if "/" not in label else label, ylim=(-1.3, 1.3), xlim=window)
+    np.atleast_1d(panels)[-1].set_xlabel(WAVELENGTH_AXIS)
+    figure.legend(*np.atleast_1d(panels)[0].get_legend_handles_labels(), ncols=2, loc="outside upper center")
+    return figure
+
+
+@styled
+def responses(matrices, names):
+    """What each method answers when one label alone is changed: one panel a method.
+
+    Parameters
+    ----------
+    matrices : dict of str to array_like, shape (n_labels, n_labels)
+        Title to the change of the answer (column) per change of the label (row), both scaled.
+    names : sequence of str
+        Names of the labels.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    texts = [axis_text(name).split(" [dex")[0].split(" [K")[0] for name in names]
+    figure, panels = plt.subplots(1, len(matrices), figsize=(WIDTH, 2.6), sharey=True)
+    for ax, (title, matrix) in zip(np.atleast_1d(panels), matrices.items(), strict=True):
+        mesh = ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
+        for (row, column), value in np.ndenumerate(np.asarray(matrix)):
+            ax.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=6, color=_ink(value))
+        ax.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=texts, xlabel="answer")
+        ax.set_xticklabels(texts, rotation=45, ha="right")
+        ax.set_title(title)
+        ax.tick_params(labelsize=7, length=0)
+        ax.minorticks_off()
+    np.atleast_1d(panels)[0].set_ylabel("changed")
+    figure.colorbar(mesh, ax=panels, pad=0.015, aspect=25)
+    return figure
+
+
+def _ink(value):
+    """A color of text that is legible on that of the value."""
+    return "white" if abs(value) > 0.6 else BLACK
