@@ -1,7 +1,12 @@
 """Figures of networks: their training, what they look at, and how they compare with the Cannon."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from lab2.plots.style import (
     BLACK,
@@ -24,7 +29,7 @@ _MARKERS = "osD^v"
 
 
 @styled
-def losses(history):
+def losses(history: xr.DataArray) -> Figure:
     """A network's losses against the number of steps.
 
     Parameters
@@ -49,7 +54,14 @@ def losses(history):
 
 
 @styled
-def against(x, curves, names, axes, *, logarithmic=False):
+def against(
+    x: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    names: Sequence[str],
+    axes: Sequence[str],
+    *,
+    logarithmic: bool = False,
+) -> Figure:
     """A number for each label against a quantity, one panel a label, one curve a method.
 
     Parameters
@@ -91,7 +103,13 @@ def against(x, curves, names, axes, *, logarithmic=False):
 
 
 @styled
-def sensitivities(wavelength, network, gradients, marks, window):
+def sensitivities(
+    wavelength: ArrayLike,
+    network: Mapping[str, ArrayLike],
+    gradients: Mapping[str, ArrayLike],
+    marks: Mapping[str, ArrayLike],
+    window: tuple[float, float],
+) -> Figure:
     """How a network's answers follow the pixels, beside the gradients of the Cannon, in a window.
 
     Parameters
@@ -128,7 +146,7 @@ def sensitivities(wavelength, network, gradients, marks, window):
 
 
 @styled
-def responses(matrices, names):
+def responses(matrices: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure:
     """What each method answers when one label alone is changed: one panel a method.
 
     Parameters

@@ -1,13 +1,21 @@
 """What a method answers when one label of a star changes and nothing else: does it read the label or its company?"""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
+import xarray as xr
+from astropy.table import QTable
+from numpy.typing import ArrayLike
+
+from lab2.cannon import Cannon
+from lab2.lines import concentration
 
 __all__ = ["response", "weight_on_lines"]
 
 _STEP = 0.5  # of a standard deviation of the training labels
 
 
-def response(answer, model, spectra) -> np.ndarray:
+def response(answer: Callable[[xr.Dataset], xr.Dataset], model: Cannon, spectra: xr.Dataset) -> np.ndarray:
     """Change of every answer per change of one label alone.
 
     The spectrum of each star is changed by what the Cannon's gradient says of half a standard deviation of one label,
@@ -44,7 +52,7 @@ def response(answer, model, spectra) -> np.ndarray:
     return np.array(rows)
 
 
-def weight_on_lines(wavelength, curves, elements):
+def weight_on_lines(wavelength: ArrayLike, curves: Mapping[str, ArrayLike], elements: Sequence[str]) -> QTable:
     """How far curves are concentrated in the lines of elements and molecules: 1 by chance.
 
     Parameters
@@ -61,8 +69,6 @@ def weight_on_lines(wavelength, curves, elements):
     astropy.table.QTable
         A row per element or molecule: its name, and a column for every curve.
     """
-    from lab2.lines import concentration
-
     table = None
     for name, curve in curves.items():
         found = concentration(wavelength, curve, elements)

@@ -12,7 +12,7 @@ _SHIFT = 30.0  # km/s, a line's width
 _DOUBT = cannon.Flag.OUTSIDE_TRAINING | cannon.Flag.POOR_FIT | cannon.Flag.UNCONSTRAINED | cannon.Flag.NO_DATA
 
 
-def strangers(spectra, seed=128) -> dict[str, xr.Dataset]:
+def strangers(spectra: xr.Dataset, seed: int = 128) -> dict[str, xr.Dataset]:
     """Spectra that no method was trained for, made from those of ordinary stars on the grid of apStar files.
 
     Parameters
@@ -49,6 +49,6 @@ def strangers(spectra, seed=128) -> dict[str, xr.Dataset]:
     return {name: plain.assign(flux=(dims, f), ivar=(dims, iv)) for name, (f, iv) in made.items()}
 
 
-def flagged(fits) -> float:
+def flagged(fits: xr.Dataset) -> float:
     """Share of the stars whose answer is flagged: outside the training set, fitted badly, or not constrained."""
     return float(np.mean((fits.flag.values & int(_DOUBT)) != 0))

@@ -35,21 +35,21 @@ BROKEN = {
 LIMITS = isolation.Limits(minutes=0.5, memory=4.0)
 
 
-def test_twelve_copies_of_which_five_are_broken(home, survey, hand_in, quick, monkeypatch, capsys):
+def test_thirty_copies_of_which_five_are_broken(home, survey, hand_in, quick, monkeypatch, capsys):
     monkeypatch.setenv("LAB2_TEST_SECRET", "1234")
     folder = home / "course"
-    for number in (f"{n:02d}" for n in range(1, 13)):
+    for number in (f"{n:02d}" for n in range(1, 31)):
         breaks = BROKEN[number][0] if number in BROKEN else LEAVES_ONE
         hand_in(folder / f"student {number}" / "it's {mine} é.ipynb", GOOD, breaks, "y = 1")
     given = ["check", str(folder), "--minutes", "0.5", "--memory", "4", "--workers", "3"]
     assert main(given) == 1
     said = capsys.readouterr()
     out = home / "course-checked"
-    assert said.err.endswith("5 of 12 notebooks did not run to their end\n")
-    assert f"12 notebooks: 7 ran, 4 failed, 1 timed out; {out}/check.html\n" in said.out
+    assert said.err.endswith("5 of 30 notebooks did not run to their end\n")
+    assert f"30 notebooks: 25 ran, 4 failed, 1 timed out; {out}/check.html\n" in said.out
     assert "no sandbox" in said.out
     table = Table.read(out / "check.ecsv", format="ascii.ecsv")
-    assert len(table) == 12
+    assert len(table) == 30
     for row in table:
         name = row["file"].split("/")[0].removeprefix("student ")
         _, outcome, cell, cause = BROKEN.get(name, ("", "ran", "", ""))
@@ -62,7 +62,7 @@ def test_twelve_copies_of_which_five_are_broken(home, survey, hand_in, quick, mo
     records = {path: path.stat().st_mtime_ns for path in out.glob("*/record.json")}
     hand_in(folder / "student 03" / "it's {mine} é.ipynb", GOOD)
     assert main(given) == 1
-    assert "12 notebooks: 8 ran, 3 failed, 1 timed out" in capsys.readouterr().out
+    assert "30 notebooks: 26 ran, 3 failed, 1 timed out" in capsys.readouterr().out
     again = [path for path, before in records.items() if path.stat().st_mtime_ns != before]
     assert [json.loads(path.read_text())["file"][:10] for path in again] == ["student 03"]
 
