@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 from lab2._bits import Bits
 from lab2.apstar import PixelBit
@@ -54,3 +55,8 @@ def test_a_flag_selects_from_an_array_as_it_is(kind):
     values = np.array([0, int(first), int(last), int(first | last)], dtype=np.int64)
     assert ((values & first) > 0).tolist() == [False, True, False, True]
     assert ((values & last) > 0).tolist() == [False, False, True, True]
+
+
+@pytest.mark.parametrize("value", [5, np.int64(5), np.uint8(5), np.array(5), xr.DataArray(5), 5.0])
+def test_any_integer_has_words(value):
+    assert Four.words(value) == Four.words(5)
