@@ -1,5 +1,6 @@
 """Commands that train a model and measure the labels of spectra."""
 
+import os
 import sys
 
 __all__ = ["add_commands"]
@@ -34,7 +35,7 @@ def label(chosen):
     if calibration is not None:
         calibration.check_model(model)
     paths = spectrum_files(chosen.spectra, chosen.files_from)
-    if out.resolve() in {path.resolve() for path in paths}:
+    if os.path.abspath(out) in map(os.path.abspath, paths):
         raise ValueError(f"the table would replace one of the spectra: {out}")
     header, summary, start = about(model, calibration, chosen.model), Summary(), time.monotonic()
     tables = label_stream(paths, model, calibration, n_cores() if chosen.workers is None else chosen.workers)
