@@ -64,7 +64,7 @@ def _calibration(chosen):
 
 def train(chosen):
     """Train a model on spectra whose labels a catalog gives, and calibrate its errors."""
-    from lab2.files import now, sha256
+    from lab2.files import check_writable, now, sha256
     from lab2.labelling.inputs import spectrum_files
     from lab2.labelling.training import read_catalog, train_files
     from lab2.labels import LABELS
@@ -73,6 +73,7 @@ def train(chosen):
         raise ValueError(f"a model is written as netCDF, so --out must end with .nc, not {chosen.out!r}")
     if chosen.factors < 0:
         raise ValueError(f"the number of factors must be 0 or more; got {chosen.factors}")
+    check_writable(chosen.out)
     rows = read_catalog(chosen.labels)
     paths = spectrum_files(chosen.spectra, chosen.files_from)
     found = train_files(paths, rows, chosen.label or LABELS, chosen.factors, chosen.seed, progress=sys.stderr.isatty())
