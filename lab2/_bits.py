@@ -10,14 +10,17 @@ class Bits(IntFlag):
     """Named bits of an integer; the members of a subclass are its single bits."""
 
     @classmethod
-    @lru_cache(4096)  # of many stars
     def words(cls, value) -> str:
         """Names of the bits that are set in `value`, in the order of the members; "-" when none is.
 
         Bits without a name are left out. A negative value down to -2^31 is a 32-bit integer whose sign is bit 31, as in
         SDSS's older catalogs: it says nothing about higher bits.
         """
-        value = int(value)
-        if -(2**31) <= value < 0:
-            value += 2**32
-        return " ".join(bit.name for bit in cls if value & bit) or "-"
+        return _words(cls, int(value))
+
+
+@lru_cache(4096)  # thousands of stars have the same few values
+def _words(bits, value):
+    if -(2**31) <= value < 0:
+        value += 2**32
+    return " ".join(bit.name for bit in bits if value & bit) or "-"
