@@ -198,13 +198,15 @@ def command(paths, model, calibration, workers) -> dict:
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         running = subprocess.Popen(
             [sys.executable, "-m", "lab2", *map(str, words), "--workers", str(workers)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         peak = []
         watch = threading.Thread(target=_watch, args=(running.pid, peak))
         watch.start()
-        said, _ = running.communicate()
+        said, problem = running.communicate()
         watch.join()
+        if running.returncode:
+            sys.exit(f"lab2 label ended with status {running.returncode}: {problem}")
         after, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {

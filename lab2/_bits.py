@@ -17,11 +17,11 @@ class Bits(IntFlag):
         Bits without a name are left out. A negative value down to -2^31 is a 32-bit integer whose sign is bit 31, as in
         SDSS's older catalogs: it says nothing about higher bits.
         """
-        return cls._words(int(value))
+        return _words(cls, int(value))
 
-    @classmethod
-    @lru_cache(4096)  # of many stars
-    def _words(cls, value):
-        if -(2**31) <= value < 0:
-            value += 2**32
-        return " ".join(bit.name for bit in cls if value & bit) or "-"
+
+@lru_cache(4096)  # thousands of stars have the same few values
+def _words(bits, value):
+    if -(2**31) <= value < 0:
+        value += 2**32
+    return " ".join(bit.name for bit in bits if value & bit) or "-"

@@ -31,7 +31,18 @@ from lab2._io.seal import check_seal, seal
 if TYPE_CHECKING:  # read where a table is
     from astropy.table import QTable, Table
 
-__all__ = ["Kept", "holds", "now", "read_dataset", "read_table", "replacing", "sha256", "write_dataset", "write_table"]
+__all__ = [
+    "Kept",
+    "check_writable",
+    "holds",
+    "now",
+    "read_dataset",
+    "read_table",
+    "replacing",
+    "sha256",
+    "write_dataset",
+    "write_table",
+]
 
 _PART = re.compile(r"\.part-(?P<host>[0-9a-f]{8})-(?P<process>\d{1,9})-.*")
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -113,6 +124,25 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # it is not there any more, or never was
             part.unlink()
+
+
+def check_writable(path: str | os.PathLike) -> None:
+    """Raise an error for a file that cannot be written: to be asked before long work. Its folder is made.
+
+    Raises
+    ------
+    OSError
+        As from `replacing`.
+    """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
+    with contextlib.suppress(_OnlyAskedError), replacing(path) as part:
+        part.touch()
+        raise _OnlyAskedError
+
+
+class _OnlyAskedError(Exception):
+    """Ends the writing of a file that is not to be written."""
 
 
 def write_dataset(

@@ -158,6 +158,18 @@ def test_star_without_name_takes_the_files(tmp_path):
 # --- many files ---------------------------------------------------------------------------------------------
 
 
+def test_a_file_without_permission_is_said_to_be_one(tmp_path, monkeypatch):
+    path = tmp_path / "apStar-1.fits"
+    path.touch()
+
+    def refuse(*_, **given):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(apstar.SpectrumError, match=r"apStar-1\.fits: there is no permission to read it"):
+        apstar.read(path)
+
+
 def test_one_bad_file_among_good_ones(tmp_path):
     paths = []
     for n in range(4):

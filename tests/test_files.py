@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from lab2.cannon import Cannon
-from lab2.files import Kept, holds, now, replacing, sha256, write_dataset
+from lab2.files import Kept, check_writable, holds, now, replacing, sha256, write_dataset
 from lab2.network import Network
 from lab2.validation import Calibration
 
@@ -261,6 +261,18 @@ def test_replacing_leaves_all_or_nothing(tmp_path):
         raise RuntimeError
     assert path.read_text() == "one"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_can_be_written_is_not_written_when_asked(tmp_path):
+    check_writable(tmp_path / "new" / "a.nc")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "old.nc").write_text("old")
+    check_writable(tmp_path / "old.nc")
+    assert (tmp_path / "old.nc").read_text() == "old"
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        check_writable(tmp_path)
+    with pytest.raises(OSError, match="a file stands where its folder should be"):
+        check_writable(tmp_path / "old.nc" / "a.nc")
 
 
 def test_sha256(tmp_path):

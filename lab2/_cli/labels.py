@@ -1,5 +1,6 @@
 """Commands that train a model and measure the labels of spectra."""
 
+import os
 import sys
 
 __all__ = ["add_commands"]
@@ -34,7 +35,7 @@ def label(chosen):
     if calibration is not None:
         calibration.check_model(model)
     paths = spectrum_files(chosen.spectra, chosen.files_from)
-    if out.resolve() in {path.resolve() for path in paths}:
+    if os.path.abspath(out) in map(os.path.abspath, paths):
         raise ValueError(f"the table would replace one of the spectra: {out}")
     header, summary, start = about(model, calibration, chosen.model), Summary(), time.monotonic()
     tables = label_stream(paths, model, calibration, n_cores() if chosen.workers is None else chosen.workers)
@@ -63,7 +64,7 @@ def _calibration(chosen):
 
 def train(chosen):
     """Train a model on spectra whose labels a catalog gives, and calibrate its errors."""
-    from lab2.files import now, sha256
+    from lab2.files import check_writable, now, sha256
     from lab2.labelling.inputs import spectrum_files
     from lab2.labelling.training import read_catalog, train_files
     from lab2.labels import LABELS
@@ -72,6 +73,7 @@ def train(chosen):
         raise ValueError(f"a model is written as netCDF, so --out must end with .nc, not {chosen.out!r}")
     if chosen.factors < 0:
         raise ValueError(f"the number of factors must be 0 or more; got {chosen.factors}")
+    check_writable(chosen.out)
     rows = read_catalog(chosen.labels)
     paths = spectrum_files(chosen.spectra, chosen.files_from)
     found = train_files(paths, rows, chosen.label or LABELS, chosen.factors, chosen.seed, progress=sys.stderr.isatty())

@@ -105,6 +105,8 @@ def read_images(path, count) -> tuple[Cards, list[Image]]:
                 return found
     except FileNotFoundError:
         raise
+    except PermissionError as problem:
+        raise FitsError("there is no permission to read it") from problem
     except (OSError, EOFError, zlib.error) as problem:
         raise FitsError(f"not a whole FITS file ({problem}); fetch it again") from problem
 

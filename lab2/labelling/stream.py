@@ -15,7 +15,9 @@ from astropy.table import Column, Table
 
 from lab2._failure import Failure
 from lab2.cannon import Cannon
+from lab2.grid import WAVELENGTH
 from lab2.labelling.blocks import label_block
+from lab2.spectra import check_wavelengths
 from lab2.validation import Calibration
 
 __all__ = ["BLOCK", "label_files", "label_stream"]
@@ -23,6 +25,8 @@ __all__ = ["BLOCK", "label_files", "label_stream"]
 BLOCK = 256  # files worked on at a time by one worker
 _LEAST = 10  # blocks for each worker: a process takes as long to start as to work on these
 _AHEAD = 2  # blocks for each worker that wait for their turn, or to be fetched
+
+_OTHER_GRID = "The model was trained on spectra with other pixels than those of apStar files"
 
 _given = {}  # of a worker: what is the same for all blocks
 
@@ -49,7 +53,7 @@ def label_stream(
     Raises
     ------
     ValueError
-        If there are no paths, or fewer than one worker.
+        If there are no paths, fewer than one worker, or the model is not one of APOGEE's pixels.
     lab2._failure.Failure
         If a worker is killed.
     """
@@ -57,6 +61,7 @@ def label_stream(
         raise ValueError("no spectrum files were given; expected at least one path")
     if workers < 1:
         raise ValueError(f"the number of workers must be 1 or more; got {workers}")
+    check_wavelengths(model.dataset, WAVELENGTH, "APOGEE's grid", _OTHER_GRID)
     blocks = [paths[start : start + BLOCK] for start in range(0, len(paths), BLOCK)]
     workers = min(workers, len(blocks) // _LEAST)
     if workers <= 1:

@@ -17,7 +17,7 @@ from astropy.io import fits
 from astropy.table import Column, Table
 
 from lab2 import _extras
-from lab2.files import replacing
+from lab2.files import check_writable, replacing
 
 __all__ = ["SUFFIXES", "check_output", "writing"]
 
@@ -31,16 +31,15 @@ def check_output(path: str | os.PathLike) -> Path:
         If the suffix is that of none of the formats.
     ImportError
         If the package for the format is not installed.
-    IsADirectoryError
-        If there is a folder of this name.
+    OSError
+        If there is no permission, or there is a folder of this name.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise ValueError(f"a table is written as {', '.join(SUFFIXES)}, by the end of its name; got {str(path)!r}")
     if path.suffix == ".parquet":
         _extras.require("scale", "a table in Parquet")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
+    check_writable(path)
     return path
 
 

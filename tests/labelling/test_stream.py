@@ -41,6 +41,12 @@ def test_what_is_wrong_is_said_at_once(trained, given, message):
         next(label_stream(paths, trained.model, workers=workers))
 
 
+def test_a_model_of_other_pixels_is_refused(trained):
+    few = type(trained.model)(trained.model.dataset.isel(wavelength=slice(0, 500)))
+    with pytest.raises(ValueError, match=r"8575 pixels .* other pixels than those of apStar files"):
+        next(label_stream(["x"], few))
+
+
 def _die(paths):
     os.kill(os.getpid(), signal.SIGKILL)
 
