@@ -90,7 +90,7 @@ def inside():
     assert prefix in Path(lab2.__file__).resolve().parents, lab2.__file__
     told = command("--version")
     assert lab2.__version__ in told, told
-    command("simulate", "--n-stars", "60")
+    command("simulate", "--n-stars", "150")
     assert Path("data/simulated/manifest.json").is_file(), "the survey was not made in the current folder"
     model, spectra = train_on_survey(lab2)
     label(lab2, model, spectra)
