@@ -2,7 +2,7 @@
 
 The modules, in order of use: ``plan`` (which spectra, which model, cut into shards), ``shards`` (one shard: whole or
 not at all, and its record), ``cluster`` (many shards: workers, second tries, what failed), ``labels`` (the labels of a
-shard), ``catalogue`` (one table from all shards, counted), ``store`` (spectra read once, for many models) and ``run``.
+shard), ``catalog`` (one table from all shards, counted), ``store`` (spectra read once, for many models) and ``run``.
 """
 
 from lab2._extras import require

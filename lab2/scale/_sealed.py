@@ -1,4 +1,4 @@
-"""JSON with a seal as its last line: plans and records, which are compared with their bytes before they are believed."""
+"""JSON with a seal as its last line: plans and records, which are believed only if their bytes fit the seal."""
 
 import json
 from pathlib import Path

@@ -6,6 +6,7 @@ the scheduler itself is lost, its shards are tried again once it, or another und
 """
 
 import contextlib
+import logging
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ import dask
 from distributed import Client, LocalCluster, as_completed
 from tqdm.auto import tqdm
 
+from lab2._blocks import n_cores
 from lab2._failure import Failure
 from lab2.scale.plan import Shard
 from lab2.scale.shards import Job, finish
@@ -44,19 +46,30 @@ def connected(workers: int | None = None, scheduler: str | None = None) -> Itera
     Yields
     ------
     str
+
+    Raises
+    ------
+    ValueError
+        If fewer than one worker is asked for.
     """
     if scheduler is not None:
         yield scheduler
         return
-    with dask.config.set(_SETTINGS), tempfile.TemporaryDirectory(prefix="lab2-workers-") as folder:
-        with LocalCluster(
-            n_workers=workers,
+    if workers is not None and workers < 1:
+        raise ValueError(f"the number of workers must be 1 or more; got {workers}")
+    with (
+        dask.config.set(_SETTINGS),
+        tempfile.TemporaryDirectory(prefix="lab2-workers-") as folder,
+        LocalCluster(
+            n_workers=n_cores() if workers is None else workers,
             threads_per_worker=1,
             host=_LOOPBACK,
             dashboard_address=f"{_LOOPBACK}:0",
             local_directory=folder,
-        ) as cluster:
-            yield cluster.scheduler_address
+            silence_logs=logging.ERROR,  # Dask warns of each worker that is slow to end
+        ) as cluster,
+    ):
+        yield cluster.scheduler_address
 
 
 def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = print) -> list[dict]:
@@ -85,7 +98,8 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
     records, failed, tries = {}, {}, dict.fromkeys(shards, 0)
     # tqdm writes a line a minute where nobody watches
     pause = 0.5 if sys.stderr.isatty() else _LOG
-    with tqdm(total=sum(shard.count for shard in shards), unit="star", mininterval=pause, desc=job.make.__name__) as bar:
+    total = sum(shard.count for shard in shards)
+    with tqdm(total=total, unit="star", mininterval=pause, desc=job.make.__name__) as bar:
         while tries:
             with _client(address, report) as client:
                 for shard, outcome in _outcomes(client, job, list(tries)):
@@ -149,9 +163,10 @@ def _listed(failed, count, folder):
     reasons = {}
     for shard, reason in failed.items():
         reasons.setdefault(reason, []).append(shard.name)
-    lines = [f"  {', '.join(sorted(names))}: {reason}" for reason, names in reasons.items()]
     head = f"{len(failed)} of {count} shards failed {_TRIES} times; the others are finished in {folder}:"
-    return "\n".join([head, *lines, "when the reason is gone, run the same command again: it makes only what is missing"])
+    lines = [f"  {', '.join(sorted(names))}: {reason}" for reason, names in reasons.items()]
+    tail = "when the reason is gone, run the same command again: it makes only what is missing"
+    return "\n".join([head, *lines, tail])
 
 
 def _reason(problem):

@@ -1,9 +1,9 @@
 """What a run is to do, written before anything is done: which spectra, in which shards, with what.
 
-A run has a folder. Its file plan.json holds the settings (model, calibration, code) and the list of shards; the paths of
-a shard's spectra, one a line, lie beside its results in shards/. Both are fixed: a folder holds the results of one
-plan, and a run that is interrupted goes on only with the same plan. The message to a worker is a shard's number, count
-and checksum, however many spectra there are.
+A run has a folder. Its file plan.json holds the settings (checksums of model, calibration and code) and the list of
+shards; the paths of a shard's spectra, one a line, lie beside its results in shards/. Both are fixed: a folder holds
+the results of one plan, and a run that is interrupted goes on only with the same plan. The message to a worker is a
+shard's number, count and checksum, however many spectra there are.
 """
 
 import hashlib

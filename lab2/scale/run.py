@@ -1,4 +1,4 @@
-"""A survey's labels, from its spectra to one catalogue."""
+"""A survey's labels, from its spectra to one catalog."""
 
 import os
 import shutil
@@ -10,10 +10,11 @@ import numpy as np
 from lab2 import _code
 from lab2._lock import alone
 from lab2.cannon import Cannon
-from lab2.files import replacing, sha256
+from lab2.files import holds, replacing, sha256
+from lab2.labelling.summary import Summary, about
 from lab2.scale import cluster
-from lab2.scale.catalogue import assemble
-from lab2.scale.labels import CODE, labelling
+from lab2.scale.catalog import assemble
+from lab2.scale.labels import labelling, load_model
 from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
 from lab2.scale.store import MANIFEST, open_store
@@ -34,7 +35,7 @@ def label_survey(
     workers: int | None = None,
     scheduler: str | None = None,
     report: Callable = print,
-) -> dict:
+) -> Summary:
     """Label any number of spectra, in shards, on this machine or on a cluster.
 
     What is finished is kept: the same call goes on where another was interrupted, however it ended, and makes anew what
@@ -47,9 +48,10 @@ def label_survey(
     model : path-like
         A trained model. A copy of it goes into the run's folder, from where every worker reads it once.
     out : path-like
-        The folder of the run: plan.json, shards/, labels.parquet, labels.fits, summary.json.
+        The folder of the run. At the end the catalog is in it, labels.parquet and labels.fits, one row a spectrum
+        as `lab2.labelling.label_block` describes it, in the given order.
     calibration : path-like, optional
-        Of the model's errors.
+        Of the model's errors; by default that in the model's file, if it has one.
     shard : int
         Spectra a shard, at most.
     workers : int, optional
@@ -62,8 +64,8 @@ def label_survey(
 
     Returns
     -------
-    dict
-        The summary, as from `lab2.scale.catalogue.assemble`.
+    lab2.labelling.summary.Summary
+        Counts of the catalog.
 
     Raises
     ------
@@ -73,11 +75,13 @@ def label_survey(
         If the model or the calibration cannot be used, a store has other continuum pixels than the model, no spectrum
         is given, or the folder holds another run.
     lab2._failure.Failure
-        If shards failed again and again: the message lists them, and there is no catalogue.
+        If shards failed again and again: the message lists them, and there is no catalog.
     """
     folder = Path(out).resolve()
     source = _store(spectra)
-    settings = _settings(Path(model), calibration, source)
+    if calibration is None and holds(model, Calibration.kind):
+        calibration = model
+    settings = _settings(model, calibration, source)
     with alone(folder):
         paths = open_store(source.parent).path.values.tolist() if source else spectra
         plan = make_plan(folder, paths, shard, settings)
@@ -87,7 +91,8 @@ def label_survey(
         job = Job.of(folder, plan, labelling, str(source or ""))
         with cluster.connected(workers, scheduler) as address:
             records = cluster.work(address, job, plan.shards, report)
-        return assemble(folder, plan, records)
+        loaded = load_model(job.folder, settings["model"], settings["calibration"])
+        return assemble(folder, plan, records, about(*loaded, model))
 
 
 def _store(spectra):
@@ -98,26 +103,19 @@ def _store(spectra):
 def _settings(model, calibration, source):
     """What the labels depend on besides the spectra, after a look at all of it."""
     loaded = Cannon.load(model)
-    settings = {
-        "model": sha256(model),
-        "fingerprint": loaded.fingerprint,
-        "simulated": loaded.simulated,
-        "calibration": sha256(calibration) if calibration else None,
-        "store": sha256(source) if source else None,
-        "code": _code.digest(CODE),
-    }
-    if calibration:
-        theirs = Calibration.load(calibration).dataset.attrs.get("model", "unknown")
-        if theirs != loaded.fingerprint:
-            raise ValueError(
-                f"the calibration {calibration} belongs to another model ({theirs}) than {model} ({loaded.fingerprint})"
-            )
+    if calibration is not None:
+        Calibration.load(calibration).check_model(loaded)
     if source and not np.array_equal(open_store(source.parent).trusted.values, loaded.trusted):
         raise ValueError(
             f"the store {source.parent} was normalized with other continuum pixels than the spectra that {model} was "
             "trained on: build a store for this model, or give it the files"
         )
-    return settings
+    return {
+        "model": sha256(model),
+        "calibration": sha256(calibration) if calibration is not None else None,
+        "store": sha256(source) if source else None,
+        "code": _code.digest(_code.RUN),
+    }
 
 
 def _copy(path, target, digest):

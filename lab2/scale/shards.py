@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from lab2 import _code
 from lab2.files import now, sha256
 from lab2.scale import _sealed
 from lab2.scale.plan import Plan, Shard, read_list
@@ -35,7 +36,7 @@ class Job:
     settings : dict
         Of its plan.
     root : str
-        Of its plan: where this folder is missing, the worker lacks a disk.
+        Of its plan: where this folder is missing, the worker lacks a disk. Unused if there is a `source`.
     source : str
         A file that changes whenever the spectra do, such as a store's manifest; "" to look at each file of spectra.
     make : callable
@@ -75,9 +76,16 @@ def finish(job: Job, shard: Shard) -> dict:
     ------
     OSError
         If the folder of the spectra is not there, or the result cannot be written.
+    RuntimeError
+        If this process runs other code than the plan was made with: it might give other results.
     """
     folder = Path(job.folder)
-    if not os.path.isdir(job.root):
+    if _code.digest(_code.RUN) != job.settings["code"]:
+        raise RuntimeError(
+            f"the worker on {socket.gethostname()} has other code of lab2 than the plan was made with: install the same"
+        )
+    if not job.source and not os.path.isdir(job.root):
+        # else each of its files would count as missing
         raise FileNotFoundError(f"{socket.gethostname()} has no folder {job.root}, where the spectra are")
     paths = read_list(folder, shard)
     spectra = _states([job.source] if job.source else paths)

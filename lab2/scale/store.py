@@ -31,6 +31,7 @@ from lab2._blocks import one_thread
 from lab2._failure import Failure
 from lab2._lock import alone
 from lab2.files import now, sha256
+from lab2.labelling.writing import printable
 from lab2.scale import _sealed, cluster
 from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
@@ -40,7 +41,6 @@ __all__ = ["MANIFEST", "build_store", "open_store"]
 MANIFEST = "manifest.json"
 _STARS, _PIXELS, _FILE = 256, 1225, 2048  # of a chunk, and stars of a file; 1225 is a seventh of 8575
 _LEVEL = 1  # of zstd; noise hardly packs at any
-_CODE = ("apstar.py", "continuum.py", "spectra.py", "grid.py", "_io/*.py", "scale/store.py")
 _SPECTRA = ("flux", "ivar")
 
 
@@ -96,7 +96,7 @@ def build_store(
         pixels = continuum.load_pixels() if pixels is None else xr.DataArray(np.asarray(pixels), dims="wavelength")
         settings = {
             "pixels": hashlib.sha256(np.packbits(pixels.values).tobytes()).hexdigest(),
-            "code": _code.digest(_CODE),
+            "code": _code.digest(_code.RUN),
         }
         plan = make_plan(building, paths, _FILE, settings)
         _begin(building / "store", plan.count, pixels)
@@ -141,12 +141,9 @@ def open_store(path: str | os.PathLike, stars: slice = slice(None)) -> xr.Datase
         small = part.drop_vars(_SPECTRA).load()
     except Exception as problem:  # zarr raises whatever its codecs do
         raise ValueError(f"{path} is damaged: {problem}; build it again") from problem
-    texts = {name: v.astype(str) for name, v in small.variables.items() if v.dtype.kind in "TO"}
-    return part.assign_coords({name: small[name] for name in small.coords}).assign(
-        {name: small[name] for name in small.data_vars}
-    ).assign_coords({name: v for name, v in texts.items() if name in small.coords}).assign(
-        {name: v for name, v in texts.items() if name not in small.coords}
-    )
+    variables = {name: v.astype(str) if v.dtype.kind in "TO" else v for name, v in small.variables.items()}
+    variables |= {name: part.variables[name] for name in _SPECTRA}
+    return xr.Dataset(variables).set_coords(small.coords)
 
 
 def reading(job, shard, paths):
@@ -160,8 +157,10 @@ def reading(job, shard, paths):
             spectra = continuum.normalize(apstar.mask_bad_pixels(raw), pixels).drop_vars("continuum")
             parts.append({name: spectra[name].values for name in _along_stars(spectra)})
     files = []
-    for name in parts[0]:
+    for name in list(parts[0]):
         values = np.concatenate([part.pop(name) for part in parts])
+        if values.dtype.kind == "U":
+            values = np.array([printable(text) for text in values.tolist()], dtype=object)
         group[name][shard.start : shard.start + shard.count] = values
         place = "/".join([str(shard.number), *["0"] * (values.ndim - 1)])
         files.append(f"store/{name}/c/{place}")
@@ -179,7 +178,8 @@ def _begin(folder, count, pixels):
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         nobody = apstar.read_rows([Path(temporary, "nothing.fits")])
         example = continuum.normalize(apstar.mask_bad_pixels(nobody), pixels).drop_vars("continuum")
-        group = zarr.create_group(Path(temporary, "store"), zarr_format=3, attributes=dict(example.attrs))
+        group = zarr.create_group(Path(temporary, "store"), zarr_format=3)
+        group.attrs["coordinates"] = " ".join(example.coords)
         for name, variable in example.variables.items():
             _make_array(group, name, variable, count)
         os.replace(Path(temporary, "store"), folder)
