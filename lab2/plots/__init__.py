@@ -17,9 +17,11 @@ from lab2.plots.flux import (
     velocity_year,
 )
 from lab2.plots.label_space import corner, kiel, label_comparison, losses, selection
+from lab2.plots.survey import catalog_summary
 from lab2.plots.trust import factor_gain, odd_star, predictive, pulls, rank_histograms, shared_residual
 
 __all__ = [
+    "catalog_summary",
     "corner",
     "factor_gain",
     "gradients",

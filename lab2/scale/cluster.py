@@ -66,7 +66,7 @@ def connected(workers: int | None = None, scheduler: str | None = None) -> Itera
             host=_LOOPBACK,
             dashboard_address=f"{_LOOPBACK}:0",
             local_directory=folder,
-            silence_logs=logging.ERROR,  # Dask warns of each worker that is slow to end
+            silence_logs=logging.CRITICAL,  # what failed is reported here, and a worker that is slow to end is no news
         ) as cluster,
     ):
         yield cluster.scheduler_address
@@ -95,13 +95,18 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
         If shards failed three times, the others being finished; the message lists them. If the scheduler does not
         answer for a minute.
     """
-    records, failed, tries = {}, {}, dict.fromkeys(shards, 0)
+    records, failed, tries, link = {}, {}, dict.fromkeys(shards, 0), None
     # tqdm writes a line a minute where nobody watches
     pause = 0.5 if sys.stderr.isatty() else _LOG
     total = sum(shard.count for shard in shards)
     with tqdm(total=total, unit="star", mininterval=pause, desc=job.make.__name__) as bar:
         while tries:
-            with _client(address, report) as client:
+            with _client(address) as client:
+                if client.dashboard_link != link:
+                    link = client.dashboard_link
+                    report(f"dashboard: {link}")
+                if not client.scheduler_info()["workers"]:
+                    report(f"waiting for workers; each is started by: dask worker {address} --nthreads 1")
                 for shard, outcome in _outcomes(client, job, list(tries)):
                     if isinstance(outcome, dict):
                         records[shard.number] = outcome
@@ -121,7 +126,7 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
 
 
 @contextlib.contextmanager
-def _client(address, report):
+def _client(address):
     """A client of the scheduler, which may be starting again."""
     give_up = time.monotonic() + _PATIENCE
     while True:
@@ -136,9 +141,6 @@ def _client(address, report):
                 ) from problem
             time.sleep(1.0)
     with client:
-        report(f"dashboard: {client.dashboard_link}")
-        if not client.scheduler_info()["workers"]:
-            report(f"waiting for workers; each is started by: dask worker {address} --nthreads 1")
         yield client
 
 

@@ -141,29 +141,32 @@ def open_store(path: str | os.PathLike, stars: slice = slice(None)) -> xr.Datase
         small = part.drop_vars(_SPECTRA).load()
     except Exception as problem:  # zarr raises whatever its codecs do
         raise ValueError(f"{path} is damaged: {problem}; build it again") from problem
-    variables = {name: v.astype(str) if v.dtype.kind in "TO" else v for name, v in small.variables.items()}
-    variables |= {name: part.variables[name] for name in _SPECTRA}
+    variables = {name: part.variables[name] for name in _SPECTRA}
+    for name, variable in small.variables.items():
+        is_text = variable.dtype.kind in "TO"  # of variable length, which nothing else here has
+        variables[name] = variable.astype(object).astype(str) if is_text else variable
     return xr.Dataset(variables).set_coords(small.coords)
 
 
 def reading(job, shard, paths):
     """Read, mask and normalize the spectra of a shard, and write its part of the store."""
-    group = zarr.open_group(Path(job.folder) / "store", mode="r+")
-    pixels = group["trusted"][:]
     parts = []
-    with one_thread():
+    # a chunk that is full of the fill value is written, too: to the manifest, a file that is missing is damage
+    with one_thread(), zarr.config.set({"array.write_empty_chunks": True}):
+        group = zarr.open_group(Path(job.folder) / "store", mode="r+")
+        pixels = group["trusted"][:]
         for start in range(0, len(paths), _STARS):
             raw = apstar.read_rows(paths[start : start + _STARS])
             spectra = continuum.normalize(apstar.mask_bad_pixels(raw), pixels).drop_vars("continuum")
             parts.append({name: spectra[name].values for name in _along_stars(spectra)})
-    files = []
-    for name in list(parts[0]):
-        values = np.concatenate([part.pop(name) for part in parts])
-        if values.dtype.kind == "U":
-            values = np.array([printable(text) for text in values.tolist()], dtype=object)
-        group[name][shard.start : shard.start + shard.count] = values
-        place = "/".join([str(shard.number), *["0"] * (values.ndim - 1)])
-        files.append(f"store/{name}/c/{place}")
+        files = []
+        for name in list(parts[0]):
+            values = np.concatenate([part.pop(name) for part in parts])
+            if values.dtype.kind == "U":
+                values = np.array([printable(text) for text in values.tolist()], dtype=object)
+            group[name][shard.start : shard.start + shard.count] = values
+            place = "/".join([str(shard.number), *["0"] * (values.ndim - 1)])
+            files.append(f"store/{name}/c/{place}")
     return {"files": files}
 
 
