@@ -82,7 +82,7 @@ def add_commands(add):
     one.add_argument("--calibration", metavar="FILE", help=text)
     text = "the folder of the run, which at the end holds labels.fits and labels.parquet (default: labels)"
     one.add_argument("-o", "--out", default="labels", metavar="FOLDER", help=text)
-    one.add_argument("--shard", type=int, default=4000, metavar="N", help="spectra a shard (default: 4000)")
+    one.add_argument("--shard", type=int, default=4096, metavar="N", help="spectra a shard (default: 4096)")
     one.add_argument("--figure", metavar="FILE", help="draw the catalog: .pdf, .png or .svg")
     _add_workers(one)
 

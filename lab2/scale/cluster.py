@@ -27,6 +27,7 @@ __all__ = ["connected", "work"]
 _LOOPBACK = "127.0.0.1"
 _TRIES = 3  # of a shard, each with up to four workers
 _PATIENCE = 60.0  # for a scheduler that does not answer [s]
+_ANSWER = 10.0  # that a scheduler has for one answer [s]
 _LOG = 60.0  # between two lines of progress where nobody watches [s]
 # Results go to files and only short records to the scheduler: there is nothing to spill from memory to disks.
 _SETTINGS = {"distributed.worker.memory.target": False, "distributed.worker.memory.spill": False}
@@ -131,7 +132,7 @@ def _client(address):
     give_up = time.monotonic() + _PATIENCE
     while True:
         try:
-            client = Client(address, timeout=10, set_as_default=False)
+            client = Client(address, timeout=_ANSWER, set_as_default=False)
             break
         except OSError as problem:
             if time.monotonic() > give_up:

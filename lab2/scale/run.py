@@ -11,6 +11,7 @@ from lab2 import _code
 from lab2._lock import alone
 from lab2.cannon import Cannon
 from lab2.files import holds, replacing, sha256
+from lab2.labelling import BLOCK
 from lab2.labelling.summary import Summary, about
 from lab2.scale import cluster
 from lab2.scale.catalog import assemble
@@ -22,7 +23,7 @@ from lab2.validation import Calibration
 
 __all__ = ["SHARD", "label_survey"]
 
-SHARD = 4000  # spectra: ten seconds of work for one core, and a file of a few MB
+SHARD = 16 * BLOCK  # spectra: some ten seconds of work for a core, in whole blocks: labels as `lab2 label` finds them
 
 
 def label_survey(
@@ -79,9 +80,10 @@ def label_survey(
     """
     folder = Path(out).resolve()
     source = _store(spectra)
+    loaded = Cannon.load(model)
     if calibration is None and holds(model, Calibration.kind):
         calibration = model
-    settings = _settings(model, calibration, source)
+    settings = _settings(model, loaded, calibration, source)
     with alone(folder):
         paths = open_store(source.parent).path.values.tolist() if source else spectra
         plan = make_plan(folder, paths, shard, settings)
@@ -91,8 +93,8 @@ def label_survey(
         job = Job.of(folder, plan, labelling, str(source or ""))
         with cluster.connected(workers, scheduler) as address:
             records = cluster.work(address, job, plan.shards, report)
-        loaded = load_model(job.folder, settings["model"], settings["calibration"])
-        return assemble(folder, plan, records, about(*loaded, model))
+        header = about(*load_model(job.folder, settings["model"], settings["calibration"]), model)
+        return assemble(folder, plan, records, header)
 
 
 def _store(spectra):
@@ -100,9 +102,8 @@ def _store(spectra):
     return Path(spectra).resolve() / MANIFEST if isinstance(spectra, str | os.PathLike) else None
 
 
-def _settings(model, calibration, source):
+def _settings(model, loaded, calibration, source):
     """What the labels depend on besides the spectra, after a look at all of it."""
-    loaded = Cannon.load(model)
     if calibration is not None:
         Calibration.load(calibration).check_model(loaded)
     if source and not np.array_equal(open_store(source.parent).trusted.values, loaded.trusted):
