@@ -69,7 +69,7 @@ class Summary:
         Rows with each of the `lab2.cannon.Flag` bits, by name, the files that could not be read left out.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stars = self.unreadable = self.without = self.observed = 0
         self.flags = Counter()
 

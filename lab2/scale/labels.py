@@ -1,5 +1,6 @@
 """The labels of a shard: from its files of spectra, or its part of a store, to one Parquet file."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,14 +10,29 @@ from lab2.labelling import BLOCK, label_block
 from lab2.labelling.blocks import label_spectra
 from lab2.labelling.summary import Summary
 from lab2.labelling.writing import writing
+from lab2.scale.plan import Shard
+from lab2.scale.shards import Job
 from lab2.scale.store import open_store
 from lab2.validation import Calibration
 
 __all__ = ["counts", "labelling", "load_model"]
 
 
-def labelling(job, shard, paths):
-    """Write the labels of a shard's spectra as Parquet; what its record says of them."""
+def labelling(job: Job, shard: Shard, paths: Sequence[str]) -> dict:
+    """Write the labels of a shard's spectra as Parquet: the ``make`` of a `lab2.scale.shards.Job`.
+
+    Parameters
+    ----------
+    job : lab2.scale.shards.Job
+    shard : lab2.scale.plan.Shard
+    paths : sequence of str
+        Of its spectra.
+
+    Returns
+    -------
+    dict
+        For the record: ``files``, and the ``counts`` of the table.
+    """
     folder, name = Path(job.folder), f"shards/{shard.name}.parquet"
     model, calibration = load_model(job.folder, job.settings["model"], job.settings["calibration"])
     summary = Summary()
