@@ -15,6 +15,7 @@ __all__ = ["catalog_summary"]
 
 _BINS = 20, 120  # along each axis, of a small and of a large catalog
 _SHOWN = (0.2, 99.8)  # percentiles of the labels that the axes reach
+_MARGIN = 0.03  # of their distance, on either side
 _CELLS = (36, 18)  # of the sky, in right ascension and in the sine of the declination: equal areas
 _NO_LABELS = Flag.NO_DATA | Flag.NOT_CONVERGED
 
@@ -62,10 +63,14 @@ def _density(ax: Axes, x, y):
         ax.text(0.5, 0.5, "no star without a flag", transform=ax.transAxes, ha="center")
         return plt.cm.ScalarMappable(LogNorm(1, 10))
     n_bins = int(np.clip(np.sqrt(len(x)), *_BINS))
-    edges = [np.linspace(*np.percentile(values, _SHOWN), n_bins + 1) for values in (x, y)]
+    edges = []
+    for values in (x, y):
+        low, high = np.percentile(values, _SHOWN)
+        width = high - low or 1.0  # of stars with one label
+        edges.append(np.linspace(low - _MARGIN * width, high + _MARGIN * width, n_bins + 1))
     counts, *_ = np.histogram2d(x, y, edges)
-    counts = np.ma.masked_equal(counts.T, 0)
-    return ax.pcolormesh(*edges, counts, norm=LogNorm(1, max(counts.max(), 2)), rasterized=True)
+    norm = LogNorm(1, max(counts.max(), 2))
+    return ax.pcolormesh(*edges, np.ma.masked_equal(counts.T, 0), norm=norm, rasterized=True)
 
 
 def _count_bar(figure, mesh, ax):
@@ -82,7 +87,8 @@ def _flags(figure, ax, ra, dec, flagged):
     stars, *_ = np.histogram2d(*place, edges)
     found, *_ = np.histogram2d(*place, edges, weights=flagged[known].astype(float))
     fraction = np.ma.masked_invalid(np.divide(found, stars, out=np.full_like(found, np.nan), where=stars > 0))
-    mesh = ax.pcolormesh(edges[0], np.arcsin(edges[1]), fraction.T, vmin=0, vmax=max(fraction.max(), 0.01))
+    most = max(fraction.filled(0.0).max(), 0.01)
+    mesh = ax.pcolormesh(edges[0], np.arcsin(edges[1]), fraction.T, vmin=0, vmax=most)
     ax.set_xticks(np.radians(np.arange(-120, 121, 60)), ["120°", "60°", "0°", "300°", "240°"], color="0.35")
     ax.set_yticks(np.radians([-60, -30, 0, 30, 60]))
     ax.tick_params(labelcolor="0.35")
