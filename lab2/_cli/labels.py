@@ -2,7 +2,7 @@
 
 import sys
 
-__all__ = ["FILES_FROM", "SOME_UNREADABLE", "SPECTRA", "add_commands"]
+__all__ = ["FILES_FROM", "SOME_UNREADABLE", "SPECTRA", "add_commands", "calibration_of", "warn"]
 
 SOME_UNREADABLE = 3
 _STATUS = (
@@ -30,7 +30,7 @@ def label(chosen):
     from lab2.labelling.writing import check_output, writing
 
     out = check_output(chosen.out)
-    model, calibration = Cannon.load(chosen.model), _calibration(chosen)
+    model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
     if calibration is not None:
         calibration.check_model(model)
     paths = spectrum_files(chosen.spectra, chosen.files_from)
@@ -42,23 +42,28 @@ def label(chosen):
         for table in progress(tables, len(paths)):
             write(table)
             summary.add(table)
-    if calibration is None:
-        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
-    if model.simulated and summary.observed:
-        text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
-        print(f"lab2: warning: {text}", file=sys.stderr)
+    warn(calibration, header, summary)
     seconds = time.monotonic() - start
     print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars a second")
     return SOME_UNREADABLE if summary.unreadable else 0
 
 
-def _calibration(chosen):
+def calibration_of(chosen):
     """The calibration that was named, or else that in the model's file; None where there is none."""
     from lab2.files import holds
     from lab2.validation import Calibration
 
     path = chosen.calibration or chosen.model
     return Calibration.load(path) if chosen.calibration or holds(path, Calibration.kind) else None
+
+
+def warn(calibration, header, summary):
+    """Say what the labels and errors of a table are not."""
+    if calibration is None:
+        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
+    if "caveat" in header and summary.observed:
+        text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
+        print(f"lab2: warning: {text}", file=sys.stderr)
 
 
 def train(chosen):

@@ -2,7 +2,7 @@
 
 import sys
 
-from lab2._cli.labels import FILES_FROM, SOME_UNREADABLE, SPECTRA
+from lab2._cli.labels import FILES_FROM, SOME_UNREADABLE, SPECTRA, calibration_of, warn
 
 __all__ = ["add_commands"]
 
@@ -16,8 +16,11 @@ _KEPT = "what is finished is kept; the same command goes on from there"
 
 def label_survey(chosen):
     """Measure the labels of a whole survey in shards, on this machine or a cluster, and write one catalog."""
+    from lab2.cannon import Cannon
+    from lab2.labelling.summary import about
     from lab2.scale import label_survey
 
+    model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
     found = label_survey(
         _spectra(chosen),
         chosen.model,
@@ -28,6 +31,7 @@ def label_survey(chosen):
         scheduler=chosen.scheduler,
         report=_report,
     )
+    warn(calibration, about(model, calibration, chosen.model), found)
     print(f"{found.line()}; {chosen.out}/labels.fits and .parquet")
     if chosen.figure:
         _draw(chosen)

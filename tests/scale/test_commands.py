@@ -20,6 +20,7 @@ def test_files_to_a_store_to_labels_to_a_figure(files, model, address, tmp_path,
     said = capsys.readouterr()
     assert said.out.startswith("10 of 10 stars have labels; files that could not be read: 0; flags: ")
     assert "lab2: dashboard: http://127.0.0.1:" in said.err
+    assert "warning: the errors are formal ones" in said.err  # the model has no calibration
     assert figure.read_bytes().startswith(b"\x89PNG")
     found = read_labels(out / "labels.parquet")
     assert np.isfinite(found["teff"]).all()
@@ -33,6 +34,14 @@ def test_a_bad_file_is_status_3_and_a_failed_shard_status_1(files, model, addres
     (tmp_path / "run" / "shards" / "000000.parquet").mkdir()
     assert main(command) == 1
     assert "1 of 1 shards failed 3 times" in capsys.readouterr().err
+
+
+def test_a_model_of_simulated_spectra_on_a_real_star(real_spectra, model, address, tmp_path, capsys):
+    command = ["label-survey", str(real_spectra["giant"]), "--model", str(model.path), "--scheduler", address]
+    assert main([*command, "-o", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr()
+    assert "1 SIMULATED_MODEL" in said.out
+    assert "1 of 1 spectra are observed, but the model was trained on simulated spectra" in said.err
 
 
 def test_what_is_wrong_is_said_before_any_work(files, tmp_path, capsys):
