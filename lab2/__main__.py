@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from lab2 import __version__
-from lab2._cli import data, lab, labels, teaching
+from lab2._cli import data, lab, labels, scale, teaching
 
 __all__ = ["main"]
 
@@ -54,7 +54,7 @@ def _parser():
         found.set_defaults(command=command, interrupted=interrupted)
         return found
 
-    for part in (data, lab, labels, teaching):
+    for part in (data, lab, labels, scale, teaching):
         part.add_commands(add)
     return parser
 

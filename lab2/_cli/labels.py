@@ -3,19 +3,19 @@
 import os
 import sys
 
-__all__ = ["add_commands"]
+__all__ = ["FILES_FROM", "SOME_UNREADABLE", "SPECTRA", "add_commands", "calibration_of", "warn"]
 
-_SOME_UNREADABLE = 3
+SOME_UNREADABLE = 3
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if a worker process was "
     "killed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
 )
-_SPECTRA = {
+SPECTRA = {
     "nargs": "*",
     "metavar": "SPECTRA",
     "help": "apStar files, folders (all apStar-*.fits and asStar-*.fits in and below them), or patterns in quotes",
 }
-_FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - reads it from the standard input"}
+FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - reads it from the standard input"}
 
 
 def label(chosen):
@@ -31,7 +31,7 @@ def label(chosen):
     from lab2.labelling.writing import check_output, writing
 
     out = check_output(chosen.out)
-    model, calibration = Cannon.load(chosen.model), _calibration(chosen)
+    model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
     if calibration is not None:
         calibration.check_model(model)
     paths = spectrum_files(chosen.spectra, chosen.files_from)
@@ -43,23 +43,28 @@ def label(chosen):
         for table in progress(tables, len(paths)):
             write(table)
             summary.add(table)
-    if calibration is None:
-        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
-    if model.simulated and summary.observed:
-        text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
-        print(f"lab2: warning: {text}", file=sys.stderr)
+    warn(calibration, header, summary)
     seconds = time.monotonic() - start
     print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars a second")
-    return _SOME_UNREADABLE if summary.unreadable else 0
+    return SOME_UNREADABLE if summary.unreadable else 0
 
 
-def _calibration(chosen):
+def calibration_of(chosen):
     """The calibration that was named, or else that in the model's file; None where there is none."""
     from lab2.files import holds
     from lab2.validation import Calibration
 
     path = chosen.calibration or chosen.model
     return Calibration.load(path) if chosen.calibration or holds(path, Calibration.kind) else None
+
+
+def warn(calibration, header, summary):
+    """Say what the labels and errors of a table are not."""
+    if calibration is None:
+        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
+    if "caveat" in header and summary.observed:
+        text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
+        print(f"lab2: warning: {text}", file=sys.stderr)
 
 
 def train(chosen):
@@ -96,8 +101,8 @@ def train(chosen):
 def add_commands(add):
     """Describe the commands of this module."""
     one = add(train, "train")
-    one.add_argument("spectra", **_SPECTRA)
-    one.add_argument("--files-from", **_FILES_FROM)
+    one.add_argument("spectra", **SPECTRA)
+    one.add_argument("--files-from", **FILES_FROM)
     text = "the catalog: FITS, ECSV or CSV with APOGEE_ID, FIELD, SNR and the columns of the labels, such as allStar"
     one.add_argument("--labels", required=True, metavar="TABLE", help=text)
     text = "a label, by its name (teff) or its column in the catalog (AL_FE); again for each (default: the five)"
@@ -108,8 +113,8 @@ def add_commands(add):
 
     one = add(label, "label")
     one.epilog = _STATUS
-    one.add_argument("spectra", **_SPECTRA)
-    one.add_argument("--files-from", **_FILES_FROM)
+    one.add_argument("spectra", **SPECTRA)
+    one.add_argument("--files-from", **FILES_FROM)
     text = "a trained model, as lab2 train or the notebooks write it, such as build/simulated/05_model.nc"
     one.add_argument("--model", required=True, metavar="FILE", help=text)
     text = "of the model's errors, such as build/simulated/05_calibration.nc (default: that in the model's file)"

@@ -13,7 +13,7 @@ from lab2._flags import StarFlag
 from lab2.cannon import Cannon, fit_labels, misfit, to_table
 from lab2.validation import Calibration
 
-__all__ = ["label_block"]
+__all__ = ["label_block", "label_spectra"]
 
 # What a file says of its star, in the table's order: the names here and in the table, and what the columns are.
 _STAR = {
@@ -56,7 +56,26 @@ def label_block(paths: Sequence[str | os.PathLike], model: Cannon, calibration: 
     """
     with one_thread():
         spectra = continuum.normalize(apstar.mask_bad_pixels(apstar.read_rows(paths)), model.trusted)
-        spectra["read"] = spectra.read_error == ""
+        return label_spectra(spectra, model, calibration)
+
+
+def label_spectra(spectra: xr.Dataset, model: Cannon, calibration: Calibration | None = None) -> Table:
+    """Labels of normalized spectra of apStar files, in one thread.
+
+    Parameters
+    ----------
+    spectra : xarray.Dataset
+        As `lab2.continuum.normalize` makes it of what `lab2.apstar.read_rows` read.
+    model, calibration
+        As for `label_block`.
+
+    Returns
+    -------
+    astropy.table.Table
+        As from `label_block`.
+    """
+    with one_thread():
+        spectra = spectra.assign(read=spectra.read_error == "")
         fits = fit_labels(model, spectra)
         spectra["misfit"] = misfit(model, spectra, fits).assign_attrs(
             units="", long_name="scatter about the best fit beyond noise and model, of the continuum"

@@ -19,7 +19,7 @@ from astropy.table import Column, Table
 from lab2 import _extras
 from lab2.files import check_writable, replacing
 
-__all__ = ["SUFFIXES", "check_output", "writing"]
+__all__ = ["SUFFIXES", "check_output", "printable", "writing"]
 
 
 def check_output(path: str | os.PathLike) -> Path:
@@ -70,16 +70,17 @@ def writing(path: str | os.PathLike, meta: Mapping[str, str]) -> Iterator[Callab
 
 
 def _plain(table):
-    """The table with texts that every format can hold: what is no printable character is written as an escape."""
+    """The table with texts that every format can hold."""
     table = table.copy(copy_data=False)
     for column in table.itercols():
         if column.dtype.kind == "U":
-            texts = np.array([_printable(text) for text in column.tolist()], dtype=str)
+            texts = np.array([printable(text) for text in column.tolist()], dtype=str)
             table.replace_column(column.name, Column(texts, description=column.description))
     return table
 
 
-def _printable(text):
+def printable(text: str) -> str:
+    """The text as a table has it: what is no printable character is written as an escape."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 

@@ -18,10 +18,12 @@ from lab2.plots.flux import (
 )
 from lab2.plots.label_space import corner, kiel, label_comparison, selection
 from lab2.plots.networks import against, losses, responses, sensitivities
+from lab2.plots.survey import catalog_summary
 from lab2.plots.trust import factor_gain, odd_star, predictive, pulls, rank_histograms, shared_residual
 
 __all__ = [
     "against",
+    "catalog_summary",
     "corner",
     "factor_gain",
     "gradients",

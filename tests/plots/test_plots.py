@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from astropy.table import Table
 from matplotlib import pyplot as plt
 
 from lab2 import isochrones, plots
@@ -82,6 +83,38 @@ def test_plotting_leaves_the_users_style_alone():
     before = dict(matplotlib.rcParams)
     plots.kiel(labels_of(5), {"MIST": isochrones.mist(6, 0.0)})
     assert dict(matplotlib.rcParams) == before
+
+
+def catalog_of(n, flag):
+    rng = np.random.default_rng(5)
+    columns = {"teff": rng.normal(4500, 200, n), "logg": rng.normal(2, 0.5, n), "fe_h": rng.normal(0, 0.2, n)}
+    columns |= {"mg_fe": rng.normal(0.1, 0.05, n), "ra": rng.uniform(0, 360, n), "dec": rng.uniform(-80, 80, n)}
+    return Table(columns | {"flag": flag})
+
+
+def test_the_summary_of_a_catalog_counts_stars_without_a_flag_and_shows_where_flags_are():
+    flag = np.zeros(2000, int)
+    table = catalog_of(2000, flag)
+    lost = (table["ra"] > 40) & (table["ra"] < 50)
+    table["flag"][lost] = 4
+    table["flag"][0] = 1
+    table["teff"][0] = table["ra"][0] = np.nan
+    figure = plots.catalog_summary(table)
+    kiel, _, sky = [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
+    good = 2000 - lost.sum() - (not lost[0])
+    assert figure.get_suptitle().startswith(f"2000 spectra: {good} without a flag")
+    assert 0.98 * good < kiel.collections[0].get_array().sum() <= good
+    assert kiel.get_xlim()[0] > kiel.get_xlim()[1]
+    assert kiel.get_ylim()[0] > kiel.get_ylim()[1]
+    fraction = sky.collections[0].get_array()
+    column = np.nanmax(fraction.filled(0.0), axis=0)
+    assert column[-45 // 10 + 18] == 1.0  # 45 degrees lie left of the middle, 18 cells of 10 degrees from the edge
+    assert np.delete(column, -45 // 10 + 18).max() < 1.0
+
+
+@pytest.mark.parametrize(("n", "flag"), [(1, [0]), (3, [0, 0, 0]), (2, [1, 4])])
+def test_the_summary_of_a_few_stars_is_drawn(n, flag):
+    assert plots.catalog_summary(catalog_of(n, flag)).get_suptitle().startswith(f"{n} spectra: {flag.count(0)} without")
 
 
 def test_an_odd_star_is_shown_whole_and_enlarged_in_the_given_window():

@@ -1,0 +1,105 @@
+"""Commands for whole surveys: labels in shards, and spectra as a store."""
+
+import sys
+
+from lab2._cli.labels import FILES_FROM, SOME_UNREADABLE, SPECTRA, calibration_of, warn
+
+__all__ = ["add_commands"]
+
+_STATUS = (
+    "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if shards failed "
+    "three times, which are listed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, no "
+    "catalog was written; the shards that are finished are kept, and the same command goes on from there."
+)
+_KEPT = "what is finished is kept; the same command goes on from there"
+
+
+def label_survey(chosen):
+    """Measure the labels of a whole survey in shards, on this machine or a cluster, and write one catalog."""
+    from lab2.cannon import Cannon
+    from lab2.labelling.summary import about
+    from lab2.scale import label_survey
+
+    model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
+    found = label_survey(
+        _spectra(chosen),
+        chosen.model,
+        chosen.out,
+        calibration=chosen.calibration,
+        shard=chosen.shard,
+        workers=chosen.workers,
+        scheduler=chosen.scheduler,
+        report=_report,
+    )
+    warn(calibration, about(model, calibration, chosen.model), found)
+    print(f"{found.line()}; {chosen.out}/labels.fits and .parquet")
+    if chosen.figure:
+        _draw(chosen)
+    return SOME_UNREADABLE if found.unreadable else 0
+
+
+def store(chosen):
+    """Read, mask and normalize apStar files once, into a store from which lab2 label-survey labels with any model."""
+    from lab2.cannon import Cannon
+    from lab2.labelling.inputs import spectrum_files
+    from lab2.scale import build_store
+
+    pixels = Cannon.load(chosen.model).trusted if chosen.model else None
+    paths = spectrum_files(chosen.spectra, chosen.files_from)
+    build_store(paths, chosen.out, pixels, chosen.workers, chosen.scheduler, _report)
+    print(f"{len(paths)} spectra: {chosen.out}")
+
+
+def _spectra(chosen):
+    """The files, or the store if one is named."""
+    from lab2.labelling.inputs import spectrum_files
+
+    if len(chosen.spectra) == 1 and chosen.spectra[0].rstrip("/").endswith(".zarr") and not chosen.files_from:
+        return chosen.spectra[0]
+    return spectrum_files(chosen.spectra, chosen.files_from)
+
+
+def _draw(chosen):
+    from pathlib import Path
+
+    from lab2 import plots
+    from lab2.files import replacing
+    from lab2.scale.catalog import read_labels
+
+    table = read_labels(Path(chosen.out, "labels.parquet"), ["ra", "dec", "teff", "logg", "fe_h", "mg_fe", "flag"])
+    with replacing(chosen.figure) as part:
+        plots.catalog_summary(table).savefig(part)
+
+
+def _report(text):
+    print(f"lab2: {text}", file=sys.stderr, flush=True)
+
+
+def add_commands(add):
+    """Describe the commands of this module."""
+    one = add(label_survey, "label-survey", _KEPT)
+    one.epilog = _STATUS
+    one.add_argument("spectra", **SPECTRA | {"help": f"{SPECTRA['help']}; or one store, .zarr"})
+    one.add_argument("--files-from", **FILES_FROM)
+    one.add_argument("--model", required=True, metavar="FILE", help="a trained model, as for lab2 label")
+    text = "of the model's errors (default: that in the model's file)"
+    one.add_argument("--calibration", metavar="FILE", help=text)
+    text = "the folder of the run, which at the end holds labels.fits and labels.parquet (default: labels)"
+    one.add_argument("-o", "--out", default="labels", metavar="FOLDER", help=text)
+    one.add_argument("--shard", type=int, default=4096, metavar="N", help="spectra a shard (default: 4096)")
+    one.add_argument("--figure", metavar="FILE", help="draw the catalog: .pdf, .png or .svg")
+    _add_workers(one)
+
+    one = add(store, "store", _KEPT)
+    one.add_argument("spectra", **SPECTRA)
+    one.add_argument("--files-from", **FILES_FROM)
+    text = "a model whose continuum pixels are used (default: those that lab2 brings)"
+    one.add_argument("--model", metavar="FILE", help=text)
+    one.add_argument("-o", "--out", required=True, metavar="FOLDER", help="the store to write, .zarr")
+    _add_workers(one)
+
+
+def _add_workers(one):
+    one.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: the cores)")
+    text = "a Dask scheduler whose workers do it instead, such as tcp://10.0.0.1:8786"
+    one.add_argument("--scheduler", metavar="ADDRESS", help=text)

@@ -1,0 +1,127 @@
+"""A survey's labels, from its spectra to one catalog."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from lab2 import _code
+from lab2._lock import alone
+from lab2.cannon import Cannon
+from lab2.files import holds, replacing, sha256
+from lab2.labelling import BLOCK
+from lab2.labelling.summary import Summary, about
+from lab2.scale import cluster
+from lab2.scale.catalog import assemble
+from lab2.scale.labels import labelling, load_model
+from lab2.scale.plan import make_plan
+from lab2.scale.shards import Job
+from lab2.scale.store import MANIFEST, open_store
+from lab2.validation import Calibration
+
+__all__ = ["SHARD", "label_survey"]
+
+SHARD = 16 * BLOCK  # spectra: some ten seconds of work for a core, in whole blocks: labels as `lab2 label` finds them
+
+
+def label_survey(
+    spectra: Iterable[str | os.PathLike] | str | os.PathLike,
+    model: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    calibration: str | os.PathLike | None = None,
+    shard: int = SHARD,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    report: Callable = print,
+) -> Summary:
+    """Label any number of spectra, in shards, on this machine or on a cluster.
+
+    What is finished is kept: the same call goes on where another was interrupted, however it ended, and makes anew what
+    is damaged or belongs to spectra that have changed since.
+
+    Parameters
+    ----------
+    spectra : iterable of path-like, or path-like
+        apStar files, or one store of spectra (`lab2.scale.build_store`).
+    model : path-like
+        A trained model. A copy of it goes into the run's folder, from where every worker reads it once.
+    out : path-like
+        The folder of the run. At the end the catalog is in it, labels.parquet and labels.fits, one row a spectrum
+        as `lab2.labelling.label_block` describes it, in the given order.
+    calibration : path-like, optional
+        Of the model's errors; by default that in the model's file, if it has one.
+    shard : int
+        Spectra a shard, at most.
+    workers : int, optional
+        Processes on this machine; by default one a core.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do it instead. They need the same version of lab2, and reach the
+        spectra and `out` under the same paths.
+    report : callable
+        Takes lines of text about how it goes.
+
+    Returns
+    -------
+    lab2.labelling.summary.Summary
+        Counts of the catalog.
+
+    Raises
+    ------
+    lab2._lock.BusyError
+        If another process works in the folder.
+    ValueError
+        If the model or the calibration cannot be used, a store has other continuum pixels than the model, no spectrum
+        is given, or the folder holds another run.
+    lab2._failure.Failure
+        If shards failed again and again: the message lists them, and there is no catalog.
+    """
+    folder = Path(out).resolve()
+    source = _store(spectra)
+    loaded = Cannon.load(model)
+    if calibration is None and holds(model, Calibration.kind):
+        calibration = model
+    settings = _settings(model, loaded, calibration, source)
+    with alone(folder):
+        paths = open_store(source.parent).path.values.tolist() if source else spectra
+        plan = make_plan(folder, paths, shard, settings)
+        _copy(model, folder / "model.nc", settings["model"])
+        _copy(calibration, folder / "calibration.nc", settings["calibration"])
+        report(f"{plan.count} spectra in {len(plan.shards)} shards: {folder}")
+        job = Job.of(folder, plan, labelling, str(source or ""))
+        with cluster.connected(workers, scheduler) as address:
+            records = cluster.work(address, job, plan.shards, report)
+        header = about(*load_model(job.folder, settings["model"], settings["calibration"]), model)
+        return assemble(folder, plan, records, header)
+
+
+def _store(spectra):
+    """The manifest of a store; None if the spectra are files."""
+    return Path(spectra).resolve() / MANIFEST if isinstance(spectra, str | os.PathLike) else None
+
+
+def _settings(model, loaded, calibration, source):
+    """What the labels depend on besides the spectra, after a look at all of it."""
+    if calibration is not None:
+        Calibration.load(calibration).check_model(loaded)
+    if source and not np.array_equal(open_store(source.parent).trusted.values, loaded.trusted):
+        raise ValueError(
+            f"the store {source.parent} was normalized with other continuum pixels than the spectra that {model} was "
+            "trained on: build a store for this model, or give it the files"
+        )
+    return {
+        "model": sha256(model),
+        "calibration": sha256(calibration) if calibration is not None else None,
+        "store": sha256(source) if source else None,
+        "code": _code.digest(_code.RUN),
+    }
+
+
+def _copy(path, target, digest):
+    """A copy of a file in the run's folder; nothing where it is there already."""
+    if path is None or (target.is_file() and sha256(target) == digest):
+        return
+    with replacing(target) as part:
+        shutil.copyfile(path, part)

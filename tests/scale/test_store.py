@@ -1,0 +1,116 @@
+"""Spectra as a store: the same spectra, the same labels, and damage that is noticed."""
+
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lab2 import cannon, labelling
+from lab2.scale import build_store, label_survey, open_store, store
+from lab2.scale.catalog import read_labels
+
+pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
+
+
+def quiet(text):
+    pass
+
+
+@pytest.fixture(scope="module")
+def built(files, model, address, tmp_path_factory):
+    """A store of the 60 files and of one that is missing."""
+    folder = tmp_path_factory.mktemp("store")
+    out = folder / "s.zarr"
+    build_store([*files, folder / "missing.fits"], out, model.model.trusted, scheduler=address, report=quiet)
+    return out
+
+
+def test_a_store_has_the_spectra_of_its_files(built, normalized):
+    found = open_store(built).isel(star=slice(60))
+    expected = normalized.drop_vars("continuum")
+    assert set(found.coords) == set(expected.coords)
+    assert set(found.data_vars) == set(expected.data_vars)
+    for name, variable in expected.variables.items():
+        np.testing.assert_array_equal(found[name].values, variable.values, err_msg=name)
+        assert found[name].dtype.kind == variable.dtype.kind
+        assert found[name].attrs == variable.attrs
+    missing = open_store(built, slice(60, 61))
+    assert "missing.fits" in str(missing.path.values[0])
+    assert missing.read_error.values[0] != ""
+    assert not missing.ivar.values.any()
+
+
+def test_flux_is_read_only_when_it_is_used(built):
+    assert not open_store(built).variables["flux"]._in_memory
+    assert not (built.parent / "s.zarr.building").exists()
+
+
+def test_fits_take_a_store_as_it_is(built, normalized, model):
+    found = cannon.fit_labels(model.model, open_store(built, slice(10)))
+    xr.testing.assert_identical(found.labels, cannon.fit_labels(model.model, normalized.isel(star=slice(10))).labels)
+
+
+def test_labels_from_a_store_are_those_from_the_files(built, files, model, address, tmp_path):
+    summary = label_survey(built, model.path, tmp_path / "run", shard=25, scheduler=address, report=quiet)
+    assert (summary.stars, summary.unreadable) == (61, 1)
+    found = read_labels(tmp_path / "run" / "labels.parquet")
+    expected = labelling.label_files([*files, built.parent / "missing.fits"], model.model)
+    assert found["file"].tolist() == expected["file"].tolist()
+    assert found["flag"].tolist() == expected["flag"].tolist()
+    for name in ("teff", "fe_h", "sigma_teff", "chi2"):  # the last bits depend on how many stars a block has
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9)
+
+
+def test_a_store_of_other_continuum_pixels_is_refused(model, files, address, tmp_path):
+    pixels = model.model.trusted.copy()
+    pixels[np.flatnonzero(pixels)[0]] = False
+    out = build_store(files[:3], tmp_path / "other.zarr", pixels, scheduler=address, report=quiet)
+    with pytest.raises(ValueError, match="with other continuum pixels than the spectra"):
+        label_survey(out, model.path, tmp_path / "run", scheduler=address, report=quiet)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("change", [flip, cut, lambda path: path.unlink()], ids=["changed", "cut", "missing"])
+@pytest.mark.parametrize("name", ["zarr.json", "snr/c/0", "ivar/c/0/0", "manifest.json"])
+def test_damage_is_noticed(built, tmp_path, name, change):
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(built, copy)
+    change(copy / name)
+    said = r"damaged|no such store|not a whole|checksum"
+    with pytest.raises((ValueError, FileNotFoundError, RuntimeError), match=said):
+        open_store(copy).ivar.values.sum()
+
+
+def test_what_cannot_be_built_is_refused(built, files, address):
+    with pytest.raises(FileExistsError, match="is there already"):
+        build_store(files, built, scheduler=address, report=quiet)
+    with pytest.raises(ValueError, match=r"a store's name ends with \.zarr"):
+        build_store(files, built.parent / "store", scheduler=address, report=quiet)
+    with pytest.raises(ValueError, match="no spectra were given"):
+        build_store([], built.parent / "none.zarr", scheduler=address, report=quiet)
+
+
+def test_a_build_that_is_interrupted_goes_on(files, model, address, tmp_path, monkeypatch):
+    out, pixels = tmp_path / "s.zarr", model.model.trusted
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_close", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            build_store(files[:5], out, pixels, scheduler=address, report=quiet)
+    assert not out.exists()
+    record = tmp_path / "s.zarr.building" / "shards" / "000000.json"
+    chunk = tmp_path / "s.zarr.building" / "store" / "flux" / "c" / "0" / "0"
+    before = chunk.stat().st_mtime_ns
+    assert record.is_file()
+    build_store(files[:5], out, pixels, scheduler=address, report=quiet)
+    assert (out / "flux" / "c" / "0" / "0").stat().st_mtime_ns == before
+    assert open_store(out).sizes["star"] == 5
