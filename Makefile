@@ -65,6 +65,7 @@ setup: .venv/.installed  ## Install everything into .venv
 	$(PY) -m pip install --quiet --require-hashes --no-deps -r requirements.lock.txt
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation -e .
 	@test ! -e .git || git config filter.notebook.clean '$(CLEAN_NOTEBOOK)'
+	-@test ! -e .git || git update-index -q --refresh  # or git filters all notebooks whenever it is asked for changes
 	@touch $@
 
 survey:  ## Make the simulated survey, fetch dr17, or check the files of another
