@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from lab2._command import command
 from lab2._failure import Failure
 from lab2.grading import tables
 from lab2.grading.finding import find
@@ -107,7 +108,7 @@ def _reference(survey, numbers):
     """The key numbers of the project's own notebooks: number to numbers."""
     lacking = [source for source in run.find() if not run.executed(source, survey).is_file()]
     needed = [source.stem for source in lacking if source.stem[:2] <= max(numbers)]
-    advice = f"run: make lab SURVEY={survey} (or python -m lab2 run --survey {survey})"
+    advice = f"run: make lab SURVEY={survey} (or {command(f'run --survey {survey}')})"
     if needed:
         raise FileNotFoundError(
             f"there is no reference for these notebooks: {', '.join(needed)} not run on survey {survey!r}; {advice}"
