@@ -25,8 +25,8 @@ from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
 
 HERE = Path(__file__).parent
-FULL = {"stars": (1024, 4096, 16_384), "stored": 4096, "empty": 1000}
-QUICK = {"stars": (512, 1024), "stored": 512, "empty": 50}
+FULL = {"stars": (1000, 4000, 20_000), "stored": 4000, "empty": 1000}
+QUICK = {"stars": (500, 1000), "stored": 500, "empty": 50}
 PART = 256  # stars a shard here: enough shards for two workers
 SURVEYS = {"DR17": 733_901, "10^8 spectra": 100_000_000}
 CORES = (2, 64, 1000)
@@ -85,14 +85,27 @@ def run(size) -> dict:
 
 
 def timed(spectra, model, out, address) -> dict:
-    """Seconds by the clock, and of the workers' processors, of one run from plan to catalog."""
+    """Seconds by the clock and of the workers' processors, and the memory of a worker, of one run to the catalog."""
     with Client(address, set_as_default=False) as client:
+        client.run(forget_peak)
         before = sum(client.run(time.process_time).values())
         began = time.monotonic()
         summary = label_survey(spectra, model, out, shard=PART, scheduler=address, report=_quiet)
         clock = time.monotonic() - began
         cores = sum(client.run(time.process_time).values()) - before
-    return {"stars": summary.stars, "clock": clock, "cores": cores}
+        memory = max(client.run(peak).values())
+    return {"stars": summary.stars, "clock": clock, "cores": cores, "memory": memory}
+
+
+def forget_peak():
+    """Let the peak of this process's memory be counted anew (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> float:
+    """The largest resident memory of this process since then [MB]."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e6 for line in status if line.startswith("VmHWM"))
 
 
 def nothing(job, shard, paths):
@@ -125,6 +138,7 @@ def markdown(results) -> str:
     runs, star = results["runs"], results["bytes_a_star"]
     largest = max(run["stars"] for run in runs.values())
     files = runs[f"{largest} stars, 2 workers"]
+    stored = f"{results['stored']} stars, 2 workers, from a store"
     load = " before and ".join(f"{value:.1f}" for value in results["load"])
     lines = [
         "# Surveys in shards",
@@ -132,14 +146,12 @@ def markdown(results) -> str:
         f"{results['cores']} cores, load {load} after; simulated stars in warm files, the model of notebook 05 with "
         f"its hidden factors, shards of {PART}. From plan to catalog; workers run already.",
         "",
-        "| | stars a second, by the clock | a second of a worker's core |",
-        "| --- | --- | --- |",
+        "| | stars a second, by the clock | a second of a worker's core | memory of a worker [MB] |",
+        "| --- | --- | --- | --- |",
         *(
-            f"| {name} | {run['stars'] / run['clock']:.0f} | {run['stars'] / run['cores']:.0f} |"
-            for name, run in runs.items()
+            f"| {name} | {_rate(run, 'clock'):.0f} | {_rate(run, 'cores'):.0f} | {run['memory']:.0f} |"
+            for name, run in (runs | {stored: results["from_store"]}).items()
         ),
-        f"| {results['stored']} stars, 2 workers, from a store | {_rate(results['from_store'], 'clock'):.0f} "
-        f"| {_rate(results['from_store'], 'cores'):.0f} |",
         "",
         f"The largest run once more, with nothing to label: {_rate(results['again'], 'clock'):.0f} stars a second are "
         "compared with the plan and written as a catalog.",
