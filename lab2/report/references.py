@@ -11,7 +11,7 @@ link to                               in the PDF
 ``https://doi.org/...``               a citation, if the paper is in references.bib
 ====================================  ================================================
 
-A link to something that is not in the document keeps its text.
+A link to a figure, a table or a notebook that is not in the document keeps its text.
 """
 
 import re
@@ -71,6 +71,11 @@ def resolve(blocks: list, where: list[str], labels: set[str], raw: Callable[[str
     Returns
     -------
     list
+
+    Raises
+    ------
+    ValueError
+        If a link leads to a heading that its notebook lacks.
     """
     headings = _headings(blocks, where)
     labels = labels | {name for math in formulas(blocks) for name in _LABEL.findall(math)}
@@ -79,7 +84,7 @@ def resolve(blocks: list, where: list[str], labels: set[str], raw: Callable[[str
     def change(node):
         if node["t"] == "Math" and (label := _LABEL.search(node["c"][1])):
             math = node | {"c": [node["c"][0], _LABEL.sub("", node["c"][1])]}
-            return [raw('#[#set math.equation(numbering: "(1)")'), math, raw(f" <{label[1]}>]")]
+            return [raw('#[#set math.equation(numbering: "(1)");'), math, raw(f" <{label[1]}>]")]
         if node["t"] != "Link":
             return [node]
         _, inlines, (target, _) = node["c"]
@@ -90,7 +95,10 @@ def resolve(blocks: list, where: list[str], labels: set[str], raw: Callable[[str
             name = unquote(target[1:])
             return [raw(f'#ref(label("{name}"))')] if name in labels else inlines
         if found := _NOTEBOOK.fullmatch(target):
-            label = headings.get((found[1], unquote(found[3] or "")))
+            heading = unquote(found[3] or "")
+            label = headings.get((found[1], heading))
+            if label is None and (found[1], "") in headings:
+                raise ValueError(f"the notebook {found[1]} has no heading {heading!r}, to which a link leads")
             on_page = _text(inlines) == "page"
             return [raw(f'#{"page-of" if on_page else "ref"}(label("{label}"))')] if label else inlines
         return [node]
