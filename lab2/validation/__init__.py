@@ -1,6 +1,6 @@
 """Validation of the model: cross-validation, calibrated errors, and checks that need no known labels.
 
-``folds``, ``residuals`` and ``baselines`` (quality of the labels), ``likelihood`` and ``hidden`` (quality of the
+``folds``, ``residuals``, ``bias`` and ``baselines`` (quality of the labels), ``budget`` (what causes their errors), ``likelihood`` and ``hidden`` (quality of the
 model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
 ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the
 training set, and spectra of which one label is changed), ``giant_branch`` (comparison with isochrones) and
@@ -8,6 +8,8 @@ training set, and spectra of which one label is changed), ``giant_branch`` (comp
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
+from lab2.validation.bias import biases, running_medians, worst_bin
+from lab2.validation.budget import error_budget, largest_causes
 from lab2.validation.by_hand import fit_by_hand, scan_scatter
 from lab2.validation.calibration import Calibration, calibrate
 from lab2.validation.coverage import (
@@ -23,7 +25,7 @@ from lab2.validation.coverage import (
 )
 from lab2.validation.degeneracy import match_absorption
 from lab2.validation.folds import cross_validate, fields_or, split
-from lab2.validation.giant_branch import against_isochrones, on_branch
+from lab2.validation.giant_branch import against_isochrones, clump, on_branch, slopes
 from lab2.validation.hidden import guess_abundances
 from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
 from lab2.validation.residuals import (
@@ -42,20 +44,24 @@ __all__ = [
     "Calibration",
     "against_isochrones",
     "band",
+    "biases",
     "calibrate",
     "calibrate_held_out",
+    "clump",
     "correlation_inflation",
     "coverage",
     "coverage_deviation",
     "cross_validate",
     "degrade",
     "deviates",
+    "error_budget",
     "fewest_factors",
     "fields_or",
     "fit_by_hand",
     "flagged",
     "guess_abundances",
     "held_out_likelihood",
+    "largest_causes",
     "log_likelihood",
     "match_absorption",
     "median_errors",
@@ -68,9 +74,11 @@ __all__ = [
     "response",
     "ridge",
     "robust_scatter",
+    "running_medians",
     "scan_scatter",
     "shrinkage",
     "slope_with_error",
+    "slopes",
     "split",
     "statistics",
     "strangers",
@@ -79,4 +87,5 @@ __all__ = [
     "weight_on_lines",
     "within_band",
     "without_spectrum",
+    "worst_bin",
 ]
