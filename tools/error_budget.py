@@ -1,10 +1,10 @@
 """The error budget of the labels: how much of their scatter is left when one cause of errors is switched off.
 
-    .venv/bin/python -m tools.error_budget        (about ten minutes)
+    .venv/bin/python -m tools.error_budget        (about twenty minutes)
 
-simulates the survey's giants in memory, as `lab2.simulate.make_survey` does, once as they are observed, once without
-each cause of errors in turn, and once without all of them. Each time it cross-validates a Cannon without and with
-hidden factors, and measures the scatter of the fitted labels about the true ones. It writes
+simulates the survey's giants in memory, as `lab2.simulate.make_survey` does: as they are observed, without each cause
+of errors in turn, with each of them alone, and without all of them. Each time it cross-validates a Cannon without and
+with hidden factors, and measures the scatter of the fitted labels about the true ones. It writes
 lab2/tables/error_budget.ecsv, which `lab2.validation.error_budget` reads.
 
 Everything else stays: the same stars, halves, masks, weights and random numbers. Odd stars are switched off by not
@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from astropy.table import QTable
 
-from lab2 import _code, apstar, catalog, continuum, validation
+from lab2 import apstar, catalog, continuum, validation
 from lab2.files import write_table
 from lab2.grid import CHIPS, WAVELENGTH, chip_of
 from lab2.labels import LABELS, label_names
@@ -145,18 +145,23 @@ def entry(spectra, stars, fold, factors, off=()):
 def shares(residuals, seed=SEED):
     """Rows of the table, from the residuals of every variant.
 
+    The share of a cause is the mean of two: the part of the variance that vanishes when it alone is switched off, and
+    the part that appears when it alone is left on. Where causes act on each other in pairs only, this is the Shapley
+    value (Shapley 1953, in Contributions to the Theory of Games II, 307), and the shares add up to 1.
+
     Parameters
     ----------
     residuals : dict of str to numpy.ndarray, shape (n_stars, n_labels)
-        Fitted minus true labels with "nothing" switched off, with each of `CAUSES` switched off, and "everything".
+        Fitted minus true labels with "nothing" off, "everything" off, each of `CAUSES` off, and with "only" a cause on.
     seed : int
         Of the bootstrap, which draws the same stars for every variant.
 
     Returns
     -------
     dict of str to tuple of numpy.ndarray, each of shape (n_labels,)
-        Name to scatter (robust), its error, share of the variance and its error; also for "remainder", whose scatter
-        is NaN: what the shares of the causes and that left with everything off leave of 1.
+        Name to scatter (robust), its error, share of the variance and its error, for every variant and "remainder":
+        what the shares of the causes and that left with everything off leave of 1. NaN for the scatter of the
+        remainder, and for the share of what is "only" on, which is part of the share of its cause.
     """
     rng = np.random.default_rng(seed)
     n_stars = len(residuals["nothing"])
@@ -166,10 +171,13 @@ def shares(residuals, seed=SEED):
         for name, values in residuals.items()
     }
     ratio = {name: (values / sizes["nothing"]) ** 2 for name, values in sizes.items()}
-    share = {"nothing": ratio["nothing"], "everything": ratio["everything"]}
-    share |= {cause: 1 - ratio[cause] for cause in CAUSES}
-    share["remainder"] = 1 - ratio["everything"] - sum(share[cause] for cause in CAUSES)
-    sizes["remainder"] = np.full_like(share["remainder"], np.nan)
+    left = ratio["everything"]
+    share = {"nothing": ratio["nothing"]}
+    share |= {cause: (1 - ratio[cause] + ratio[f"only {cause}"] - left) / 2 for cause in CAUSES}
+    share |= {"everything": left, "remainder": 1 - left - sum(share[cause] for cause in CAUSES)}
+    unknown = np.full_like(left, np.nan)
+    sizes["remainder"] = unknown
+    share |= {f"only {cause}": unknown for cause in CAUSES}
     return {
         name: (sizes[name][0], sizes[name][1:].std(axis=0), share[name][0], share[name][1:].std(axis=0))
         for name in share
@@ -179,7 +187,8 @@ def shares(residuals, seed=SEED):
 def main():
     """Simulate, cross-validate, and write the table."""
     stars, _ = draw_survey(SEED, N_STARS)
-    variants = {"nothing": ()} | {cause: (cause,) for cause in CAUSES} | {"everything": CAUSES}
+    variants = {"nothing": (), "everything": CAUSES} | {cause: (cause,) for cause in CAUSES}
+    variants |= {f"only {cause}": tuple(other for other in CAUSES if other != cause) for cause in CAUSES}
     residuals, formal, fold = {}, {}, None
     for name, off in variants.items():
         spectra = observed(stars, off)
@@ -200,12 +209,12 @@ def main():
     table.meta = {
         "description": "scatter of fitted about true labels of ordinary stars, with one cause of errors switched off",
         "how": f"tools/error_budget.py: two-fold cross-validation of {N_STARS} simulated giants, seed {SEED}",
-        "columns": "scatter: robust, in K and dex; share: of the variance; formal: median formal error",
+        "columns": "scatter: robust, in K and dex, with that off; share: of the variance, the mean of its fall without "
+        "the cause and its rise with the cause alone; formal: median formal error",
         "simulated": True,
         "seed": SEED,
         "n_stars": N_STARS,
         "versions": {name: metadata.version(name) for name in ("lab2", "numpy", "scipy", "numba")},
-        "simulation": _code.digest(_code.SIMULATION)[:16],
     }
     write_table(TABLE, table)
 

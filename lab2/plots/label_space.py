@@ -136,6 +136,12 @@ def label_comparison(
         lows[n].set_ylabel("difference")
     if color is not None:
         figure.colorbar(mesh, cax=figure.add_subplot(outer[:, across]), label=color_name)
+    if running is not None and len(names) % across:
+        empty = figure.add_subplot(outer[-1, -2])
+        empty.axis("off")
+        handles = [plt.Line2D([], [], color=BLACK, lw=0.8, label="equal labels")]
+        handles.append(plt.Line2D([], [], color=VERMILION, marker="o", ms=3, label="running median\nwith its error"))
+        empty.legend(handles=handles, loc="center")
     return figure
 
 

@@ -1,15 +1,16 @@
 """Validation of the model: cross-validation, calibrated errors, and checks that need no known labels.
 
-``folds``, ``residuals``, ``bias`` and ``baselines`` (quality of the labels), ``budget`` (what causes their errors), ``likelihood`` and ``hidden`` (quality of the
-model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
-ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the
-training set, and spectra of which one label is changed), ``giant_branch`` (comparison with isochrones) and
-``degeneracy`` (labels with similar effects on the spectrum).
+``folds``, ``residuals``, ``bias`` and ``baselines`` (quality of the labels), ``budget`` (what causes their errors),
+``published`` (those of others), ``likelihood`` and ``hidden`` (quality of the model), ``calibration`` and ``coverage``
+(size of the errors), ``by_hand`` (simple, slow methods that check the fast ones), ``robustness`` (changes that should
+not matter), ``strangers`` and ``single_labels`` (spectra unlike the training set, and spectra of which one label is
+changed), ``giant_branch`` (comparison with isochrones) and ``degeneracy`` (labels with similar effects on the
+spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
-from lab2.validation.bias import biases, running_medians, worst_bin
-from lab2.validation.budget import error_budget, largest_causes
+from lab2.validation.bias import biases, removed_by, running_medians, worst_bin
+from lab2.validation.budget import CAUSES, error_budget, largest_causes
 from lab2.validation.by_hand import fit_by_hand, scan_scatter
 from lab2.validation.calibration import Calibration, calibrate
 from lab2.validation.coverage import (
@@ -28,6 +29,7 @@ from lab2.validation.folds import cross_validate, fields_or, split
 from lab2.validation.giant_branch import against_isochrones, clump, on_branch, slopes
 from lab2.validation.hidden import guess_abundances
 from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
+from lab2.validation.published import published
 from lab2.validation.residuals import (
     robust_scatter,
     shrinkage,
@@ -41,6 +43,7 @@ from lab2.validation.single_labels import response, weight_on_lines
 from lab2.validation.strangers import flagged, strangers
 
 __all__ = [
+    "CAUSES",
     "Calibration",
     "against_isochrones",
     "band",
@@ -67,10 +70,12 @@ __all__ = [
     "median_errors",
     "neighbor_correlation",
     "on_branch",
+    "published",
     "pulls",
     "rank_distance",
     "ranks",
     "refits",
+    "removed_by",
     "response",
     "ridge",
     "robust_scatter",

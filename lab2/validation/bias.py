@@ -9,7 +9,7 @@ from astropy.table import QTable
 from lab2._label_arrays import LabelArray, labels_like
 from lab2.validation.residuals import paired_residuals, robust_scatter
 
-__all__ = ["biases", "running_medians", "worst_bin"]
+__all__ = ["biases", "removed_by", "running_medians", "worst_bin"]
 
 _MEDIAN_ERROR = np.sqrt(np.pi / 2)  # error of the median over that of the mean, for normal residuals
 
@@ -131,3 +131,28 @@ def biases(cases: Mapping[str, tuple[xr.Dataset, LabelArray]], seed: int = 128, 
         rows += [(case, label, *values) for label, *values in zip(labels, *columns, strict=True)]
     names = ("case", "label", "mean", "mean_error", "median", "median_error", "change", "change_error")
     return QTable(rows=rows, names=names)
+
+
+def removed_by(table: QTable, errors: float = 2.0) -> dict:
+    """The most significant bias of the first case, and the first of the other cases in which it is gone.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        As from `biases`.
+    errors : float
+        A mean of fewer errors than this is no bias.
+
+    Returns
+    -------
+    dict
+        label; mean, mean_error, median and median_error of the first case; significance, the mean in its errors; case,
+        the name of the first other case whose mean is not significant, "" if there is none.
+    """
+    first = table[table["case"] == table["case"][0]]
+    worst = first[np.abs(first["mean"] / first["mean_error"]).argmax()]
+    rows = table[table["label"] == worst["label"]][1:]
+    gone = [str(row["case"]) for row in rows if abs(row["mean"]) < errors * row["mean_error"]]
+    found = {name: float(worst[name]) for name in ("mean", "mean_error", "median", "median_error")}
+    significance = abs(found["mean"]) / found["mean_error"]
+    return {"label": str(worst["label"]), **found, "significance": significance, "case": gone[0] if gone else ""}

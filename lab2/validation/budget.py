@@ -1,7 +1,7 @@
 """The error budget: which share of the variance of fitted labels each cause of errors has.
 
 The numbers were measured on the simulated survey, where causes can be switched off (tools/error_budget.py). They are
-kept in a table, since sixteen cross-validations take minutes.
+kept in a table, since 28 cross-validations take minutes.
 """
 
 from pathlib import Path
@@ -30,12 +30,12 @@ def error_budget(with_factors: bool) -> QTable:
     Returns
     -------
     astropy.table.QTable
-        One row per label and variant: factors (their number), off (what is switched off: "nothing", one of `CAUSES`,
-        "everything", and "remainder"), label, scatter and scatter_error (robust, in the label's unit), share and
-        share_error of the variance, and formal, the median formal error. The share of a cause is that by which the
-        variance falls without it; that of "everything" is what is left without all of them: the model's own misfit. The
-        remainder is 1 minus all of these: 0 if the causes act independently, negative if they share parts of the
-        variance. meta has seed, n_stars and versions.
+        One row per label and variant. factors, their number; off, what is switched off: "nothing", one of `CAUSES`,
+        "everything", or with "only" a cause all others; label; scatter and scatter_error (robust, in the label's unit);
+        share and share_error of the variance; formal, the median formal error. The share of a cause is the mean of two:
+        by how much the variance falls without it, and by how much it rises with it when all others are off. That of
+        "everything" is what is left without all of them, the model's own misfit. "remainder" is 1 minus all of these: 0
+        if causes act independently or on each other in pairs. meta has seed, n_stars and versions.
 
     Examples
     --------

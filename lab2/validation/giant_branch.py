@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
-
 from scipy.stats import gaussian_kde
 
 from lab2._label_arrays import LabelArray, named_labels
