@@ -14,7 +14,7 @@ from astropy import units as u
 from astropy.table import QTable
 from numpy.typing import ArrayLike
 
-__all__ = ["mist", "teff_on_rgb"]
+__all__ = ["bump", "mist", "teff_on_rgb"]
 
 TABLE = Path(__file__).with_name("tables") / "isochrones_mist_6gyr.ecsv"
 
@@ -98,6 +98,38 @@ def _interpolated(table, carried, feh):
         values = (1 - weight) * poor[name].value + weight * rich[name].value
         result[name] = u.Quantity(values, poor[name].unit, subok=True)
     return result
+
+
+def bump(isochrone: QTable) -> tuple[float, float]:
+    """Where an isochrone has the bump of the giant branch: there the star turns back for a while.
+
+    Parameters
+    ----------
+    isochrone : astropy.table.QTable
+        As from `mist`.
+
+    Returns
+    -------
+    teff, logg : float
+        [K], [dex]: the mean of the stretch of the branch on which log g rises.
+
+    Raises
+    ------
+    ValueError
+        If log g does not rise anywhere on its giant branch.
+
+    Examples
+    --------
+    >>> teff, logg = bump(mist(6, 0.0))
+    >>> 2.3 < logg < 2.8
+    True
+    """
+    branch = isochrone[isochrone["phase"] == "RGB"]
+    rising = np.flatnonzero(np.diff(branch["logg"].value) > 0)
+    if not len(rising):
+        raise ValueError("log g does not rise anywhere on this giant branch: it has no bump")
+    stretch = branch[rising[0] : rising[-1] + 2]
+    return float(stretch["teff"].value.mean()), float(stretch["logg"].value.mean())
 
 
 def teff_on_rgb(logg: ArrayLike, feh: float, age_gyr: float = 6) -> u.Quantity:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from lab2.isochrones import RGB_BASE, mist, teff_on_rgb
+from lab2.isochrones import RGB_BASE, bump, mist, teff_on_rgb
 
 FEH = (-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5)
 
@@ -132,3 +132,16 @@ def test_what_is_not_carried_is_refused_with_what_is(age, feh):
 def test_gravities_off_the_giant_branch_are_refused(logg):
     with pytest.raises(ValueError, match="giant branch of 6 Gyr"):
         teff_on_rgb(logg, 0.0)
+
+
+def test_at_the_bump_the_star_turns_back():
+    solar, poor = (mist(6, metals) for metals in (0.0, -1.0))
+    for track in (solar, poor):
+        teff, logg = bump(track)
+        branch = track[track["phase"] == "RGB"]
+        rising = np.flatnonzero(np.diff(branch["logg"].value) > 0)
+        assert branch["logg"].value[rising].min() <= logg <= branch["logg"].value[rising + 1].max()
+        assert branch["teff"].value.min() < teff < branch["teff"].value.max()
+    assert bump(poor)[1] < bump(solar)[1]  # brighter in metal-poor stars
+    with pytest.raises(ValueError, match="no bump"):
+        bump(solar[solar["phase"] != "RGB"])

@@ -9,7 +9,7 @@ from lab2 import cannon
 from lab2._arguments import expect
 from lab2.diagnosis.doubles import fit_double, fit_shift
 
-__all__ = ["KINDS", "kinds_found", "mean_residuals", "most_telling", "portrait", "worst_window"]
+__all__ = ["KINDS", "kinds_found", "mean_residuals", "most_telling", "portrait", "worst_window", "zooms"]
 
 # As named by `diagnose`; those that a figure explains best come first.
 KINDS = ("labels", "double", "shifted", "broadened", "emission", "added light", "poor fit", "no fit", "continuum")
@@ -102,6 +102,37 @@ def portrait(model: cannon.Cannon, spectrum: xr.Dataset, row: Row) -> xr.Dataset
         {name: ("wavelength", values) for name, values in shown.items()},
         coords={"wavelength": spectrum.wavelength},
     )
+
+
+def zooms(model: cannon.Cannon, spectra: xr.Dataset, evidence: QTable, most: int = 6) -> list[xr.Dataset]:
+    """The most telling star of each kind of oddity, in the window where its best fit is worst.
+
+    Parameters
+    ----------
+    model : lab2.Cannon
+        Trained on ordinary stars.
+    spectra : xarray.Dataset
+        Of the stars of the evidence, in its order.
+    evidence : astropy.table.QTable
+        As from `lab2.diagnosis.diagnose`.
+    most : int
+        Maximum number of stars.
+
+    Returns
+    -------
+    list of xarray.Dataset
+        As from `portrait`, in the pixels of `worst_window`, with the attributes star, kind, verdict and row (of the
+        evidence), in the order of `KINDS`. A kind whose star cannot be fitted is left out.
+    """
+    found = []
+    for kind in kinds_found(evidence):
+        row = most_telling(evidence, kind)
+        shown = portrait(model, spectra.isel(star=[row]), evidence[row])
+        if shown is not None:
+            about = {"kind": kind, "row": row} | {name: str(evidence[name][row]) for name in ("star", "verdict")}
+            window = worst_window(shown.wavelength, shown.flux - shown.best)
+            found.append(shown.isel(wavelength=window).assign_attrs(about))
+    return found[:most]
 
 
 def worst_window(wavelength: ArrayLike, residual: ArrayLike, width: float = 90.0) -> slice:

@@ -54,7 +54,8 @@ def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: TableLike, factors: in
         The same stars, with ``labels`` from the catalog, on all or part of the survey's grid. Stars that lack a label
         are not trained on.
     rows : astropy.table.Table or pandas.DataFrame
-        Catalog rows of the same stars: APOGEE_ID and, if there are such columns, STARFLAG, ASPCAPFLAG and VSCATTER.
+        Catalog rows of the same stars: APOGEE_ID and, if there are such columns, STARFLAG, ASPCAPFLAG,
+        VSCATTER and NVISITS.
     factors : int
         Number of hidden factors of the model that is used to screen the spectra. With factors, odd stars are not
         trained on, and the effect of abundances that are not labels is not mistaken for an oddity.
@@ -69,8 +70,9 @@ def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: TableLike, factors: in
         standard deviations) and excess (the spectral region with the largest excess in chi^2); velocity_z, rotation_z,
         emission_z, veil_z and dilution_z (in the same units); velocity [km/s] and share of the light (of a shifted or
         second spectrum), v_sin_i [km/s], veil, dilution; n_minima and delta_chi2; distance from the training set;
-        masked (fraction of masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s];
-        fit_flags, starflag and aspcapflag in words, these two "unknown" where the catalog has none.
+        masked (fraction of masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s],
+        NaN for a star of one visit; fit_flags, starflag and aspcapflag in words, these two "unknown" where the catalog
+        has none.
 
     Raises
     ------
@@ -147,7 +149,9 @@ def _gather(fits, own, spectra, rows, model):
     table["distance"] = fits.distance.values
     table["masked"] = 1.0 - fits.n_pixels.values / fits.n_pixels.values.max()
     table["continuum"] = _continuum_level(spectra)
-    table["vscatter"] = catalog.optional(rows, "VSCATTER", "km/s")
+    # of one visit it is 0 in the catalog, which says nothing
+    several = ~(catalog.optional(rows, "NVISITS") < 2)
+    table["vscatter"] = np.where(several, catalog.optional(rows, "VSCATTER", "km/s"), np.nan)
     table["fit_flags"] = [Flag.words(flag) for flag in fits.flag.values]
     table["starflag"] = _in_words(rows, "STARFLAG", catalog.StarFlag)
     table["aspcapflag"] = _in_words(rows, "ASPCAPFLAG", catalog.AspcapFlag)

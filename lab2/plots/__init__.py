@@ -18,8 +18,9 @@ from lab2.plots.flux import (
 )
 from lab2.plots.label_space import corner, kiel, label_comparison, selection
 from lab2.plots.networks import against, losses, responses, sensitivities
+from lab2.plots.posterior import two_corners
 from lab2.plots.survey import catalog_summary
-from lab2.plots.trust import factor_gain, odd_star, predictive, pulls, rank_histograms, shared_residual
+from lab2.plots.trust import factor_gain, odd_star, odd_stars, predictive, pulls, rank_histograms, shared_residual
 
 __all__ = [
     "against",
@@ -34,6 +35,7 @@ __all__ = [
     "model_overlay",
     "normalization",
     "odd_star",
+    "odd_stars",
     "pixel_likelihood",
     "predictive",
     "pulls",
@@ -46,5 +48,6 @@ __all__ = [
     "sequence",
     "shared_residual",
     "star_sheet",
+    "two_corners",
     "velocity_year",
 ]

@@ -15,6 +15,9 @@ from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_
 
 __all__ = ["corner", "kiel", "label_comparison", "selection"]
 
+_ACROSS = 3  # labels in a row of a comparison
+_RUNNING = {"color": VERMILION, "ms": 2.6, "lw": 0.9, "elinewidth": 0.9, "capsize": 0, "zorder": 5}
+
 
 @styled
 def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: ArrayLike | None = None) -> Figure:
@@ -75,8 +78,10 @@ def label_comparison(
     reference_name: str,
     color: ArrayLike | None = None,
     color_name: str | None = None,
+    *,
+    running: xr.Dataset | None = None,
 ) -> Figure:
-    """Fitted labels against reference labels, one column a label, residuals below.
+    """Fitted labels against reference labels, residuals below each panel; up to three labels in a row.
 
     Parameters
     ----------
@@ -87,13 +92,24 @@ def label_comparison(
     reference_name : str
     color : array_like, shape (n_stars,), optional
         Colors the points; `color_name` names it.
+    running : xarray.Dataset, optional
+        Running medians of the residuals, as from `lab2.validation.running_medians`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     names = fitted.label.values
-    size = (1.48 * len(names) + 0.4, 3.5)
-    figure, axes = plt.subplots(2, len(names), figsize=size, height_ratios=[1.7, 1], sharex="col", squeeze=False)
+    across = min(_ACROSS, len(names))
+    down = -(-len(names) // across)
+    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 2.7 * down + 0.1))
+    outer = figure.add_gridspec(down, across + 1, width_ratios=[*[1] * across, 0.05])
+    pairs = [outer[divmod(n, across)].subgridspec(2, 1, height_ratios=[1.9, 1], hspace=0.04) for n in range(len(names))]
+    tops = [figure.add_subplot(pair[0]) for pair in pairs]
+    lows = [figure.add_subplot(pair[1], sharex=top) for pair, top in zip(pairs, tops, strict=True)]
     points = {"s": 3, "lw": 0, "rasterized": True, "c": BLUE if color is None else color, "cmap": None}
     points["cmap"] = None if color is None else "cividis"
-    for name, unit, (top, low), row in zip(names, units_of(fitted), axes.T, statistics, strict=True):
+    for name, unit, top, low, row in zip(names, units_of(fitted), tops, lows, statistics, strict=True):
         x, y = reference.sel(label=name).values, fitted.sel(label=name).values
         mesh = top.scatter(x, y, **points)
         low.scatter(x, y - x, **points)
@@ -105,23 +121,47 @@ def label_comparison(
         top.plot(limits, limits, color=BLACK, lw=0.8)
         low.axhline(0, color=BLACK, lw=0.8)
         top.set(xlim=limits, ylim=limits)
-        low.set(ylim=(-half, half), xlabel=f"{reference_name}\n{axis_text(name, unit)}")
-        top.set_title(
-            f"bias {row['bias']:+.3g}\nstd {row['std']:.3g}, MAD {row['scatter']:.3g}", fontsize=7, linespacing=1.4
-        )
+        low.set(ylim=(-half, half), xlabel=f"{reference_name} {axis_text(name, unit)}")
+        top.set_title(axis_text(name, unit))
+        written = {"fontsize": 6.5, "va": "top", "linespacing": 1.3, "transform": top.transAxes}
+        top.text(0.04, 0.96, _in_panel(row), **written)
+        top.tick_params(labelbottom=False)
+        if running is not None:
+            of_label = running.sel(label=name)
+            low.errorbar(of_label.center, of_label["median"], of_label.error, fmt="o-", **_RUNNING)
         for ax in (top, low):
-            ax.tick_params(labelsize=6.5)
-            ax.xaxis.set_major_locator(plt.MaxNLocator(3))
-    axes[0, 0].set_ylabel("from the spectrum")
-    axes[1, 0].set_ylabel("difference")
+            ax.xaxis.set_major_locator(plt.MaxNLocator(4))
+    for n in range(0, len(names), across):
+        tops[n].set_ylabel("from the spectrum")
+        lows[n].set_ylabel("difference")
     if color is not None:
-        figure.colorbar(mesh, ax=axes, label=color_name, pad=0.01, aspect=35)
+        figure.colorbar(mesh, cax=figure.add_subplot(outer[:, across]), label=color_name)
+    if running is not None and len(names) % across:
+        empty = figure.add_subplot(outer[-1, -2])
+        empty.axis("off")
+        handles = [plt.Line2D([], [], color=BLACK, lw=0.8, label="equal labels")]
+        handles.append(plt.Line2D([], [], color=VERMILION, marker="o", ms=3, label="running median\nwith its error"))
+        empty.legend(handles=handles, loc="center")
     return figure
+
+
+def _in_panel(row):
+    """Bias, standard deviation and robust scatter, rounded by their errors."""
+    lines = (("bias", "bias"), ("std", "std"), ("MAD", "scatter"))
+    return "\n".join(f"{text} {_rounded(row[column], row[f'{column}_error'])}" for text, column in lines)
+
+
+def _rounded(value, error):
+    """A value and its error, to two digits of the error."""
+    digits = max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 3
+    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @styled
 def kiel(
-    labels: xr.DataArray, isochrones: Mapping[str, QTable], features: Mapping[str, tuple[float, float]] | None = None
+    labels: xr.DataArray,
+    isochrones: Mapping[str, QTable],
+    features: Mapping[str, Sequence[tuple[float, float]]] | None = None,
 ) -> Figure:
     """log g against Teff, colored by [Fe/H], with isochrones.
 
@@ -131,19 +171,23 @@ def kiel(
         (star, label) with teff [K], logg, fe_h.
     isochrones : dict of str to astropy.table.QTable
         Legend text to a table in evolutionary order, as from `lab2.isochrones.mist`.
-    features : dict of str to tuple of float, optional
-        Names and where (Teff, log g) their text stands.
+    features : dict of str to sequence of tuple of float, optional
+        Names of features: the points (Teff, log g) that each names, and last the place of the text, which a thin line
+        joins to each of the points.
     """
     teff, logg, fe_h = (labels.sel(label=name).values for name in ("teff", "logg", "fe_h"))
-    figure, ax = plt.subplots(figsize=(WIDTH, 4.7))
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
     mesh = ax.scatter(teff, logg, c=fe_h, s=7, lw=0, vmin=-1, vmax=0.5, rasterized=True)
     for (text, track), style in zip(isochrones.items(), ("-", "--", ":"), strict=False):
         # core helium burning begins elsewhere in the diagram than the branch ends: a line of its own
         burning = track["phase"] == "CHeB"
         ax.plot(track["teff"][~burning].value, track["logg"][~burning].value, style, color=VERMILION, label=text)
         ax.plot(track["teff"][burning].value, track["logg"][burning].value, style, color=VERMILION)
-    for text, at in (features or {}).items():
-        ax.annotate(text, at, fontsize=8, ha="center", bbox={"fc": "white", "ec": "none", "alpha": 0.75, "pad": 1})
+    for text, (*points, place) in (features or {}).items():
+        for point in points:
+            ax.plot(*zip(place, point, strict=True), color=BLACK, lw=0.6)
+            ax.plot(*point, "o", mfc="none", mec=BLACK, mew=0.8, ms=5)
+        ax.annotate(text, place, fontsize=8, ha="center", va="center", bbox={"fc": "white", "ec": "none", "pad": 1})
     ax.set(xlim=(5600, 3500), ylim=(4.1, -0.3), xlabel=axis_text("teff"), ylabel=axis_text("logg"))
     ax.legend(loc="upper left")
     figure.colorbar(mesh, label="[Fe/H] [dex]", extend="both", pad=0.015)

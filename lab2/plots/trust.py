@@ -23,7 +23,7 @@ from lab2.plots.style import (
     styled,
 )
 
-__all__ = ["factor_gain", "odd_star", "predictive", "pulls", "rank_histograms", "shared_residual"]
+__all__ = ["factor_gain", "odd_star", "odd_stars", "predictive", "pulls", "rank_histograms", "shared_residual"]
 
 
 @styled
@@ -77,6 +77,47 @@ def odd_star(
     axes[0].set_title(literal(title), loc="left")
     figure.legend(*zoom.get_legend_handles_labels(), ncols=4, loc="outside lower center")
     figure.supylabel("normalized flux", fontsize=9)
+    return figure
+
+
+@styled
+def odd_stars(zooms: Sequence[xr.Dataset]) -> Figure:
+    """One page of odd stars: a stretch of each spectrum over its best fit, the residual below.
+
+    Parameters
+    ----------
+    zooms : sequence of xarray.Dataset
+        As from `lab2.diagnosis.gallery.zooms`: ``flux``, ``best`` and, for some, ``explained`` (wavelength), and the
+        attributes star and verdict.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    down = -(-len(zooms) // 2)
+    figure = plt.figure(figsize=(WIDTH, 0.35 + 2.1 * down))
+    outer, handles = figure.add_gridspec(down, 2), {}
+    for n, zoom in enumerate(zooms):
+        pair = outer[divmod(n, 2)].subgridspec(2, 1, height_ratios=[2.4, 1], hspace=0.04)
+        top = figure.add_subplot(pair[0])
+        low = figure.add_subplot(pair[1], sharex=top)
+        x, flux, best = zoom.wavelength.values, zoom.flux.values, zoom.best.values
+        spectrum_line(top, x, flux, color="0.25", lw=1.1, label="observed")
+        spectrum_line(top, x, best, color=VERMILION, lw=0.9, label="best fit of one ordinary star")
+        spectrum_line(low, x, flux - best, color=BLUE, lw=0.8, label="observed minus best fit")
+        low.axhline(0, color="0.6", lw=0.5)
+        if "explained" in zoom:
+            spectrum_line(top, x, zoom.explained, color=BLACK, lw=0.9, ls="--", label="fit of the verdict")
+        top.set(xlim=(x[0], x[-1]))
+        top.set_title("\n".join(map(literal, (zoom.star, zoom.verdict))), loc="left", fontsize=7)
+        top.tick_params(labelbottom=False)
+        handles |= {line.get_label(): line for ax in (top, low) for line in ax.lines if line.get_label()[0] != "_"}
+        for ax in (top, low):
+            ax.tick_params(labelsize=7)
+            ax.xaxis.set_major_locator(plt.MaxNLocator(4))
+    figure.supylabel("normalized flux", fontsize=9)
+    figure.supxlabel(WAVELENGTH_AXIS, fontsize=9)
+    figure.legend(handles.values(), handles, ncols=4, loc="outside upper center", fontsize=7.5)
     return figure
 
 

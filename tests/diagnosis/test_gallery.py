@@ -123,3 +123,19 @@ def test_circumstances_of_outlying_labels():
     assert shares["BAD flag"] == (pytest.approx(1 / 9), 0.0)
     assert np.isnan(shares["STARFLAG"]).all()
     assert tally.shares_in_words(found)["STARFLAG"] == "an unknown number of stars"
+
+
+def test_zooms_show_one_star_of_each_kind_in_its_worst_window():
+    trained, stars = model(), spectra(n_stars=6, seed=9)
+    wavelength = stars.wavelength.values
+    line = slice(len(wavelength) // 2, len(wavelength) // 2 + 5)
+    stars.flux[3, line] = stars.flux[3, line] + 0.5
+    stars.ivar[5] = 0.0  # cannot be fitted
+    table = evidence(["", "labels", "labels", "emission", "", "poor fit"], deviation=[9.0, 3.0, 5.0, 0, 0, 0])
+    table["star"], table["verdict"] = stars.star.values, [f"verdict {k}" for k in range(6)]
+    found = gallery.zooms(trained, stars, table)
+    assert [(zoom.kind, zoom.row) for zoom in found] == [("labels", 2), ("emission", 3)]
+    assert found[1].verdict == "verdict 3"
+    assert found[1].wavelength.min() <= wavelength[line.start]
+    assert found[1].wavelength.max() >= wavelength[line.stop - 1]
+    assert len(gallery.zooms(trained, stars, table, most=1)) == 1

@@ -47,18 +47,23 @@ def test_the_kiel_diagram_runs_the_astronomers_way():
 
 
 def test_the_comparison_shows_all_labels_with_the_line_of_equality_and_the_statistics():
-    from lab2.validation import statistics
+    from lab2.validation import running_medians, statistics
 
     truth = labels_of(200).assign_coords(star=np.arange(200).astype(str))
     noise = np.random.default_rng(4).normal(0, 0.01, truth.shape)
     fits = xr.Dataset({"labels": truth + np.array([10.0, 0.1, 0, 0, 0]) + noise})
     numbers = statistics(fits, truth)
-    figure = plots.label_comparison(fits.labels, truth, numbers, "ASPCAP")
+    running = running_medians(fits, truth)
+    figure = plots.label_comparison(fits.labels, truth, numbers, "ASPCAP", running=running)
     upper, lower = figure.axes[:5], figure.axes[5:10]
-    assert "bias +10" in upper[0].get_title()
+    assert upper[0].texts[0].get_text().startswith("bias 10.00")  # to two digits of its error
     for ax, low, label in zip(upper, lower, LABELS, strict=True):
         np.testing.assert_array_equal(ax.lines[0].get_xdata(), ax.lines[0].get_ydata())
+        assert ax.get_title() == label.axis
         assert f"[{label.unit}]" in low.get_xlabel()
+        np.testing.assert_array_equal(low.lines[1].get_ydata(), running["median"].sel(label=label.name))
+    places = np.array([ax.get_position().y0 for ax in upper])
+    assert (places[:3] > places[3:].max()).all()  # two rows
 
 
 def test_spectra_of_a_sequence_are_offset_by_equal_steps():
@@ -77,6 +82,48 @@ def test_a_corner_plot_holds_each_pair_and_names_the_sets():
     assert len(figure.axes) == 25
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "two"]
     assert any("[K]" in ax.get_xlabel() for ax in figure.axes)
+
+
+def test_two_corners_have_axes_of_their_own_that_reach_to_the_truth():
+    draws = labels_of(300).values
+    wide = draws.mean(axis=0) + 5 * (draws - draws.mean(axis=0))
+    truth = draws.mean(axis=0) + np.array([0.0, 0.0, 9.0, 0.0, 0.0]) * draws.std(axis=0)
+    figure = plots.two_corners(("formal", draws), ("calibrated", wide), label_names(), truth)
+    axes = np.array(figure.axes).reshape(5, 5)
+    for i in range(5):
+        for j in range(i):
+            below, above = axes[i, j], axes[j, i]
+            assert np.ptp(above.get_ylim()) > 3 * np.ptp(below.get_xlim()) or j == 2
+            assert below.get_xlim()[0] < truth[j] < below.get_xlim()[1]
+            assert above.get_xlim()[0] < truth[i] < above.get_xlim()[1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "truth"
+    unknown = plots.two_corners(("formal", draws), ("calibrated", wide), label_names(), None)
+    assert len(unknown.legends[0].get_texts()) == 2
+
+
+def test_features_of_the_kiel_diagram_are_joined_to_their_names():
+    track = isochrones.mist(6, 0.0)
+    plain = plots.kiel(labels_of(5), {"MIST": track}).axes[0]
+    ax = plots.kiel(labels_of(5), {"MIST": track}, {"clump": [(4800, 2.4), (5300, 2.0)]}).axes[0]
+    line, point = ax.lines[len(plain.lines) :]
+    assert line.get_xydata().tolist() == [[5300, 2.0], [4800, 2.4]]
+    assert point.get_xydata().tolist() == [[4800, 2.4]]
+    assert ax.texts[0].get_position() == (5300, 2.0)
+
+
+def test_a_page_of_odd_stars_shows_data_over_fit_and_the_difference():
+    wavelength = np.linspace(15200, 15290, 400)
+    flux = 1 - 0.2 * np.exp(-0.5 * ((wavelength - 15240) / 2) ** 2)
+    zoom = xr.Dataset({"flux": ("wavelength", flux), "best": ("wavelength", np.ones(400))}, {"wavelength": wavelength})
+    zoom = zoom.assign_attrs(star="2M0", verdict="a verdict")
+    double = zoom.assign(explained=zoom.flux)
+    figure = plots.odd_stars([zoom, double, zoom])
+    tops, lows = figure.axes[::2], figure.axes[1::2]
+    assert len(tops) == len(lows) == 3
+    assert all(ax.get_title(loc="left") == "2M0\na verdict" for ax in tops)
+    np.testing.assert_allclose(lows[0].lines[0].get_ydata(), flux - 1)
+    assert [len(ax.lines) for ax in tops] == [2, 3, 2]
+    assert len(figure.legends[0].get_texts()) == 4
 
 
 def test_plotting_leaves_the_users_style_alone():

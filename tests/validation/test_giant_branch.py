@@ -6,7 +6,7 @@ import xarray as xr
 from astropy import units as u
 
 from lab2.isochrones import teff_on_rgb
-from lab2.validation import against_isochrones, on_branch
+from lab2.validation import against_isochrones, clump, on_branch, slopes
 
 
 def giants(n=400, offset=0.0, slope=0.0, noise=0.0, seed=3):
@@ -64,3 +64,32 @@ def test_the_clump_and_what_no_isochrone_reaches_are_not_on_the_branch():
 def test_another_age_is_refused():
     with pytest.raises(ValueError, match="isochrones are carried for 6 Gyr"):
         against_isochrones(giants(), age_gyr=3.0)
+
+
+def test_the_clump_is_where_stars_are_densest():
+    rng = np.random.default_rng(5)
+    branch = np.column_stack([rng.uniform(4400, 5000, 300), rng.uniform(2.0, 3.0, 300)])
+    packed = rng.normal((4820.0, 2.45), (25.0, 0.02), (300, 2))
+    labels = xr.DataArray(np.vstack([branch, packed]), dims=("star", "label"), coords={"label": ["teff", "logg"]})
+    teff, logg = clump(labels)
+    assert teff == pytest.approx(4820, abs=25)
+    assert logg == pytest.approx(2.45, abs=0.03)
+    assert np.isnan(clump(labels[:15])).all()
+
+
+def test_a_slope_with_metals_is_found_where_alpha_elements_follow_them():
+    rng = np.random.default_rng(7)
+    labels = giants(400)
+    fe_h = labels.sel(label="fe_h").values
+    mg_fe = 0.1 - 0.25 * fe_h + rng.normal(0, 0.05, 400)
+    solar = teff_on_rgb(labels.sel(label="logg").values, 0.0).value
+    teff = solar - 400 * fe_h - 700 * mg_fe + rng.normal(0, 20, 400)
+    values = np.column_stack([teff, labels.values[:, 1], fe_h, mg_fe])
+    known = xr.DataArray(values, dims=("star", "label"), coords={"label": ["teff", "logg", "fe_h", "mg_fe"]})
+    table = slopes(known)
+    for slope, row in zip((-400 + 0.25 * 700, -400, -700, -0.25), table, strict=True):
+        assert row["slope"] == pytest.approx(slope, abs=4 * row["slope_error"])
+    alone, fixed, alpha, along = table["slope"]
+    assert alone == pytest.approx(fixed + alpha * along)  # exact for least squares
+    with pytest.raises(ValueError, match="only 10 stars"):
+        slopes(known[:10])
