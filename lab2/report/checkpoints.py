@@ -79,6 +79,7 @@ def checkpoint(number: int, survey: str = "simulated", name: str = "Firstname_La
         "author": author(name),
         "notes": [described(survey)],
         "foot": foot(survey, notebooks),
+        "one_page": True,
     }
     return write(path, survey, sources, _lettered(cells), about)
 

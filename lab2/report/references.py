@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-__all__ = ["BIBLIOGRAPHY", "anchor", "formulas", "papers", "resolve", "rewritten"]
+__all__ = ["BIBLIOGRAPHY", "anchor", "formulas", "listed", "papers", "resolve", "rewritten"]
 
 BIBLIOGRAPHY = Path(__file__).with_name("references.bib")
 
@@ -90,7 +90,7 @@ def resolve(blocks: list, where: list[str], labels: set[str], raw: Callable[[str
         _, inlines, (target, _) = node["c"]
         if target.startswith("https://doi.org/"):
             key = known.get(unquote(target.removeprefix("https://doi.org/")).lower())
-            return [_cite(key, inlines)] if key else [node]
+            return [_cited(key, node)] if key else [node]
         if _NUMBERED.fullmatch(target):
             name = unquote(target[1:])
             return [raw(f'#ref(label("{name}"))')] if name in labels else inlines
@@ -140,8 +140,32 @@ def _text(inlines):
     return "".join(texts)
 
 
-def _cite(key, inlines):
-    """A citation: with the author in the sentence if the text has only the year in parentheses."""
-    mode = "NormalCitation" if _text(inlines).startswith("(") else "AuthorInText"
+def _cited(key, link):
+    """A citation, by the link's text: "Ness et al. (2015)" or "(Ness et al. 2015)"; any other text stays a link."""
+    text = _text(link["c"][1])
+    mode = "NormalCitation" if re.fullmatch(r"\(.+\)", text) else "AuthorInText"
+    if mode == "AuthorInText" and not re.fullmatch(r".+\(\d{4}\)", text):
+        return link | {"c": [link["c"][0], link["c"][1], [f"#ref-{key}", ""]]}
+    return _cite(key, mode, link["c"][1])
+
+
+def _cite(key, mode, inlines):
     about = {"citationId": key, "citationMode": {"t": mode}, "citationNoteNum": 0, "citationHash": 0}
     return {"t": "Cite", "c": [[about | {"citationPrefix": [], "citationSuffix": []}], inlines]}
+
+
+def listed(node: object) -> dict:
+    """What pandoc's metadata must hold so that papers that are only linked to are listed, too."""
+    keys = dict.fromkeys(key for target in _targets(node) for key in re.findall(r"^#ref-(\w+)$", target))
+    return {"nocite": {"t": "MetaInlines", "c": [_cite(key, "NormalCitation", []) for key in keys]}}
+
+
+def _targets(node):
+    """The targets of all links."""
+    if isinstance(node, dict):
+        if node.get("t") == "Link":
+            yield node["c"][2][0]
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from _targets(part)

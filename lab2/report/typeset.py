@@ -31,7 +31,8 @@ _READER = (
     "+raw_attribute+raw_html+raw_tex"
 )
 _TEMPLATE = Path(__file__).with_name("template.typ")
-_HEAD = {"author": "", "date": [], "notes": [], "running": "", "foot": "", "numbered": False}
+_HEAD = {"author": "", "date": [], "notes": [], "running": "", "foot": "", "numbered": False, "one_page": False}
+_SCALES = (1.0, 0.9, 0.8, 0.7, 0.65)  # of pictures
 _MARK = "// cell: "  # a Typst comment that begins each cell
 # The format of our own raw passages, which no text can know: any other raw passage is refused, never executed.
 _OWN = f"own-{secrets.token_hex(8)}"
@@ -97,7 +98,8 @@ def pdf(
     head : mapping
         What the template puts around the pieces, all of it plain text: "title", and as needed "author", "date" (year,
         month, day), "notes" (lines under the title), "running" (at the right of each page's head), "foot" (at the left
-        of each page's foot), and whether headings are "numbered".
+        of each page's foot), whether headings are "numbered", and whether pictures are made smaller, down to
+        two thirds, where this brings all onto "one_page".
     labels : set of str
         Of figures and tables in the pieces, to which links refer.
     source : path-like
@@ -122,6 +124,7 @@ def pdf(
     stems = [re.match(r"\d\d_\w+", name) for name in where]
     stems = [stem[0] if stem else "" for stem in stems]
     document["blocks"] = references.resolve(document["blocks"], stems, set(labels), _raw_inline)
+    document["meta"] |= references.listed(document["blocks"])
     formulas = list(zip(where, document["blocks"], strict=True))
     options = ("--citeproc", f"--bibliography={references.BIBLIOGRAPHY}", "-M", "link-citations=true")
     body, complaints = _pandoc(json.dumps(document), "-f", "json", "-t", "typst", "--wrap=none", *options)
@@ -132,11 +135,17 @@ def pdf(
         raise ValueError(f"{next(found, title)}: this formula cannot be set: {tex} ({why})")
     if complaints.strip():
         raise ValueError(f"{title}: pandoc complains: {complaints.strip()}")
-    (folder / "head.json").write_text(json.dumps(_HEAD | dict(head) | {"title": title}), encoding="utf-8")
     shutil.copy(_TEMPLATE, folder / "template.typ")
     typst_code = f'#import "template.typ": *\n#show: lab2.with(json("head.json"))\n{_renamed(body)}'
     (folder / "main.typ").write_text(typst_code, encoding="utf-8")
-    return _compile(folder, typst_code, names, title)
+    about = _HEAD | dict(head) | {"title": title}
+    # what takes more pages even with small pictures has them in full size, as the last of these
+    for scale in (*_SCALES, 1.0) if about["one_page"] else (1.0,):
+        (folder / "head.json").write_text(json.dumps(about | {"scale": scale}), encoding="utf-8")
+        finished, n_pages = _compile(folder, typst_code, names, title)
+        if n_pages == 1:
+            break
+    return finished
 
 
 def _pandoc(text, *arguments):
@@ -247,6 +256,7 @@ def _fetch(target, folder, source, where):
 
 
 def _compile(folder, source, names, title):
+    """The PDF and the number of its pages."""
     common = {
         "input": str(folder / "main.typ"),
         "format": "pdf",
@@ -257,7 +267,9 @@ def _compile(folder, source, names, title):
         # PDF/A forbids characters that no font has, which would be holes in the page. It forbids PDF pictures
         # too, so that this first pass leaves the pictures out.
         typst.compile(sys_inputs={"draft": "yes"}, pdf_standards=["a-2u"], **common)
-        return typst.compile(**common)
+        del common["format"]
+        pages = typst.query(selector="<pages>", field="value", one=True, **common)
+        return typst.compile(format="pdf", **common), int(pages)
     except typst.TypstError as error:
         found = re.search(r"main\.typ:(\d+)", error.diagnostic)
         above = source.split("\n")[: int(found[1])] if found else []

@@ -42,10 +42,11 @@ class PDFExporter(Exporter):
 
     A notebook's metadata may hold, under "lab2": "title" (without it the first heading serves), "author", "date" (year,
     month, day), "notes" (lines under the title), "foot" (of each page), "simulated" (whether the page heads say
-    "Simulated survey"), "numbered" (headings) and "floats" (whether figures move to where there is room). A cell's may
-    hold "origin" (its notebook and number), "depth" (by which its headings go down) and "part" (one of the parts of a
-    report: "abstract", "contents", "appendix" or "references"). An output that carries the metadata
-    {"lab2": {"role": "caption"}} is the caption of the figure or table before it.
+    "Simulated survey"), "numbered" (headings), "floats" (whether figures move to where there is room) and "one_page"
+    (whether figures are made smaller to bring all onto one page). A cell's may hold "origin" (its notebook and number),
+    "depth" (by which its headings go down) and "part" (one of the parts of a report: "abstract", "contents", "appendix"
+    or "references"). An output that carries the metadata {"lab2": {"role": "caption"}} is the caption of the figure or
+    table before it.
 
     Raises
     ------
@@ -82,7 +83,7 @@ class PDFExporter(Exporter):
         about = nb.metadata.get("lab2", {})
         name = resources["metadata"].get("name", "notebook")
         title = about.get("title") or _take_title(nb) or name
-        head = {key: about[key] for key in ("author", "date", "foot", "numbered") if key in about}
+        head = {key: about[key] for key in ("author", "date", "foot", "numbered", "one_page") if key in about}
         head |= {"title": title, "notes": [visible(note) for note in about.get("notes", ())]}
         head["running"] = "Simulated survey" if about.get("simulated") else ""
         with tempfile.TemporaryDirectory() as work:

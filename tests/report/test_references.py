@@ -58,12 +58,15 @@ def test_notebooks_and_headings_are_sections_and_pages():
 def test_papers_are_cited_and_listed():
     ness, casey = "https://doi.org/10.1088/0004-637X/808/1/16", "https://doi.org/10.48550/arXiv.1603.03040"
     text = f"[Ness et al. (2015)]({ness}) and others [(Casey et al. 2016)]({casey}); [other](https://doi.org/10.1/x)."
+    text += " Two [(Choi et al. 2016](https://doi.org/10.3847/0004-637X/823/2/102), [here](https://doi.org/10.1086/500975))."
     (page,) = pages(cell(text), cell("# References", part="references"))
     page = " ".join(page.split())
-    assert "Ness et al. (2015) and others (Casey et al. 2016); other." in page
+    assert "Ness et al. (2015) and others (Casey et al. 2016); other. Two (Choi et al. 2016, here)." in page
     listed = page.split("References")[1]
     assert "The Cannon: A Data-Driven Approach" in listed
     assert "https://doi.org/10.48550/arXiv.1603.03040" in listed
+    assert "Choi, Jieun" in listed
+    assert "Gunn, James" in listed
     assert "Leung" not in listed
 
 
