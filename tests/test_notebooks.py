@@ -1,11 +1,12 @@
 """The lab itself: every notebook on a small survey, then the checkpoints and the report."""
 
 import nbformat
+import pypdfium2
 import pytest
 from pdfs import text_of
 
 from lab2.report.checkpoints import CHECKPOINTS, checkpoint
-from lab2.report.document import report
+from lab2.report.document import TITLE, report
 from lab2.report.run import NotebookError, find, run
 from lab2.survey import build_folder
 
@@ -64,10 +65,33 @@ def test_a_checkpoint_shows_its_figures(outcomes, number):
     assert "import " not in text
 
 
-def test_the_report_holds_every_figure_and_table(outcomes):
-    text = "\n".join(text_of(report().read_bytes()))
-    made = [nbformat.read(build_folder("simulated") / source.name, as_version=4) for source in SOURCES]
-    shown = sum(len(captions(notebook)) for notebook in made)
+@pytest.fixture(scope="module")
+def made(outcomes):
+    """The report's PDF, and the text of its pages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", "1762646400")
+        pdf = report(name="Jane_Doe").read_bytes()
+        again = report(name="Jane_Doe").read_bytes()
+    return pdf, again, text_of(pdf)
+
+
+def test_the_report_holds_every_figure_and_table(made):
+    text = "\n".join(made[2])
+    executed = [nbformat.read(build_folder("simulated") / source.name, as_version=4) for source in SOURCES]
+    shown = sum(len(captions(notebook)) for notebook in executed)
     numbered = [kind for kind in ("Figure", "Table") for n in range(1, shown + 1) if f"{kind} {n}." in text]
     assert len(numbered) == shown > 0
-    assert "import " not in text
+    assert "page.show(" not in text
+
+
+def test_the_report_is_a_document(made):
+    pdf, again, pages = made
+    assert pdf == again
+    about = pypdfium2.PdfDocument(pdf).get_metadata_dict()
+    assert (about["Title"], about["Author"]) == (TITLE, "Jane Doe")
+    for text in (TITLE.split(":")[0], "Jane Doe", "9 November 2025", "Abstract"):
+        assert text in pages[0]
+    (references,) = [n for n, page in enumerate(pages, start=1) if "\nReferences\n" in page.split("Contents")[0]]
+    assert references <= 31, "the main part has at most 30 pages"
+    # what is referred to has a number
+    assert not [page for page in pages if "Figure 0" in page or "Table 0" in page]

@@ -78,7 +78,7 @@ def faults(code):
 
 
 def test_there_are_notebooks():
-    assert len(SOURCES) == 9
+    assert len(SOURCES) == 10
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
