@@ -8,6 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pdfs import text_of
 
 from lab2.report import references
+from lab2.report.handout import QUESTIONS
 from lab2.report.run import find
 from lab2.report.typst import PDFExporter
 
@@ -80,6 +81,20 @@ def test_every_paper_of_the_bibliography_has_a_doi():
     assert len(references.papers()) == entries > 20
 
 
+def headings(path):
+    cells = nbformat.read(path, as_version=4).cells
+    rows = [row for one in cells if one.cell_type == "markdown" for row in one.source.splitlines()]
+    return {row.lstrip("#").strip() for row in rows if row.startswith("#")}
+
+
+def test_every_question_of_the_handout_has_its_heading():
+    of_notebook = {path.name[:2]: headings(path) for path in find()}
+    missing = [(number, heading) for _, _, number, heading in QUESTIONS if heading not in of_notebook[number]]
+    assert not missing
+    assert {problem.split()[0] for problem, *_ in QUESTIONS} == {str(n) for n in range(1, 16)}
+    assert {problem for problem, *_ in QUESTIONS} >= {f"6 ({letter})" for letter in "abcd"}
+
+
 @pytest.mark.parametrize("source", find(), ids=lambda source: source.stem)
 def test_what_the_notebooks_link_to_is_there(source):
     known, notebooks = references.papers(), {path.name: path for path in find()}
@@ -90,7 +105,5 @@ def test_what_the_notebooks_link_to_is_there(source):
                 assert target.removeprefix("https://doi.org/").lower() in known
             name, _, fragment = target.partition("#")
             if name.endswith(".ipynb"):
-                cells = nbformat.read(notebooks[name], as_version=4).cells
-                rows = [row for one in cells if one.cell_type == "markdown" for row in one.source.splitlines()]
-                headings = {references.anchor(row.lstrip("#")) for row in rows if row.startswith("#")}
-                assert fragment in headings | {""}, f"{target} is no heading of {name}"
+                there = {references.anchor(heading) for heading in headings(notebooks[name])}
+                assert fragment in there | {""}, f"{target} is no heading of {name}"
