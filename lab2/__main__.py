@@ -20,7 +20,7 @@ def main(arguments=None):
     Returns
     -------
     int
-        The exit status: 0, 1 where a notebook or an archive failed, 2 where something that was given is wrong.
+        The exit status: 0; 1 if a notebook or an archive failed; 2 if an argument or a file is wrong.
     """
     chosen = _parser().parse_args(arguments)
     from lab2._failure import Failure

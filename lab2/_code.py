@@ -1,4 +1,4 @@
-"""What the code is: one checksum over files of the package, so that results know whether it has changed since."""
+"""A checksum of files of the package, by which results know whether the code has changed since."""
 
 import hashlib
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ["PDF", "RUN", "SIMULATION", "digest"]
 
 _TOP = Path(__file__).resolve().parent
-# Files of the package, by patterns: what writes a simulated survey, what sets a PDF, and what a notebook may use.
+# Files of the package, by pattern: those that write a simulated survey, set a PDF, or may be used by a notebook.
 SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
 PDF = ("report/checkpoints.py", "report/credits.py", "report/typst.py", "report/typeset.py", "report/*.typ")
 RUN = ("**/*.py", "**/*.mplstyle", "tables/*")

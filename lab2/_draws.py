@@ -46,7 +46,7 @@ def save(idata: InferenceData, path: str | os.PathLike) -> None:
     Raises
     ------
     ValueError
-        If the draws are not such as `lab2.posterior.sample` makes.
+        If the draws do not have the form of those of `lab2.posterior.sample`.
     """
     groups = {name: idata[name] for name in _GROUPS if name in idata.groups()}
     _check(groups)
@@ -71,7 +71,7 @@ def load(path: str | os.PathLike) -> InferenceData:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or is something else.
+        If it is damaged, or not such a file.
     """
     from arviz import InferenceData
 
@@ -87,12 +87,12 @@ def load(path: str | os.PathLike) -> InferenceData:
     except ValueError as problem:
         raise ValueError(f"{path} is damaged: {problem}; sample again") from problem
     about = groups["posterior"].labels.attrs
-    about["units"] = np.atleast_1d(about["units"]).tolist()  # to netCDF, a list of one is the one
+    about["units"] = np.atleast_1d(about["units"]).tolist()  # netCDF turns a list of one into its element
     return InferenceData(attrs=attrs, **groups)
 
 
 def _check(groups):
-    """Raise a ValueError if these groups are not those of draws."""
+    """Raise a ValueError if these are not the groups of such draws."""
     for name, rules in _GROUPS.items():
         if name not in groups:
             raise ValueError(f"draws need the groups {', '.join(_GROUPS)}; there is no {name}")

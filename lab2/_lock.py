@@ -1,4 +1,4 @@
-"""One writer at a time: a lock beside a folder, and who holds it."""
+"""One writer at a time: a lock file beside a folder, which records its holder."""
 
 import contextlib
 import os
@@ -14,22 +14,22 @@ __all__ = ["BusyError", "alone"]
 
 
 class BusyError(OSError):
-    """Another process works in the folder; the message says which."""
+    """Another process is using the folder; the message says which."""
 
 
 @contextlib.contextmanager
 def alone(folder, wait=False):
-    """Hold the lock of a folder. The system frees it when the process ends, however it ends.
+    """Hold the lock of a folder. The operating system frees it whenever the process ends.
 
-    The lock is the file .<name>.lock beside the folder, so that the folder itself can be replaced. It stays there: a
-    lock that is deleted may be held twice.
+    The lock is the file .<name>.lock beside the folder, so that the folder itself can be replaced. It is not deleted:
+    two processes could then hold the lock.
 
     Parameters
     ----------
     folder : path-like
-        The folder; it need not exist. Two links to one folder have one lock.
+        The folder; it need not exist. Links to one folder share its lock.
     wait : bool
-        Whether to wait for a process that holds the lock, and to say so.
+        Whether to wait, with a message, for a process that holds the lock.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The allStar catalog: reading, selection of the giants of problem 1, joining with spectra."""
+"""The allStar catalog: reading it, selecting the giants of problem 1, joining it with spectra."""
 
 import os.path
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _read(path):
 def adopt(survey: str) -> dict:
     """Write the manifest of a folder of original SDSS files, so that it can be used as a survey.
 
-    Whether it is simulated, wherever its files were copied from, is read from their headers.
+    The headers of the files say whether it is simulated.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def with_spectra(catalog: Table, survey: str) -> tuple[Table, list[str]]:
     present : astropy.table.Table
         The rows whose file exists.
     reasons : list of str
-        For each of the other rows the reason: the error recorded in the manifest, or "not fetched".
+        For each of the other rows, why its file is missing: the error recorded in the manifest, or "not fetched".
 
     Raises
     ------
@@ -253,7 +253,7 @@ def label_tree(catalog: Table) -> str:
     Returns
     -------
     str
-        "unknown" if the table has no ASPCAP_ID, or none has the expected form.
+        "unknown" if the table has no ASPCAP_ID of the expected form.
     """
     if "ASPCAP_ID" not in catalog.colnames:
         return "unknown"
@@ -295,18 +295,18 @@ def attach(spectra: xr.Dataset, catalog: TableLike, labels: Sequence[str | Label
     -------
     xarray.Dataset
         With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog; a flag is 0 if
-        the catalog has none. Where the file of a row is of another star, the row is left without a spectrum (ivar 0,
-        flux 1), and ``read_error`` says why.
+        the catalog has none. If the file of a row belongs to another star, the row has no spectrum (ivar 0, flux 1),
+        and ``read_error`` says why.
 
     Raises
     ------
     ValueError
-        If the numbers of spectra and rows differ, or most spectra are of another star than their rows.
+        If the numbers of spectra and rows differ, or most spectra belong to another star than their rows.
 
     Warns
     -----
     OtherStarWarning
-        If some spectra are of another star.
+        If some spectra belong to another star.
 
     Examples
     --------

@@ -6,7 +6,7 @@ ON_SURVEY = {"default": "simulated", "metavar": "NAME", "help": "a folder in dat
 
 
 def fetch(chosen):
-    """Fetch a survey's catalog and spectra from SDSS DR17, or what is missing of them."""
+    """Fetch a survey's catalog and spectra from SDSS DR17, or the missing ones."""
     from lab2 import archive
     from lab2._lock import alone
     from lab2.survey import build_folder
@@ -38,7 +38,7 @@ def fetch(chosen):
 
 
 def _probe():
-    """Print what is found of each assumption about the archives."""
+    """Print the finding for each assumption about the archives."""
     from lab2.archive import ArchiveError
     from lab2.archive.probe import probe, table
 
@@ -57,13 +57,13 @@ def simulate(chosen):
 
     folder = survey_folder(chosen.survey)
     given = arguments(chosen.survey, chosen.seed, chosen.n_stars, chosen.replace)
-    with alone(build_folder(chosen.survey)):  # no notebook reads the survey that is replaced
+    with alone(build_folder(chosen.survey)):  # no notebook reads the survey while it is replaced
         make_survey(folder, **given)
     print(f"survey {chosen.survey!r}: {folder}")
 
 
 def survey(chosen):
-    """Check a survey's files against its manifest, and write that where there is none."""
+    """Check a survey's files against its manifest, or write a missing manifest."""
     from lab2 import catalog
     from lab2._lock import alone
     from lab2.survey import build_folder, check, survey_folder

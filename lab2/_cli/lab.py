@@ -1,4 +1,4 @@
-"""Commands that run notebooks and set their pages."""
+"""Commands that run notebooks and make PDFs."""
 
 import argparse
 import ast
@@ -37,7 +37,7 @@ def make(chosen):
 
 
 def status(chosen):
-    """Say what is up to date and what is not, and why. Nothing is changed."""
+    """Show what is up to date and what is not, and why. Nothing is changed."""
     from lab2.report.making import status
 
     found = status(chosen.survey, chosen.name)
@@ -68,7 +68,7 @@ def report(chosen):
 
 
 def _parameter(text):
-    """NAME=VALUE, the value as Python reads it or else as text; the name of a file is always text."""
+    """NAME=VALUE, the value read as a Python literal if possible, else as text; a file name is always text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"a parameter is written name=value, not {text!r}")
@@ -76,7 +76,7 @@ def _parameter(text):
         return name, value
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets in brackets
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: deeply nested brackets
         return name, value
 
 

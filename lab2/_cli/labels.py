@@ -19,7 +19,7 @@ FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - r
 
 
 def label(chosen):
-    """Measure the labels of spectra with a trained model, and write a table with a row for each file."""
+    """Measure the labels of spectra with a trained model, and write a table with one row per file."""
     import time
 
     from lab2._blocks import n_cores
@@ -50,7 +50,7 @@ def label(chosen):
 
 
 def calibration_of(chosen):
-    """The calibration that was named, or else that in the model's file; None where there is none."""
+    """The given calibration, or else that in the model's file; None if there is none."""
     from lab2.files import holds
     from lab2.validation import Calibration
 
@@ -59,7 +59,7 @@ def calibration_of(chosen):
 
 
 def warn(calibration, header, summary):
-    """Say what the labels and errors of a table are not."""
+    """Warn of uncalibrated errors and of labels from a simulated model."""
     if calibration is None:
         print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
     if "caveat" in header and summary.observed:
@@ -68,7 +68,7 @@ def warn(calibration, header, summary):
 
 
 def train(chosen):
-    """Train a model on spectra whose labels a catalog gives, and calibrate its errors."""
+    """Train a model on spectra with labels from a catalog, and calibrate its errors."""
     from lab2.files import check_writable, now, sha256
     from lab2.labelling.inputs import spectrum_files
     from lab2.labelling.training import read_catalog, train_files

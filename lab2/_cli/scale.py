@@ -1,4 +1,4 @@
-"""Commands for whole surveys: labels in shards, and spectra as a store."""
+"""Commands for whole surveys: labels in shards, and a store of spectra."""
 
 import sys
 
@@ -39,7 +39,7 @@ def label_survey(chosen):
 
 
 def store(chosen):
-    """Read, mask and normalize apStar files once, into a store from which lab2 label-survey labels with any model."""
+    """Read, mask and normalize apStar files once, into a store that lab2 label-survey can use with any model."""
     from lab2.cannon import Cannon
     from lab2.labelling.inputs import spectrum_files
     from lab2.scale import build_store
@@ -51,7 +51,7 @@ def store(chosen):
 
 
 def _spectra(chosen):
-    """The files, or the store if one is named."""
+    """The files, or the store if one is given."""
     from lab2.labelling.inputs import spectrum_files
 
     if len(chosen.spectra) == 1 and chosen.spectra[0].rstrip("/").endswith(".zarr") and not chosen.files_from:

@@ -1,4 +1,4 @@
-"""The command for those who teach the course."""
+"""The command for instructors of the course."""
 
 import os
 
@@ -13,7 +13,7 @@ _NO_SANDBOX = (
 
 
 def check(chosen):
-    """Execute a folder of students' notebooks, and compare their key numbers with those of the project's own."""
+    """Execute a folder of students' notebooks, and compare their key numbers with those of the project's notebooks."""
     from lab2._failure import Failure
     from lab2._lock import alone
     from lab2.grading import check as judged
@@ -22,7 +22,7 @@ def check(chosen):
 
     workers = chosen.workers or os.cpu_count() or 1
     limits = isolation.Limits(chosen.minutes, chosen.memory, max(1, (os.cpu_count() or 1) // workers))
-    with alone(build_folder(chosen.survey), wait=True):  # no other run changes the reference
+    with alone(build_folder(chosen.survey), wait=True):  # no other run changes the reference meanwhile
         records, out = judged(chosen.folder, chosen.survey, limits, workers, chosen.out)
     for record in records:
         if record["outcome"] != "ran":

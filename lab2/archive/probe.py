@@ -19,13 +19,13 @@ __all__ = ["probe", "table"]
 LABEL_TREE = "synspec"
 CARDS = ("OBJID", "FIELD", "SNR", "NVISITS", "STARFLAG", "CRVAL1", "CDELT1", "CRPIX1")
 CHIPS = ("BMIN", "BMAX", "GMIN", "GMAX", "RMIN", "RMAX")
-# Share by which a file may differ from the size that is expected for its visits.
+# Fraction by which a file may differ from the size expected for its number of visits.
 SIZE_TOLERANCE = 0.2
 ASSUMPTIONS = []
 
 
 def probe() -> list[Finding]:
-    """Ask the archives about a dozen small things, in less than a minute. Nothing is kept.
+    """Send a dozen small requests to the archives, in less than a minute. Nothing is kept.
 
     Returns
     -------

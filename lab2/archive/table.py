@@ -1,4 +1,4 @@
-"""The catalog of a survey: fetched once, and stored together with a record of its source."""
+"""The catalog of a survey: fetched once, and stored with a record of its source."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from lab2.survey import survey_folder
 __all__ = ["FIELDS", "RELEASE", "obtain", "save"]
 
 RELEASE = "DR17"
-FIELDS = ("M15", "N6791", "K2_C4_168-21", "060+00")  # the handout's
+FIELDS = ("M15", "N6791", "K2_C4_168-21", "060+00")  # fields of the handout
 _NAME, _RECORD = "allStar.fits", "catalogue.json"
 
 
@@ -43,7 +43,7 @@ def obtain(
     record : dict
         Its source: server or file, release, fields, rows, label tree, date, and the SQL.
     new : bool
-        Whether `save` has still to be called.
+        Whether `save` must still be called.
 
     Raises
     ------
@@ -102,5 +102,5 @@ def _recorded(folder):
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return record if record["sha256"] == sha256(folder / _NAME) else None
-    except (ValueError, KeyError, TypeError):  # damaged: it says nothing about the catalog
+    except (ValueError, KeyError, TypeError):  # damaged: no information about the catalog
         return None

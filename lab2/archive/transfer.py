@@ -23,17 +23,17 @@ __all__ = ["Download", "fetch"]
 
 ATTEMPTS = 6
 # For the first and for each further 64 KiB [s]: 2.2 kB/s. Four connections at this rate take five days for a survey of
-# 4 GB; a file of 2 MB takes its quarter of an hour. What is slower never gets there, and is given up. As files have a
-# maximum size, this bounds the time of each request.
+# 4 GB; a file of 2 MB takes its quarter of an hour. Slower transfers are abandoned. As files have a maximum size, this
+# limits the time of each request.
 PATIENCE = 30
 
 
 class _ChangedError(TransientError):
-    """The data received belong to another file than the partial file on disk."""
+    """The received data belong to another file than the partial file on disk."""
 
 
 class _TooLargeError(RefusedError):
-    """More came, or is to come, than the file can be."""
+    """The file is, or is announced to be, larger than allowed."""
 
 
 class _StoppedError(ArchiveError):
@@ -89,8 +89,8 @@ def fetch(
     RefusedError
         If the file does not exist on the server, is too large, or is the wrong file.
     TransientError
-        If `ATTEMPTS` attempts in a row failed without any progress: the server is busy or too slow, or what it sends
-        fails the check.
+        If `ATTEMPTS` attempts in a row failed without any progress: the server is busy or too slow, or its data fail
+        the check.
     """
     stop = stop or threading.Event()
     download.path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def _attempt(http, download, progress, stop):
     """Download the missing bytes, check the file, and move it to its final name."""
     _go_on(stop)
     path, part = download.path, _part_of(download.path)
-    # one byte more than needed: a part that lacks nothing is then answered like any other
+    # one byte more than needed, so that a complete part gets an ordinary response
     start = max(_arrived(path) - 1, 0)
     try:
         ask = {"Range": f"bytes={start}-"} if start else {}
@@ -159,7 +159,7 @@ def _receive(response, clock, part, offer, download, progress, stop):
             _bound(download, size)
             file.write(chunk)
             progress(size, offer.total)
-    _go_on(stop)  # an answer that was cut seems to have ended
+    _go_on(stop)  # a truncated response seems to be complete
     if offer.total is not None and size != offer.total:
         raise TransientError(f"{download.url}: {size} of {offer.total} bytes came")
 

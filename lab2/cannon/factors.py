@@ -25,7 +25,7 @@ exact step for a model with label errors would learn theta and U at the correcte
 higher likelihood, but misfits of the polynomial are then absorbed as label errors: on the simulated survey the labels
 fitted to other stars scatter more, by up to a fifth. Without e altogether they scatter more by up to a tenth.
 
-Peculiar spectra (a double star, a wrong velocity) would take up factors of their own. Stars that the model describes
+Peculiar spectra (a double star, a wrong velocity) would occupy factors of their own. Stars that the model describes
 much worse than others, or whose scores or label errors are improbable for a normal distribution, are fitted but not
 trained on.
 """
@@ -54,8 +54,8 @@ _LABEL_ERROR = 0.25
 # A star is odd if the logarithm of its chi^2 per pixel, |z|^2 or |e|^2 lies this many robust standard deviations above
 # the median.
 _ODD = 3.0
-_SPARE, _PASSES = 15, 4  # additional columns and number of passes of the subspace iteration for the first scores
-_CLIP = 8.0  # limit of the residuals that give the first scores, in standard deviations
+_SPARE, _PASSES = 15, 4  # additional columns and number of passes of the subspace iteration for the initial scores
+_CLIP = 8.0  # limit of the residuals that give the initial scores, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def learn_factors(
     Raises
     ------
     ValueError
-        If so many stars are odd that too few are left to train on.
+        If too few stars are left to train on once the odd ones are removed.
     """
     learner = _Learner(take, design, theta, s2)
     scores = learner.scores(learner.sums())

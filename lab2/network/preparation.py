@@ -1,4 +1,4 @@
-"""Training spectra as arrays: the pixels that are used, the labels scaled, and what cannot be trained on refused."""
+"""Training spectra as checked arrays: the pixels that are used, and scaled labels."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from lab2.spectra import check, seen
 
 __all__ = ["Prepared", "chips", "prepared"]
 
-_MIN_SEEN = 0.5  # share of the training stars that must see a pixel for it to be used
+_MIN_SEEN = 0.5  # fraction of the training stars that must have data in a pixel for it to be used
 _FEWEST = 10  # stars: two in each part
 _GAP = 50  # unused pixels between two chips; runs of bad pixels are shorter
 
@@ -62,7 +62,7 @@ def prepared(spectra) -> Prepared:
 
 
 def chips(used) -> tuple:
-    """First and last (exclusive) of the used pixels on each chip: where many in a row are not used, a chip ends.
+    """First and last (exclusive) used pixel of each chip; a chip ends where many consecutive pixels are not used.
 
     Parameters
     ----------
