@@ -100,7 +100,7 @@ def expect(**given) -> None:
         text = f"{name} must be {_KINDS[name].words}; got {described(value)}"
         for other, its in given.items():
             if other != name and _KINDS[name].fits(its) and _KINDS[other].fits(value):
-                text += f": {name} and {other} are in each other's place"
+                text += f": {name} and {other} are swapped"
                 break
         else:
             if name in ("spectra", "spectrum") and _sort(value) == "raw spectra":

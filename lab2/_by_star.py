@@ -9,8 +9,7 @@ __all__ = ["OtherStarWarning", "by_star"]
 
 
 class OtherStarWarning(UserWarning):
-    """Some files belong to another star than the catalog says; their rows are empty, and `read_error` names the
-    star."""
+    """Some files belong to another star than their rows; these are left empty, and `read_error` names the star."""
 
 
 def by_star(spectra: xr.Dataset, names: np.ndarray) -> xr.Dataset:
@@ -53,9 +52,9 @@ def by_star(spectra: xr.Dataset, names: np.ndarray) -> xr.Dataset:
     if not other.any():
         return spectra
     of_rows = zip(found[other], names[other], strict=True)
-    read_error[other] = [f"the file is of the star {star}, not {name}" for star, name in of_rows]
+    read_error[other] = [f"the file belongs to the star {star}, not {name}" for star, name in of_rows]
     warnings.warn(
-        f"{other.sum()} of {len(found)} spectra are of another star than their catalog rows and are left empty; "
+        f"{other.sum()} of {len(found)} spectra belong to another star than their catalog rows and are left empty; "
         f"the first: {read_error[other][0]}",
         OtherStarWarning,
         stacklevel=3,

@@ -14,14 +14,14 @@ __all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "label_errors", "lacking", 
 REQUIRED = ("APOGEE_ID", "FIELD", "SNR", *(label.column for label in LABELS))
 # What the optional columns are used for; without one of them, this is left out.
 OPTIONAL = {
-    "FILE": "names of files (they are made from TELESCOPE and APOGEE_ID)",
+    "FILE": "file names (they are constructed from TELESCOPE and APOGEE_ID)",
     "RA": "the velocity of the Earth toward a star",
     "DEC": "the velocity of the Earth toward a star",
     "STARFLAG": "flags of the spectra beside the verdicts on odd stars",
     "ASPCAPFLAG": "flags of the labels beside the verdicts on odd stars",
     "VSCATTER": "scatter of the radial velocities of odd stars",
-    "C_FE": "carbon, which no label contains",
-    "N_FE": "nitrogen, which no label contains",
+    "C_FE": "carbon, which is not a label",
+    "N_FE": "nitrogen, which is not a label",
     **{f"{label.column}_ERR": "the catalog's own errors of the labels" for label in LABELS},
 }
 _ENOUGH = 0.1  # fraction of the rows that have a value
@@ -51,7 +51,7 @@ def check(table: Table) -> None:
     values |= dict(zip(REQUIRED[3:], from_catalog(table).values.T, strict=True))
     empty = [name for name, column in values.items() if not np.isfinite(column).any()]
     if len(table) and empty:
-        raise ValueError(f"the catalog has no value of {', '.join(empty)} that can be used, in {len(table)} rows")
+        raise ValueError(f"the catalog has no usable value of {', '.join(empty)} in {len(table)} rows")
 
 
 def lacking(catalog: Table) -> dict[str, str]:

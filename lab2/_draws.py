@@ -76,7 +76,7 @@ def load(path: str | os.PathLike) -> InferenceData:
     from arviz import InferenceData
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file of a {_KIND}: {path}")
+        raise FileNotFoundError(f"no such {_KIND} file: {path}")
     groups = netcdf.read(path)
     attrs = groups.pop("/").attrs
     kind, version = (attrs.pop(name, None) for name in ("format", "format_version"))
@@ -102,7 +102,7 @@ def _check(groups):
             raise ValueError(f"in the group {name}, {problem}") from problem
     draws, constants = groups["posterior"].labels, groups["constant_data"]
     if draws.label.values.tolist() != constants.label.values.tolist():
-        raise ValueError("draws and priors are not of the same labels")
+        raise ValueError("draws and priors do not have the same labels")
     if not (constants.prior_lower < constants.prior_upper).all():
         raise ValueError("a prior's lower bound is not below its upper one")
     if np.size(draws.attrs.get("units")) != draws.sizes["label"]:

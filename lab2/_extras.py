@@ -37,5 +37,5 @@ def require(extra: str, what: str) -> None:
     missing = [name for name in _MODULES[extra] if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"{what} needs {', '.join(missing)}, which the extra {extra!r} brings; run: pip install 'lab2[{extra}]'"
+            f"{what} needs {', '.join(missing)}, which the extra {extra!r} installs; run: pip install 'lab2[{extra}]'"
         )

@@ -99,7 +99,7 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
             f"({', '.join(names)}); got {described(truth)}"
         )
     if found.stars is not None and found.stars != stars:
-        raise ValueError(f"fits and {what} are not of the same stars in the same order")
+        raise ValueError(f"fits and {what} do not have the same stars in the same order")
     for column, own, unit, name in zip(found.values.T, found.units, units_of(fits), names, strict=True):
         column *= _times(own, unit, f"{name} of {what}")
     coords = {name: fits.coords[name] for name in ("star", "label", "unit") if name in fits.coords}
@@ -107,8 +107,7 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
 
 
 def in_order(labels, names, units):
-    """Labels with names, (..., label), in the order of `names` and in `units`; an array without names is returned
-    unchanged.
+    """Labels with names, (..., label), in the order of `names` and in `units`; an array without names unchanged.
 
     Raises
     ------

@@ -46,7 +46,7 @@ def alone(folder, wait=False):
         who = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         if not wait:
             raise BusyError(f"{folder} is in use by {who}; run the same command when it has ended") from None
-        print(f"waiting for {who}, which works in {folder}", file=sys.stderr)
+        print(f"waiting for {who}, which is using {folder}", file=sys.stderr)
         lock.acquire()
     try:
         who = f"process {os.getpid()} on {socket.gethostname()} since {now()} ({' '.join(sys.argv[1:3])})"

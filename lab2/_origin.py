@@ -73,8 +73,8 @@ def is_simulated(folder, names):
     simulated, observed = found[True], found[False]
     if simulated and observed:
         raise ValueError(
-            f"{folder} holds simulated and observed spectra: {len(simulated)} say that they are simulated, such as "
-            f"{simulated[0]}, and {len(observed)} do not, such as {observed[0]}; keep them in folders of their own"
+            f"{folder} holds simulated and observed spectra: {len(simulated)} are simulated, such as "
+            f"{simulated[0]}, and {len(observed)} are not, such as {observed[0]}; keep them in separate folders"
         )
     catalog = says_simulated(folder / CATALOG, headers=2) if CATALOG in names else None
     if catalog is not None and catalog != bool(simulated) and (simulated or observed):

@@ -197,7 +197,7 @@ def spectrum_paths(catalog: Table, survey: str) -> list[Path]:
         for name in ("TELESCOPE", "APOGEE_ID"):
             if name not in catalog.colnames:
                 raise ValueError(
-                    f"allStar.fits of survey {survey!r} has no {name}, and no FILE for every star: one is needed"
+                    f"allStar.fits of survey {survey!r} has no {name}, and not every star has FILE: one is needed"
                 )
     telescope, star = words(catalog, "TELESCOPE"), words(catalog, "APOGEE_ID")
     prefix = np.where(np.char.startswith(telescope, "lco"), "asStar", "apStar")
@@ -230,7 +230,7 @@ def with_spectra(catalog: Table, survey: str) -> tuple[Table, list[str]]:
         If there are no rows.
     """
     if not len(catalog):
-        raise ValueError("there are no rows: no star of the catalog is left, so there are no spectra to look for")
+        raise ValueError("there are no rows: no star of the catalog is left whose spectrum could be read")
     folder, missing = survey_folder(survey), manifest(survey).get("missing", {})
     files = spectrum_paths(catalog, survey)
     there = np.array([os.path.isfile(path) for path in files], dtype=bool)  # False for a name that no file can have

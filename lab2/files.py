@@ -51,13 +51,13 @@ _LEFT = 86400.0  # age of an abandoned temporary file [s]
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "it would be larger than a file may be here",
+    errno.EFBIG: "it would exceed the maximum file size",
     errno.EROFS: "the file system is read-only",
-    errno.EACCES: "there is no permission to write to this folder",
-    errno.EPERM: "there is no permission to write to this folder",
+    errno.EACCES: "no permission to write to this folder",
+    errno.EPERM: "no permission to write to this folder",
     errno.EIO: "the disk reports an error",
-    errno.EEXIST: "a file stands where its folder should be",
-    errno.ENOTDIR: "a file stands where its folder should be",
+    errno.EEXIST: "a file has the name of its folder",
+    errno.ENOTDIR: "a file has the name of its folder",
     errno.EISDIR: "a folder has this name",
     errno.ENAMETOOLONG: "the name is too long",
 }
@@ -209,7 +209,7 @@ def read_dataset(path: str | os.PathLike, versions: Mapping[str, int]) -> tuple[
         If the file is damaged, of another kind or version, or was not written by this software.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file of a {' or '.join(versions)}: {path}")
+        raise FileNotFoundError(f"no such {' or '.join(versions)} file: {path}")
     groups = netcdf.read(path)
     name = next((name for name, found in groups.items() if found.attrs.get("format") in versions), "/")
     dataset = groups[name]
@@ -300,7 +300,7 @@ class Kept:
             schema.check(self.dataset, self.rules)
             self.check_whole()
         except ValueError as problem:
-            raise ValueError(f"this is no {self.kind}: {problem}") from problem
+            raise ValueError(f"this is not a valid {self.kind}: {problem}") from problem
 
     def check_whole(self) -> None:
         """Raise a ValueError if variables that obey their rules are inconsistent with each other."""

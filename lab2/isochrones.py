@@ -79,7 +79,7 @@ def mist(age_gyr: float, feh: float) -> QTable:
     carried, age = np.unique(table["feh"]), table.meta["age_gyr"]
     if not (age_gyr == age and carried[0] <= feh <= carried[-1]):
         raise ValueError(
-            f"isochrones are carried for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
+            f"isochrones are included for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
             f"{age_gyr:g} Gyr and {feh:+g}. For others, edit the constants in tools/isochrone_table.py and run it"
         )
     result = _interpolated(table, carried, feh)

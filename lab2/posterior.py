@@ -296,7 +296,7 @@ def _priors(model, given):
     table = default_priors(model)
     unknown = sorted(set(given) - set(model.labels))
     if unknown:
-        raise ValueError(f"a prior for {', '.join(unknown)}: the labels are {', '.join(model.labels)}")
+        raise ValueError(f"a prior was given for {', '.join(unknown)}, but the labels are {', '.join(model.labels)}")
     for name, prior in given.items():
         values = np.asarray(prior, dtype=float)
         if values.shape not in ((2,), (4,)):

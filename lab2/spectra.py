@@ -169,8 +169,8 @@ def _named(found, label, n_stars):
         if (beyond := one.beyond(column)).any():
             column[beyond] = np.nan
             warnings.warn(
-                f"{name} of {beyond.sum()} of {n_stars} stars is not from {one.lowest:g} to "
-                f"{one.highest:g} {one.unit}, as that of every star: it counts as not known",
+                f"{name} of {beyond.sum()} of {n_stars} stars is outside {one.lowest:g} to "
+                f"{one.highest:g} {one.unit}, the range of real stars: it is treated as missing",
                 stacklevel=3,
             )
     return values, label, found_units
@@ -194,7 +194,7 @@ def _doubt(flux, ivar, stars):
     if snr < _LEAST_SNR:
         warnings.warn(
             f"the signal-to-noise ratio per pixel, flux * sqrt(ivar), is typically {snr:.2g}: ivar is the inverse "
-            "variance, 1 / error**2; was it given the errors?",
+            "variance, 1 / error**2; were errors given instead?",
             stacklevel=3,
         )
 

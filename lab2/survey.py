@@ -121,8 +121,8 @@ def notebook_folder() -> Path:
     top = project()
     if top is None:
         raise FileNotFoundError(
-            f"there are no notebooks here: they are part of the project's checkout, and {Path.cwd()} does not lie in "
-            "one; change to the checkout, or give the notebooks by their paths"
+            f"there are no notebooks here: they are part of the project's checkout, and {Path.cwd()} is not inside "
+            "one; change to the checkout, or give the paths of the notebooks"
         )
     return top / "notebooks"
 
@@ -155,7 +155,7 @@ def manifest(survey: str) -> dict:
             f"survey {survey!r} has no manifest.json in {path.parent}; to fetch what is missing, run: "
             f"{command(f'fetch --survey {survey}')}; if all files are there: {command(f'survey --survey {survey}')}"
         )
-    anew = f"to write it anew from the files: {command(f'survey --survey {survey} --adopt')}"
+    anew = f"to rewrite it from the files: {command(f'survey --survey {survey} --adopt')}"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -215,7 +215,7 @@ def write_manifest(folder: str | os.PathLike, known: Mapping[str, dict] | None =
     simulated = is_simulated(folder, files)
     if about.get("simulated", simulated) != simulated:
         kind = "simulated" if simulated else "observed"
-        raise ValueError(f"the files in {folder} are {kind} ones, by their headers: this survey must be called so")
+        raise ValueError(f"the files in {folder} are {kind} according to their headers: the manifest must say so")
     content = {
         "survey": folder.name,
         "simulated": simulated,
@@ -365,15 +365,15 @@ def _differs(about, survey, problems):
     elif "catalogue" in about:
         again = f", or fetch them again ({command(f'fetch --survey {survey} --verify')})"
     return ValueError(
-        f"survey {survey!r} is not what its manifest says: {'; '.join(problems[:3])}{more}. Put the files back{again}; "
-        f"if the survey is right as it is, run: {command(f'survey --survey {survey} --adopt')}"
+        f"survey {survey!r} does not match its manifest: {'; '.join(problems[:3])}{more}. Put the files back{again}; "
+        f"if the files are correct, run: {command(f'survey --survey {survey} --adopt')}"
     )
 
 
 def _checked(survey):
     if not isinstance(survey, str) or not _SURVEY_NAME.fullmatch(survey):
         raise ValueError(
-            f"a survey is named by one plain word (letters, digits, _ . + -), not {survey!r}; "
+            f"the name of a survey must be one plain word (letters, digits, _ . + -), not {survey!r}; "
             "its folder is data/<survey>"
         )
     return survey
@@ -386,4 +386,4 @@ def _never_made(survey, folder):
             f"run: {command(f'fetch --survey {survey}')}; or put allStar.fits and apStar/<field>/*.fits of SDSS there "
             f"and run: {command(f'survey --survey {survey}')}"
         )
-    return f"survey {survey!r} was never made: there is no folder {folder}; {advice}"
+    return f"survey {survey!r} does not exist: there is no folder {folder}; {advice}"

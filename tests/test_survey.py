@@ -45,9 +45,9 @@ def test_a_name_that_is_no_folder_is_refused_everywhere(home, name):
 
 
 def test_a_survey_that_was_never_made(home):
-    with pytest.raises(FileNotFoundError, match=r"survey 'simulated' was never made.*python -m lab2 simulate"):
+    with pytest.raises(FileNotFoundError, match=r"survey 'simulated' does not exist.*python -m lab2 simulate"):
         survey.survey_folder("simulated", must_exist=True)
-    with pytest.raises(FileNotFoundError, match=r"survey 'dr17' was never made.*allStar"):
+    with pytest.raises(FileNotFoundError, match=r"survey 'dr17' does not exist.*allStar"):
         survey.manifest("dr17")
     (home / "data" / "dr17").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json.*python -m lab2 survey --survey dr17"):
@@ -185,7 +185,7 @@ def test_damaged_spectra_say_nothing(copied):
 def test_simulated_and_observed_spectra_are_not_mixed(copied, real_spectra):
     (field := copied / "apStar" / "real").mkdir()
     (field / "apStar-real.fits").write_bytes(real_spectra["giant"].read_bytes())
-    message = r"5 say that they are simulated, such as apStar/.*, and 1 do not, such as apStar/real/apStar-real\.fits"
+    message = r"5 are simulated, such as apStar/.*, and 1 are not, such as apStar/real/apStar-real\.fits"
     with pytest.raises(ValueError, match=message):
         catalog.adopt("myfields")
     assert not (copied / "manifest.json").exists()

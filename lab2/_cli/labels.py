@@ -8,14 +8,14 @@ __all__ = ["FILES_FROM", "SOME_UNREADABLE", "SPECTRA", "add_commands", "calibrat
 SOME_UNREADABLE = 3
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if a worker process was "
-    "killed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
+    "killed; 2 if an input is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
 )
 SPECTRA = {
     "nargs": "*",
     "metavar": "SPECTRA",
     "help": "apStar files, folders (all apStar-*.fits and asStar-*.fits in and below them), or patterns in quotes",
 }
-FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - reads it from the standard input"}
+FILES_FROM = {"metavar": "FILE", "help": "a list of files, one per line; - reads it from standard input"}
 
 
 def label(chosen):
@@ -45,7 +45,7 @@ def label(chosen):
             summary.add(table)
     warn(calibration, header, summary)
     seconds = time.monotonic() - start
-    print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars a second")
+    print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars per second")
     return SOME_UNREADABLE if summary.unreadable else 0
 
 
@@ -61,7 +61,7 @@ def calibration_of(chosen):
 def warn(calibration, header, summary):
     """Warn of uncalibrated errors and of labels from a simulated model."""
     if calibration is None:
-        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
+        print("lab2: warning: the errors are formal and several times too small: give --calibration", file=sys.stderr)
     if "caveat" in header and summary.observed:
         text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
         print(f"lab2: warning: {text}", file=sys.stderr)
@@ -91,7 +91,7 @@ def train(chosen):
     found.model.save(chosen.out, found.calibration)
     used = found.model.dataset.sizes["training_star"]
     print(f"trained on {used} of {len(paths)} files; left out: {found.model.dataset.attrs['left_out']}")
-    print("cross-validated in two halves, fitted less catalog; the calibrated error of a typical star:")
+    print("cross-validated in two halves, fitted minus catalog; the calibrated error of a typical star:")
     errors = found.calibration.floor_errors.values
     for row, unit, error in zip(found.statistics, found.model.units, errors, strict=True):
         print(f"{row['label']:>8}  bias {row['bias']:+.3g}, std {row['std']:.3g}, error {error:.3g} {unit}".rstrip())
@@ -105,20 +105,20 @@ def add_commands(add):
     one.add_argument("--files-from", **FILES_FROM)
     text = "the catalog: FITS, ECSV or CSV with APOGEE_ID, FIELD, SNR and the columns of the labels, such as allStar"
     one.add_argument("--labels", required=True, metavar="TABLE", help=text)
-    text = "a label, by its name (teff) or its column in the catalog (AL_FE); again for each (default: the five)"
+    text = "a label, by name (teff) or catalog column (AL_FE); repeat for each label (default: the five)"
     one.add_argument("--label", action="append", metavar="LABEL", help=text)
     one.add_argument("--factors", type=int, default=0, metavar="K", help="number of hidden factors (default: 0)")
-    one.add_argument("--seed", type=int, default=128, metavar="S", help="of the halves and the noise (default: 128)")
+    one.add_argument("--seed", type=int, default=128, metavar="S", help="seed of split and noise (default: 128)")
     one.add_argument("-o", "--out", default="model.nc", metavar="FILE", help="the model to write (default: model.nc)")
 
     one = add(label, "label")
     one.epilog = _STATUS
     one.add_argument("spectra", **SPECTRA)
     one.add_argument("--files-from", **FILES_FROM)
-    text = "a trained model, as lab2 train or the notebooks write it, such as build/simulated/05_model.nc"
+    text = "a trained model from lab2 train or the notebooks, such as build/simulated/05_model.nc"
     one.add_argument("--model", required=True, metavar="FILE", help=text)
-    text = "of the model's errors, such as build/simulated/05_calibration.nc (default: that in the model's file)"
+    text = "calibration of the errors, such as build/simulated/05_calibration.nc (default: that in the model's file)"
     one.add_argument("--calibration", metavar="FILE", help=text)
     text = "the table to write: .fits, .parquet, .ecsv or .csv (default: labels.fits)"
     one.add_argument("-o", "--out", default="labels.fits", metavar="FILE", help=text)
-    one.add_argument("--workers", type=int, metavar="N", help="processes that share the work (default: the cores)")
+    one.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")

@@ -132,8 +132,7 @@ def _text(value):
 
 
 def _gathered(values):
-    """A list of masked arrays or Quantities as one array, a DataFrame of nullable numbers as an array; others
-    unchanged."""
+    """A list of masked arrays or Quantities, or a DataFrame of nullable numbers, as one array; others unchanged."""
     if isinstance(values, list | tuple):
         if any(isinstance(one, u.Quantity) for one in values):
             return u.Quantity(values)

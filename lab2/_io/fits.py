@@ -59,8 +59,7 @@ class Cards(Mapping):
 
 
 class Image(NamedTuple):
-    """One HDU: its cards, the shape of its data in numpy's order (slowest axis first), and the first row of the
-    data."""
+    """One HDU: its cards, the shape of its data in numpy's order (slowest axis first), and the data's first row."""
 
     cards: Cards
     shape: tuple[int, ...]
@@ -96,7 +95,7 @@ def read_images(path, count) -> tuple[Cards, list[Image]]:
             file.seek(0)
             for signature, name in _OTHER_PACKERS.items():
                 if magic.startswith(signature):
-                    raise FitsError(f"packed by {name}, and only gzip is read here: unpack it first")
+                    raise FitsError(f"compressed with {name}, and only gzip is supported: decompress it first")
             if not magic.startswith(b"\x1f\x8b"):
                 return _read(file, count)
             with gzip.GzipFile(fileobj=file) as stream:
@@ -106,9 +105,9 @@ def read_images(path, count) -> tuple[Cards, list[Image]]:
     except FileNotFoundError:
         raise
     except PermissionError as problem:
-        raise FitsError("there is no permission to read it") from problem
+        raise FitsError("no permission to read it") from problem
     except (OSError, EOFError, zlib.error) as problem:
-        raise FitsError(f"not a whole FITS file ({problem}); fetch it again") from problem
+        raise FitsError(f"not a complete FITS file ({problem}); fetch it again") from problem
 
 
 def finite_number(cards, key) -> float:
@@ -145,7 +144,7 @@ def _drain(stream):
     try:
         while stream.read(1 << 20):
             if stream.tell() > _MOST_UNPACKED:
-                raise FitsError(f"unpacks to more than {_MOST_UNPACKED / 1e6:.0f} MB, which no apStar file has")
+                raise FitsError(f"decompresses to more than {_MOST_UNPACKED / 1e6:.0f} MB: not an apStar file")
     except EOFError:
         pass
 
@@ -158,7 +157,7 @@ def _cards(stream, number):
         if not fields and block[:10] != first + b"= ":
             raise _no_header(number, f"there is no card {first.decode().rstrip()}" if block else "the file ends")
         if len(block) < _BLOCK:
-            raise FitsError(f"not a whole FITS file (it ends in the header of HDU {number}); fetch it again")
+            raise FitsError(f"not a complete FITS file (it ends in the header of HDU {number}); fetch it again")
         for start in range(0, _BLOCK, _CARD):
             card = block[start : start + _CARD]
             if card[8:10] == b"= ":
@@ -170,7 +169,7 @@ def _cards(stream, number):
 
 def _no_header(number, what):
     if number == 0:
-        return FitsError(f"not a whole FITS file ({what} at its beginning); fetch it again")
+        return FitsError(f"not a complete FITS file ({what} at its beginning); fetch it again")
     return FitsError(f"not an apStar file: {_EXPECTED}; {what} where HDU {number} should begin; fetch it again")
 
 
@@ -209,7 +208,7 @@ def _image(stream, number):
     row_size = min(kind.itemsize * shape[-1], size) if shape else 0
     stored = stream.read(row_size)
     if len(stored) < row_size:
-        raise FitsError(f"not a whole FITS file (it ends in the first row of HDU {number}); fetch it again")
+        raise FitsError(f"not a complete FITS file (it ends in the first row of HDU {number}); fetch it again")
     return Image(cards, shape, _physical(np.frombuffer(stored, kind), cards, number)), size - row_size
 
 

@@ -47,11 +47,11 @@ def _arrays(path):
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.removesuffix(".npy") in _NAMES]
             if path.stat().st_size + sum(member.file_size for member in members) > _MOST_BYTES:
-                raise ValueError(f"larger than {_MOST_BYTES} bytes, which no list is")
+                raise ValueError(f"larger than {_MOST_BYTES} bytes, too large for a list of pixels")
             contents = {member.filename.removesuffix(".npy"): archive.read(member) for member in members}
         return {name: np.lib.format.read_array(io.BytesIO(data), allow_pickle=False) for name, data in contents.items()}
     except Exception as problem:  # zip and npy files fail in a dozen ways, none of them more informative than this
-        raise ValueError(f"{path}: not a whole npz file ({problem}); fetch it again") from problem
+        raise ValueError(f"{path}: not a complete npz file ({problem}); fetch it again") from problem
 
 
 def _grid_pixels(path, n_values, wavelength):

@@ -52,15 +52,15 @@ def check_seal(path) -> None:
         found = file.read(_LENGTH)
         if not found.startswith(_LINE.split("{")[0].encode()):
             raise ValueError(
-                f"{path} is not a whole file: it does not end with its seal, so it was cut short, changed by another "
-                "program, or written by an older version"
+                f"{path} is not a complete file: it does not end with its seal, so it was truncated, changed by "
+                "another program, or written by an older version"
             )
         digest = hashlib.sha256()
         file.seek(0)
         while size > file.tell():
             digest.update(file.read(min(_BLOCK, size - file.tell())))
         if found != _line(size, digest):
-            raise ValueError(f"{path} is damaged: its bytes are not those that were sealed")
+            raise ValueError(f"{path} is damaged: its bytes do not match its seal")
 
 
 def _line(size, digest):

@@ -40,7 +40,8 @@ def read(path) -> QTable:
                     table[name] = _decoded(table[name])
     except Exception as error:  # a damaged header can make astropy raise any error
         raise ValueError(
-            f"{path} is no whole FITS file with a table in HDU 1 ({type(error).__name__}: {error}); fetch it again"
+            f"{path} is not a complete FITS file with a table in HDU 1 "
+            f"({type(error).__name__}: {error}); fetch it again"
         ) from error
     return table
 
@@ -54,11 +55,11 @@ def _check_size(path):
         if header["XTENSION"].strip() != "BINTABLE":
             raise ValueError(f"HDU 1 is of the kind {header['XTENSION']}")
         if not 0 <= header["TFIELDS"] <= _MOST_COLUMNS:
-            raise ValueError(f"its header promises {header['TFIELDS']} columns")
+            raise ValueError(f"its header declares {header['TFIELDS']} columns")
         need = header["NAXIS1"] * header["NAXIS2"] + header["PCOUNT"]
         there = path.stat().st_size - place["datLoc"]
         if not 0 <= need <= there:
-            raise ValueError(f"its header promises {need} bytes of data, {there} are there")
+            raise ValueError(f"its header declares {need} bytes of data, but there are {there}")
         if hdus[1].columns.dtype.itemsize != header["NAXIS1"]:
             raise ValueError(f"its columns do not fill the {header['NAXIS1']} bytes of a row")
 

@@ -50,7 +50,7 @@ def read(path: str | os.PathLike, fields: Collection[str]) -> Table:
     except ArchiveError:
         raise
     except Exception as error:  # astropy raises many kinds of error for damaged files
-        raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({words(str(error))})") from error
+        raise ArchiveError(f"{path} is not a complete FITS file with a table in HDU 1 ({words(str(error))})") from error
     result = checked(table, fields, str(path))
     # an empty column carries no information
     told = [(name, result[name]) for name in ("FILE", "ASPCAP_ID") if name in result.colnames and any(result[name])]

@@ -101,10 +101,10 @@ def checked(table: Table, fields: Collection[str], source: str) -> Table:
     if found != set(fields):
         odd = "; ".join(
             words(f"{what} {', '.join(sorted(names))}")
-            for what, names in (("nothing for", set(fields) - found), ("not asked for:", found - set(fields)))
+            for what, names in (("nothing for", set(fields) - found), ("not requested:", found - set(fields)))
             if names
         )
-        raise ArchiveError(f"{source}: {odd}. Fields are written as SDSS does, such as M15 or 060+00")
+        raise ArchiveError(f"{source}: {odd}. Write fields as SDSS does, such as M15 or 060+00")
     keys = Counter(zip(result["TELESCOPE"], result["FIELD"], result["APOGEE_ID"], strict=True))
     (key, times), *_ = keys.most_common(1)
     if times > 1:
@@ -139,7 +139,7 @@ def _typed(values, column, source):
         with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite, or is caught in the next line
             result[~empty] = numbers
         if column.kind.startswith("i") and (odd := result[~empty] != numbers).any():
-            raise ValueError(f"{numbers[odd][0]} is no integer of {8 * result.itemsize} bits")
+            raise ValueError(f"{numbers[odd][0]} is not a {8 * result.itemsize}-bit integer")
     except (ValueError, OverflowError) as error:
         raise ArchiveError(f"{source}: {column.name} holds no numbers ({words(str(error))})") from error
     return result

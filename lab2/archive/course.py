@@ -83,4 +83,4 @@ def url(folder: str, name: str) -> str:
 
 def _check(part, known):
     if (found := sha256(part)) != known.sha256:
-        raise RefusedError(f"a file {known.name} came that is not the course's: its SHA-256 is {found}")
+        raise RefusedError(f"the file {known.name} received is not the course's: its SHA-256 is {found}")

@@ -165,8 +165,8 @@ def fetch(plan: Plan) -> tuple[dict, list[str]]:
         if len(missing) > TOLERATED * wanted:
             raise ArchiveError(
                 "\n".join(f"missing: {name}: {reason}" for name, reason in missing.items())
-                + f"\n{len(missing)} of {wanted} spectra could not be fetched. What has arrived is kept. Run the same "
-                f"command again, or go on without them: {command(f'survey --survey {plan.folder.name}')}"
+                + f"\n{len(missing)} of {wanted} spectra could not be fetched. Complete files are kept. Run the same "
+                f"command again, or continue without them: {command(f'survey --survey {plan.folder.name}')}"
             )
         notes = _course_files(plan.folder)
         return _manifest(plan, missing), notes
@@ -181,7 +181,7 @@ def _look(plan, giants, files, verify):
         names = [str(row[name]).strip() for row in rows for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
         names += [str(row["FILE"]).strip() or path.name for row in rows if "FILE" in row.colnames]
         if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
-            plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are no plain names"
+            plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are not plain names"
             continue
         download = stars.download(rows, path)
         if path.is_file():

@@ -62,8 +62,8 @@ def fetch_all(downloads: Sequence[Download], description: str) -> dict[Path, str
             bar.finished(one, error)
             if in_a_row >= FAILURES_IN_A_ROW:
                 raise ArchiveError(
-                    f"the archive does not serve: {in_a_row} files in a row failed, the last one: {error}. "
-                    "What has arrived is kept; run the same command again later, and it goes on from there"
+                    f"the archive does not respond: {in_a_row} files in a row failed, the last one: {error}. "
+                    "Complete files are kept; run the same command again later to continue"
                 )
     return failed
 

@@ -23,8 +23,7 @@ CHUNK = 1 << 16  # bytes
 
 
 class Session(requests.Session):
-    """A session for one thread, whose request another thread can abort. It follows redirects only on the same
-    server."""
+    """A session whose request another thread can abort. It follows redirects only on the same server."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +49,7 @@ class Session(requests.Session):
             asked, meant = (_origin(url) for url in (response.url, urljoin(response.url, target)))
         except ValueError as error:
             response.close()
-            raise RefusedError(f"{words(response.url)} redirects to something that is no address") from error
+            raise RefusedError(f"{words(response.url)} redirects to an invalid address") from error
         response.close()  # unread: it may have any length
         if asked != meant:
             raise RefusedError(
@@ -134,7 +133,7 @@ def answer(http: Session, url: str, seconds: float, **request: Any) -> Iterator[
         If the connection breaks, or the time is up.
     """
     clock = _Clock(http, seconds)
-    late = TransientError(f"{url}: no answer, or one that is too slow, within {seconds:g} s")
+    late = TransientError(f"{url}: no complete answer within {seconds:g} s")
     try:
         with http.get(url, stream=True, timeout=(CONNECT, seconds), **request) as response:
             yield response, clock
@@ -159,7 +158,7 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
     except ValueError as error:  # urllib3 does not expect a negative chunk size
         if isinstance(error, requests.RequestException):
             raise
-        raise TransientError(f"{words(response.url)}: an answer that breaks HTTP ({words(str(error))})") from error
+        raise TransientError(f"{words(response.url)}: an answer that violates HTTP ({words(str(error))})") from error
 
 
 def body(response: requests.Response, limit: int) -> bytes:
@@ -180,7 +179,7 @@ def body(response: requests.Response, limit: int) -> bytes:
     for chunk in chunks(response):
         content += chunk
         if len(content) > limit:
-            raise RefusedError(f"the answer is longer than {limit / 1e6:.1f} MB, which none of this kind is")
+            raise RefusedError(f"the answer is longer than {limit / 1e6:.1f} MB, the limit for its kind")
     return bytes(content)
 
 

@@ -68,7 +68,7 @@ def query(fields: Sequence[str]) -> tuple[Table, list[str]]:
         statement = sql(field, there)
         n_rows = count(field, ask)
         if not n_rows:
-            raise ArchiveError(f"SkyServer has no star in the field {field!r}; such are M15, N6791, 060+00")
+            raise ArchiveError(f"SkyServer has no star in the field {field!r}; examples: M15, N6791, 060+00")
         parts.append(ask(statement, [column.name for column in there], n_rows))
         statements.append(statement)
     return checked(vstack(parts), fields, "SkyServer's answer"), statements
@@ -93,7 +93,7 @@ def sql(field: str, columns: Sequence[Column] = COLUMNS) -> str:
     )
     statement = f"SELECT {names} FROM {TABLES} WHERE {_where(field)}"
     if len(statement) > LONGEST_SQL:
-        raise ValueError(f"the SQL has {len(statement)} characters, more than the {LONGEST_SQL} that SkyServer takes")
+        raise ValueError(f"the SQL has {len(statement)} characters, more than the {LONGEST_SQL} that SkyServer accepts")
     return statement
 
 
@@ -180,7 +180,7 @@ def _ask_once(statement, expected, n_rows, timeout):
     if status != 200 or not set(expected) <= set(names) or len(set(names)) < len(names):
         # a web page without a message means that the server has a problem
         kind = TransientError if said.lstrip().startswith("<") and "error_message" not in said else RefusedError
-        raise kind(f"SkyServer answered {statement} with words in the place of rows: {heard}. {ADVICE}")
+        raise kind(f"SkyServer answered {statement} with text instead of rows: {heard}. {ADVICE}")
     whole = [row for row in rows if len(row) == len(names)]
     if len(whole) != n_rows or len(rows) != n_rows:
         raise TransientError(f"SkyServer sent {len(whole)} of {n_rows} rows. {ADVICE}")

@@ -69,4 +69,4 @@ def _check(path, stars):
     except apstar.SpectrumError as error:
         raise TransientError(words(str(error))) from error
     if found not in stars:
-        raise RefusedError(f"the file is of the star {words(found)}, not {' or '.join(sorted(stars))}")
+        raise RefusedError(f"the file belongs to the star {words(found)}, not {' or '.join(sorted(stars))}")

@@ -56,7 +56,7 @@ def obtain(
     if not (folder / _NAME).is_file():
         fields = list(dict.fromkeys(fields or FIELDS))
         if odd := [name for name in fields if not PLAIN_NAME.fullmatch(name)]:
-            raise ValueError(f"no field of APOGEE is called {odd[0]!r}; such are M15, N6791, 060+00")
+            raise ValueError(f"{odd[0]!r} is not the name of an APOGEE field, such as M15, N6791 or 060+00")
         if allstar is None:
             table, statements = skyserver.query(fields)
             origin = {"source": base_url("LAB2_SKYSERVER_URL"), "sql": statements}
@@ -69,7 +69,7 @@ def obtain(
     record = _recorded(folder) or {"source": "put there by its user"} | _described(table)
     advice = f"Choose another name with --survey, or move {folder / _NAME} away"
     if fields and set(fields) != set(record["fields"]):
-        raise ValueError(f"survey {survey!r} has the fields {', '.join(record['fields'])}, not those. {advice}")
+        raise ValueError(f"survey {survey!r} has the fields {', '.join(record['fields'])}, not these. {advice}")
     if allstar and record["source"] != Path(allstar).name:
         raise ValueError(f"survey {survey!r} has a catalog already, from {record['source']}. {advice}")
     return table, record, False

@@ -122,15 +122,15 @@ def _attempt(http, download, progress, stop):
         ask = {"Range": f"bytes={start}-"} if start else {}
         with answer(http, download.url, PATIENCE, headers=ask) as (response, clock):
             if response.status_code == requests.codes.requested_range_not_satisfiable:
-                raise _ChangedError(f"{download.url}: the server's file is shorter than the part that came")
+                raise _ChangedError(f"{download.url}: the server's file is shorter than the part already received")
             accept(response)
             if response.headers.get("Content-Type", "").startswith("text/html"):
-                raise TransientError(f"{download.url}: a web page came in the place of the file")
+                raise TransientError(f"{download.url}: received a web page instead of the file")
             offer = _offer(response, download.url)
             _bound(download, offer.total or 0)
             wanted = path.with_name(f".{path.name}.{offer.fingerprint}.part")
             if offer.start and (part, start) != (wanted, offer.start):
-                raise _ChangedError(f"{download.url}: the server's file is not the one whose first part came")
+                raise _ChangedError(f"{download.url}: the server's file is not the one that was partly received")
             _go_on(stop)
             if part and part != wanted:
                 part.unlink()
@@ -161,7 +161,7 @@ def _receive(response, clock, part, offer, download, progress, stop):
             progress(size, offer.total)
     _go_on(stop)  # a truncated response seems to be complete
     if offer.total is not None and size != offer.total:
-        raise TransientError(f"{download.url}: {size} of {offer.total} bytes came")
+        raise TransientError(f"{download.url}: received {size} of {offer.total} bytes")
 
 
 def _go_on(stop):
@@ -186,7 +186,7 @@ def _offer(response, url):
     if response.status_code == requests.codes.partial_content:
         found = re.fullmatch(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})", headers.get("Content-Range", ""))
         if found is None:
-            raise TransientError(f"{url}: part of a file, without saying which")
+            raise TransientError(f"{url}: the server sent part of a file without saying which")
         start, total = int(found[1]), int(found[2])
     else:
         length = headers.get("Content-Length", "")
@@ -197,4 +197,4 @@ def _offer(response, url):
 
 def _bound(download, size):
     if size > download.limit:
-        raise _TooLargeError(f"{download.url}: larger than {download.limit / 1e6:.1f} MB, the most it may be")
+        raise _TooLargeError(f"{download.url}: larger than {download.limit / 1e6:.1f} MB, the limit for such a file")

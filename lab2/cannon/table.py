@@ -132,7 +132,7 @@ def _add_spectra(table, spectra):
     """The variables that the spectra have for each star, under their own names."""
     expect(spectra=spectra)
     if spectra.star.values.astype(str).tolist() != table["star"].tolist():
-        raise ValueError("fits and spectra are not of the same stars in the same order")
+        raise ValueError("fits and spectra do not have the same stars in the same order")
     for name, variable in spectra.data_vars.items():
         if variable.dims != ("star",) or name in table.colnames or name == "read_error":
             continue

@@ -137,13 +137,12 @@ def _changed(before, after):
 
 
 def _spoiled(changed, suspects, job):
-    """The failure of a check during which files of the lab itself changed; records of the notebooks then running are
-    void."""
+    """The failure of a check during which files of the lab changed; records of notebooks then running are void."""
     for submission in suspects:
         (job.out / submission.key / "record.json").unlink(missing_ok=True)
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return Failure(
         f"files of the lab itself changed, and the check has ended: {', '.join(changed[:3])}{more}. It was one of the "
-        f"notebooks that ran: {', '.join(submission.name for submission in suspects)}. Make the survey and its results "
-        f"again (make lab SURVEY={job.survey}), and check these notebooks in a container"
+        f"notebooks that ran: {', '.join(submission.name for submission in suspects)}. Remake the survey and its "
+        f"results (make lab SURVEY={job.survey}), and check these notebooks in a container"
     )

@@ -54,8 +54,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended: its exit status (negative: the signal), its run time in seconds, and whether time ran
-    out."""
+    """How a program ended: exit status (negative: the signal), run time in seconds, and whether time ran out."""
 
     status: int
     seconds: float

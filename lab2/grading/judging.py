@@ -89,7 +89,7 @@ def judge(submission: Submission, job: Job, stop: threading.Event | None = None)
         shutil.rmtree(kept)
     kept.mkdir(parents=True)
     if not submission.digest:
-        record |= {"outcome": REFUSED, "cause": "a link or a folder, no file"}
+        record |= {"outcome": REFUSED, "cause": "a link or a folder, not a file"}
     else:
         # two folders: a notebook may leave files in its own that cannot be removed
         with _temporary() as own, _temporary() as ours:
@@ -130,7 +130,7 @@ def _left_behind(number, job, folders, stop):
     isolation.run(command, ours, ours / "reader.txt", Limits(_READING, job.limits.memory, job.limits.threads), stop)
     if note.is_file() and note.stat().st_size < _LARGEST_NOTE:
         return json.loads(note.read_text(encoding="utf-8"))
-    problem = "what it left behind could not be read"
+    problem = "its results could not be read"
     return {"executed": None, "running": "", "number": number, "numbers": [], "problem": problem}
 
 
@@ -160,7 +160,7 @@ def _verdict(name, ended, printed, left, limits):
     cell, cause = (cells or [left["running"]])[-1], (causes or [last])[-1]
     outcome = FAILED
     if ended.timed_out:
-        outcome, cell, cause = TIMED_OUT, left["running"], f"not at its end after {limits.minutes:g} minutes"
+        outcome, cell, cause = TIMED_OUT, left["running"], f"not finished after {limits.minutes:g} minutes"
     elif ended.status == 0:
         outcome, cell, cause = RAN, "", ""
     elif ended.status == 2 and not left["executed"] and name in cause:  # `lab2 run` rejected it

@@ -47,7 +47,7 @@ def prepared(spectra) -> Prepared:
     used = (seen(ivar).mean(axis=0) > _MIN_SEEN) & (flux.std(axis=0) > 0)
     if used.sum() < 2:
         raise ValueError(
-            f"{used.sum()} pixels are seen in more than {_MIN_SEEN:.0%} of the {len(labels)} training stars"
+            f"{used.sum()} pixels have data in more than {_MIN_SEEN:.0%} of the {len(labels)} training stars"
         )
     errors = _errors(spectra, labels.shape)
     return Prepared(

@@ -142,8 +142,7 @@ def _versions():
 
 
 class Correction(NamedTuple):
-    """Correction of the predictions, by label: ``(mean - offset) * stretch``; errors are also multiplied by
-    ``widening``."""
+    """Correction of each label: ``(mean - offset) * stretch``; errors are also multiplied by ``widening``."""
 
     offset: np.ndarray
     stretch: np.ndarray

@@ -41,7 +41,7 @@ def arguments(survey: str, seed: int | None = None, n_stars: int | None = None, 
         given = "".join(f" --{name.replace('_', '-')} {value}" for name, value in wanted.items())
         raise ValueError(
             f"survey {survey!r} has seed {about['seed']} and {about['n_stars']} stars; seed {new['seed']} and "
-            f"{new['n_stars']} stars are another survey: give it a name of its own (make: SURVEY=name; lab2: --survey "
+            f"{new['n_stars']} stars make another survey: give it another name (make: SURVEY=name; lab2: --survey "
             f"name), or replace this one: {command(f'simulate --survey {survey}{given} --replace')}"
         )
     return new

@@ -1,5 +1,4 @@
-"""Label offsets of real giants fitted with a model trained on the simulated survey, measured by
-tools/real_giants.py."""
+"""Label offsets of real giants under a model of the simulated survey, measured by tools/real_giants.py."""
 
 from pathlib import Path
 

@@ -53,7 +53,7 @@ def test_what_is_wrong_is_said_before_any_work(files, tmp_path, capsys):
 def test_the_default_shard_is_the_one_of_the_function(capsys):
     with pytest.raises(SystemExit):
         main(["label-survey", "--help"])
-    assert f"spectra a shard (default: {SHARD})" in " ".join(capsys.readouterr().out.split())
+    assert f"spectra per shard (default: {SHARD})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_without_the_extra_the_message_says_which(monkeypatch):
