@@ -225,7 +225,7 @@ def test_spectra_on_another_grid_are_not_normalized():
         "APOGEE's grid has 8575 pixels from 15100.802 to 16999.807 Angstrom, "
         "the spectra 4000 from 15000.000 to 17000.000"
     )
-    with pytest.raises(ValueError, match=f"{message}.*give them to lab2.from_arrays"):
+    with pytest.raises(ValueError, match=f"{message}.*pass them to lab2.from_arrays"):
         continuum.normalize(raw)
     with pytest.raises(ValueError, match=message):
         continuum.find_pixels(lab2.from_arrays(np.ones((1, 4000)), np.full((1, 4000), 1e4), wavelength, [[1.0]]))

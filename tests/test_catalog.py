@@ -169,11 +169,11 @@ def test_a_required_column_that_is_missing_is_named_with_the_file(load, name):
     ("name", "values", "message"),
     [
         ("SNR", "high", "SNR holds no numbers, but text such as 'high'"),
-        ("SNR", np.nan, f"no value of SNR that can be used, in {len(ROWS)} rows"),
+        ("SNR", np.nan, f"no usable value of SNR in {len(ROWS)} rows"),
         ("SNR", [[1.0, 2.0]] * len(ROWS), "SNR must hold a number in each row"),
-        ("TEFF", 0.0, "no value of TEFF that can be used"),
-        ("FE_H", -9999.99, "no value of FE_H that can be used"),
-        ("LOGG", "-9999", "no value of LOGG that can be used"),
+        ("TEFF", 0.0, "no usable value of TEFF"),
+        ("FE_H", -9999.99, "no usable value of FE_H"),
+        ("LOGG", "-9999", "no usable value of LOGG"),
         ("MG_FE", True, "MG_FE must hold a number in each row; got the type bool"),
         ("FIELD", 0.1, "FIELD is not a column of text, but of >f8"),
         ("APOGEE_ID", 17, "APOGEE_ID is not a column of text, but of >i8"),
@@ -202,7 +202,7 @@ def test_every_other_column_may_be_missing(load):
     assert np.isnan(catalog.label_errors(giants)).all()
     assert len(catalog.typical_errors(giants)) == len(LABELS)
     with pytest.raises(
-        ValueError, match=r"allStar\.fits of survey 'tiny' has no TELESCOPE, and no FILE for every star"
+        ValueError, match=r"allStar\.fits of survey 'tiny' has no TELESCOPE, and not every star has FILE"
     ):
         catalog.spectrum_paths(giants, "tiny")
 
@@ -283,7 +283,7 @@ def damaged(content, how):
     [
         ("cut", "its header declares .* bytes of data"),
         ("gz", "is not a complete FITS file"),
-        ("rows of zeros", "the last row has neither name nor field: the file is not whole"),
+        ("rows of zeros", "the last row has neither name nor field: the file is incomplete"),
         ("NAXIS2=2147483648", "its header declares .* bytes of data"),
         ("NAXIS1=7", "its columns do not fill the 7 bytes of a row"),
         ("NAXIS2=-1", "is not a complete FITS file"),

@@ -64,7 +64,7 @@ def test_the_file_says_what_it_is(thing, tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no such lab2 thing file: .*none\.nc"):
         Thing.load(tmp_path / "none.nc")
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such lab2 thing file"):
         Thing.load(tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_a_disk_that_fails_when_the_file_is_synced(tmp_path, monkeypatch, number
 def test_folders_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "a.txt", tmp_path / "file" / "b" / "a.txt"):
-        with pytest.raises(OSError, match=f"{path}: a file stands where its folder should"), replacing(path) as part:
+        with pytest.raises(OSError, match=f"{path}: a file has the name of its folder"), replacing(path) as part:
             part.write_text("one")
     with pytest.raises(OSError, match=r"cannot write .*: a folder has this name"), replacing(tmp_path) as part:
         part.write_text("one")

@@ -33,7 +33,7 @@ def test_an_installed_package_is_no_project(tmp_path, monkeypatch):
     monkeypatch.setattr(survey, "root", lambda: tmp_path / "site-packages")
     monkeypatch.chdir(tmp_path)
     assert survey.home() == tmp_path
-    with pytest.raises(FileNotFoundError, match=r"no notebooks here: .* change to the checkout, or give the notebooks"):
+    with pytest.raises(FileNotFoundError, match=r"no notebooks here: .* change to the checkout, or give the paths"):
         survey.notebook_folder()
 
 
@@ -207,7 +207,7 @@ def test_a_simulated_catalog_is_not_used_for_observed_spectra_nor_the_reverse(co
 
 
 def test_nobody_calls_simulated_files_observed(copied):
-    with pytest.raises(ValueError, match="are simulated ones, by their headers"):
+    with pytest.raises(ValueError, match="are simulated according to their headers"):
         survey.write_manifest(copied, simulated=False)
 
 

@@ -276,7 +276,7 @@ def test_truncated_file(whole, keep):
     content = whole.read_bytes()
     assert keep < content.index(b"Pixel bitmask") + 17150  # the last is cut in the bitmask's first row
     whole.write_bytes(content[:keep])
-    with pytest.raises(SpectrumError, match=r"2M9.fits: not (a whole FITS|an apStar) file"):
+    with pytest.raises(SpectrumError, match=r"2M9.fits: not (a complete FITS|an apStar) file"):
         apstar.read(whole)
 
 

@@ -355,7 +355,7 @@ def test_a_catalog_that_is_there_is_kept(archive, folder):
     assert plan.record["sql"][0].endswith("WHERE s.field = 'M15'")
     assert plan.record["sha256"] == sha256(folder / "allStar.fits")
     assert plan.present == 4
-    with pytest.raises(ValueError, match=r"has the fields M15, not those.*Choose another name"):
+    with pytest.raises(ValueError, match=r"has the fields M15, not these.*Choose another name"):
         sdss.plan(fields=["N6791"])
     with pytest.raises(ValueError, match="has a catalog already, from http"):
         sdss.plan(allstar="allStar-dr17.fits")

@@ -84,16 +84,16 @@ def test_an_unknown_field_is_named(archive):
             TransientError,
             r"answered 500: SkyServer Error , sorry\. Try again later, or give .*--allstar",
         ),
-        ("page", TransientError, r"words in the place of rows: SkyServer Error , sorry\. Try again later"),
+        ("page", TransientError, r"text instead of rows: SkyServer Error , sorry\. Try again later"),
         ("refused", RefusedError, r"answered SELECT .*Invalid column name.*Try again later, or give"),
         (
             "words",
             RefusedError,
-            r"answered SELECT .* words in the place of rows: .*SQL returned an error.*Invalid object name 'x'.*or give",
+            r"answered SELECT .* text instead of rows: .*SQL returned an error.*Invalid object name 'x'.*or give",
         ),
         ("empty", TransientError, r"sent 0 of \d+ rows.*Try again later"),
         ("truncated", TransientError, r"sent \d+ of \d+ rows"),
-        ("stall", TransientError, r"SkyServer: http\S+: no answer, .* within 0\.2 s\. Try again later"),
+        ("stall", TransientError, r"SkyServer: http\S+: no complete answer within 0\.2 s\. Try again later"),
     ],
 )
 def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, message):

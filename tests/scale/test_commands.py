@@ -46,7 +46,7 @@ def test_a_model_of_simulated_spectra_on_a_real_star(real_spectra, model, addres
 
 def test_what_is_wrong_is_said_before_any_work(files, tmp_path, capsys):
     assert main(["label-survey", str(files[0]), "--model", str(tmp_path / "no.nc"), "-o", str(tmp_path / "run")]) == 2
-    assert "no such file" in capsys.readouterr().err
+    assert "no such lab2 Cannon file" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
