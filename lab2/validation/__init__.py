@@ -2,9 +2,9 @@
 
 ``folds``, ``residuals`` and ``baselines`` (quality of the labels), ``likelihood`` and ``hidden`` (quality of the
 model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
-ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the training
-set, and spectra with a single label changed), ``giant_branch`` (comparison with isochrones) and ``degeneracy`` (labels
-with similar effects on the spectrum).
+ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the
+training set, and spectra of which one label is changed), ``giant_branch`` (comparison with isochrones) and
+``degeneracy`` (labels with similar effects on the spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
