@@ -15,7 +15,7 @@ SPECTRA = {
     "metavar": "SPECTRA",
     "help": "apStar files, folders (all apStar-*.fits and asStar-*.fits in and below them), or patterns in quotes",
 }
-FILES_FROM = {"metavar": "FILE", "help": "a list of files, one per line; - reads it from standard input"}
+FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - reads it from the standard input"}
 
 
 def label(chosen):
@@ -91,7 +91,7 @@ def train(chosen):
     found.model.save(chosen.out, found.calibration)
     used = found.model.dataset.sizes["training_star"]
     print(f"trained on {used} of {len(paths)} files; left out: {found.model.dataset.attrs['left_out']}")
-    print("cross-validated in two halves, fitted minus catalog; the calibrated error of a typical star:")
+    print("cross-validated in two halves, fitted less catalog; the calibrated error of a typical star:")
     errors = found.calibration.floor_errors.values
     for row, unit, error in zip(found.statistics, found.model.units, errors, strict=True):
         print(f"{row['label']:>8}  bias {row['bias']:+.3g}, std {row['std']:.3g}, error {error:.3g} {unit}".rstrip())

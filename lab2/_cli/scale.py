@@ -51,7 +51,7 @@ def store(chosen):
 
 
 def _spectra(chosen):
-    """The files, or the store if one is given."""
+    """The files, or the store if one is named."""
     from lab2.labelling.inputs import spectrum_files
 
     if len(chosen.spectra) == 1 and chosen.spectra[0].rstrip("/").endswith(".zarr") and not chosen.files_from:

@@ -70,7 +70,7 @@ def diagnose(fits: xr.Dataset, spectra: xr.Dataset, rows: TableLike, factors: in
         emission_z, veil_z and dilution_z (in the same units); velocity [km/s] and share of the light (of a shifted or
         second spectrum), v_sin_i [km/s], veil, dilution; n_minima and delta_chi2; distance from the training set;
         masked (fraction of masked pixels); continuum (level of the trusted pixels in the worst chip); vscatter [km/s];
-        fit_flags, starflag and aspcapflag in words, the last two "unknown" if the catalog lacks them.
+        fit_flags, starflag and aspcapflag in words, these two "unknown" where the catalog has none.
 
     Raises
     ------

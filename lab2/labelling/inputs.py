@@ -32,7 +32,7 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
     FileNotFoundError
         If a folder contains no such file, a pattern matches none, or `files_from` does not exist.
     ValueError
-        If there is no input.
+        If there is nothing at all.
     """
     found = [path for given in inputs for path in _expanded(given)]
     if files_from is not None:

@@ -21,8 +21,8 @@ from lab2.labels import LABELS, Label, from_catalog, texts
 __all__ = ["Trained", "read_catalog", "train_files"]
 
 _FOLDS = 2
-_NOISY = (20, 10)  # S/N of the copies with noise added, which separate scale and floor of the errors
-_SAME_SNR = 1e-4  # relative; the catalog has single precision
+_NOISY = (20, 10)  # S/N of the copies with noise added, which tell the scale of the errors from their floor
+_SAME_SNR = 1e-4  # relative: the catalog's are in single precision
 _NO_ROW, _SEVERAL_ROWS = -1, -2
 _WHY = {_NO_ROW: "not in the catalog", _SEVERAL_ROWS: "several rows in the catalog"}
 
@@ -103,7 +103,7 @@ def train_files(
     ValueError
         If the catalog lacks a column, or too few stars are left to train or to calibrate.
     """
-    given = from_catalog(rows, labels)  # check the columns before any file is read
+    given = from_catalog(rows, labels)  # before any file is read: are the columns there?
     spectra, left_out = _training_set(paths, rows, given, progress)
     model = cannon.train(spectra, factors=factors, progress=progress)
     fold = validation.split(spectra, _FOLDS, seed)
@@ -121,7 +121,7 @@ def train_files(
 
 
 def _training_set(paths, rows, given, progress):
-    """Normalized spectra with labels, and the number of files left out, by reason."""
+    """Normalized spectra with labels, and how many files were left out, by reason."""
     index, known, left_out = _Index(rows), np.isfinite(given.values).all(axis=1), Counter()
     parts = []
     bar = tqdm(total=len(paths), desc="reading spectra", unit="star", disable=not progress)
