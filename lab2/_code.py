@@ -7,7 +7,7 @@ from pathlib import Path
 __all__ = ["PDF", "RUN", "SIMULATION", "digest"]
 
 _TOP = Path(__file__).resolve().parent
-# Files of the package, by pattern: those that write a simulated survey, set a PDF, or may be used by a notebook.
+# Files of the package, by patterns: what writes a simulated survey, what sets a PDF, and what a notebook may use.
 SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
 PDF = tuple(
     f"report/{name}"
