@@ -65,7 +65,7 @@ class Learned:
     Attributes
     ----------
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-        Coefficients of the flux less 1.
+        Coefficients of the flux minus 1.
     loadings : numpy.ndarray, shape (n_pixels, k)
         The factor that explains most first, each with its largest loading positive; 0 in untrained pixels.
     s2 : numpy.ndarray, shape (n_pixels,)
@@ -117,10 +117,10 @@ def learn_factors(
     Parameters
     ----------
     take : callable
-        Takes a slice of pixels; returns flux less 1 and ivar, (n_pixels, n_stars).
+        Takes a slice of pixels; returns flux minus 1 and ivar, (n_pixels, n_stars).
     design : Design
     theta, s2 : numpy.ndarray
-        Of the model without factors: theta for the flux less 1; s2 infinite in untrained pixels.
+        Of the model without factors: theta for the flux minus 1; s2 infinite in untrained pixels.
     n_factors : int
     progress : bool
         Show a progress bar.

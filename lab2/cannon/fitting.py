@@ -98,7 +98,7 @@ def fit_labels(
         pixel of very low weight counts as a fraction (`lab2.spectra.seen`); ``covariance * max(1, reduced_chi2)`` is
         the inflated covariance. If the model has hidden factors, ``factors`` (star, factor), their posterior means at
         these labels. ``n_minima``: number of distinct minima found from 9 starts; ``delta_chi2``: chi^2 of the
-        second-best minimum less that of the best, infinite if there is only one; ``distance``: distance from the
+        second-best minimum minus that of the best, infinite if there is only one; ``distance``: distance from the
         training set's mean, 1 at its edge (`training_distance`); ``flag``: sum of `Flag` bits. Labels are NaN where
         NO_DATA or NOT_CONVERGED is set. UNCONSTRAINED: the formal error of a label exceeds its standard deviation in
         the training set, so the spectrum constrains it less than membership of the training set does. DWARF: log g is

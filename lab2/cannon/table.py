@@ -18,7 +18,7 @@ _SAID = {
     "reduced_chi2": "chi^2 per degree of freedom",
     "n_pixels": "pixels with weight",
     "n_minima": "distinct minima of chi^2 that were found",
-    "delta_chi2": "chi^2 of the second-best minimum less that of the best",
+    "delta_chi2": "chi^2 of the second-best minimum minus that of the best",
     "distance": "distance from the training set's mean, 1 at its edge",
 }
 _NOTHING = "-"  # placeholder for no text; an empty text in a file is read as missing

@@ -86,7 +86,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     design = Design(polynomial.design(x, pairs), *polynomial.normal_monomials(x, pairs), polynomial.jacobian(x, pairs))
 
     def take(pixels):
-        """Flux less 1, for numerical precision, and ivar of some pixels, (n_pixels, n_stars)."""
+        """Flux minus 1, for numerical precision, and ivar of some pixels, (n_pixels, n_stars)."""
         block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
         flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
         if not _kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
@@ -112,7 +112,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
 
 
 def _train_pixels(spectra, take, design, progress):
-    """theta of the flux less 1, (n_pixels, n_terms), and s2 of each pixel without hidden factors."""
+    """theta of the flux minus 1, (n_pixels, n_terms), and s2 of each pixel without hidden factors."""
     n_stars, n_terms = design.terms.shape
     per_full = _per_full_weight(spectra)
     enough = max(n_terms, _SEEN * n_stars)

@@ -99,7 +99,7 @@ def features(kind, basis, deviation, ivar):
     kind : str
     basis : Lens
     deviation, ivar : jax.Array, shape (n_stars, n_pixels)
-        Flux less the mean spectrum, and inverse variance.
+        Flux minus the mean spectrum, and inverse variance.
 
     Returns
     -------
