@@ -1,7 +1,7 @@
 """lab2: a small Cannon for APOGEE spectra (see README.md).
 
-Everything public is reached from here. Modules are imported when they are first used, so that ``import lab2`` is quick
-and pymc, jax and matplotlib load only where they are needed.
+All public names are available here. Modules are imported on first use, so that ``import lab2`` is fast and pymc, jax
+and matplotlib are loaded only when needed.
 """
 
 from importlib import metadata

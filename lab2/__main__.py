@@ -20,7 +20,7 @@ def main(arguments=None):
     Returns
     -------
     int
-        The exit status: 0, 1 where a notebook or an archive failed, 2 where something that was given is wrong.
+        The exit status: 0; 1 if a notebook or an archive failed; 2 if an argument or a file is wrong.
     """
     chosen = _parser().parse_args(arguments)
     from lab2._failure import Failure
@@ -43,13 +43,13 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="lab2",
         description="A small Cannon for APOGEE, and its lab report.",
-        epilog="Surveys, results and figures lie in data/, build/ and figures/ of the home folder: the one that the "
-        "environment variable LAB2_HOME names, else the project that you stand in, else the current folder.",
+        epilog="Surveys, results and figures are in data/, build/ and figures/ of the home folder: that given by "
+        "the environment variable LAB2_HOME, else the project around the current folder, else the current folder.",
     )
     parser.add_argument("--version", action="version", version=f"lab2 {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(command, name, interrupted="nothing was written; the same command begins anew"):
+    def add(command, name, interrupted="nothing was written; run the same command to start again"):
         found = commands.add_parser(name, help=command.__doc__, description=command.__doc__)
         found.set_defaults(command=command, interrupted=interrupted)
         return found

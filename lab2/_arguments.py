@@ -1,4 +1,4 @@
-"""What a public function was given: an error that says which argument is wrong, what it is, and what it must be."""
+"""Checks of the arguments of public functions: an error says which one is wrong, what it is, and what it must be."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,11 +12,11 @@ from lab2.files import Kept
 
 __all__ = ["TableLike", "as_table", "described", "expect", "groups"]
 
-TableLike = Table | pd.DataFrame  # a catalog as users have it, for type hints
+TableLike = Table | pd.DataFrame  # a user's catalog, for type hints
 
 
 class _Kind(NamedTuple):
-    """What an argument must be, in words, and whether a value is that."""
+    """What an argument must be, in words, and a test of it."""
 
     words: str
     fits: Callable[[Any], bool]
@@ -38,12 +38,12 @@ def _is_kept(kind):
 
 
 def _is_data(value):
-    """Whether it may be numbers or a table; what these must be is seen when they are read."""
+    """Whether it may be numbers or a table; their contents are checked when they are read."""
     return value is not None and not isinstance(value, xr.Dataset | Kept | str | bytes | dict)
 
 
 _MODEL = _Kind("a trained model, as from lab2.train or lab2.Cannon.load", _is_kept("lab2 Cannon"))
-# Whether a variable is missing is said by lab2.spectra.check_dims, more precisely.
+# lab2.spectra.check_dims says which variable is missing.
 _SPECTRA = _Kind(
     "normalized spectra, a Dataset with flux and ivar, as from lab2.continuum.normalize or lab2.from_arrays",
     lambda value: _sort(value) in ("spectra", "a Dataset"),
@@ -58,7 +58,7 @@ _FITS = _Kind(
 )
 _LABELS = _Kind("labels, an array, a DataArray or a table (star, label)", _is_data)
 _TABLE = _Kind("an astropy Table or a DataFrame", lambda value: isinstance(value, Table | pd.DataFrame))
-# By the name of the argument, which is the same for every public function.
+# By the name of the argument, which is the same in every public function.
 _KINDS = {
     "model": _MODEL,
     "spectra": _SPECTRA,
@@ -74,7 +74,7 @@ _KINDS = {
 
 
 def expect(**given) -> None:
-    """Raise an error for the first argument that is of another kind than its name says.
+    """Raise an error for the first argument that is not of the kind that its name implies.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def expect(**given) -> None:
     Raises
     ------
     TypeError
-        The message names the argument, says what it is and what it must be, and whether two were swapped.
+        The message names the argument and says what it is, what it must be, and whether two arguments were swapped.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def expect(**given) -> None:
         text = f"{name} must be {_KINDS[name].words}; got {described(value)}"
         for other, its in given.items():
             if other != name and _KINDS[name].fits(its) and _KINDS[other].fits(value):
-                text += f": {name} and {other} are in each other's place"
+                text += f": {name} and {other} are swapped"
                 break
         else:
             if name in ("spectra", "spectrum") and _sort(value) == "raw spectra":
@@ -109,7 +109,7 @@ def expect(**given) -> None:
 
 
 def as_table(value: TableLike) -> Table:
-    """A Table as it is; a DataFrame as a Table."""
+    """A Table unchanged; a DataFrame as a Table."""
     return value if isinstance(value, Table) else Table.from_pandas(value)
 
 

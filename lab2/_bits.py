@@ -1,4 +1,4 @@
-"""Bitmasks with names: the base of every set of flags in the project."""
+"""Bitmasks with names: the base class of all flags in the project."""
 
 from enum import IntFlag
 from functools import lru_cache
@@ -15,7 +15,7 @@ class Bits(IntFlag):
         """Names of the bits that are set in `value`, in the order of the members; "-" when none is.
 
         Bits without a name are left out. A negative value down to -2^31 is a 32-bit integer whose sign is bit 31, as in
-        SDSS's older catalogs: it says nothing about higher bits.
+        older SDSS catalogs; it has no higher bits.
         """
         return _words(cls, int(value))
 

@@ -1,7 +1,7 @@
 """Run a numerical function over blocks on all cores: threads outside, one thread inside each matrix product.
 
-The kernels release the interpreter's lock, so that threads suffice; blocks small enough for the cache make
-memory traffic, and the memory needed, small.
+The kernels release the global interpreter lock, so threads suffice. Blocks that fit in the cache keep memory traffic
+and memory use small.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _alone = ContextVar("alone", default=False)
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Within this context `map_blocks` uses one thread: where other processes have the other cores."""
+    """Within this context `map_blocks` uses one thread, because other processes use the other cores."""
     token = _alone.set(True)
     try:
         with threadpool_limits(1):
@@ -38,8 +38,8 @@ def n_cores() -> int:
 def map_blocks(function, size, block, progress=None) -> list:
     """Results of ``function(slice)`` for consecutive slices of at most `block` that cover ``range(size)``.
 
-    The slices are equal to within one, and as many for each core. Nothing is one empty slice, so that results have
-    their shape.
+    The slices have equal sizes to within one, and each core gets the same number. If `size` is 0 there is one empty
+    slice, so that results keep their shape.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def map_blocks(function, size, block, progress=None) -> list:
         Takes a slice.
     size, block : int
     progress : str, optional
-        Text of a progress bar; none is shown without.
+        Text of a progress bar; none is shown by default.
 
     Returns
     -------

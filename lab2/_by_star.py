@@ -1,4 +1,4 @@
-"""Spectra under the names of a catalog's rows; those that are of other stars are left empty."""
+"""Spectra matched with the rows of a catalog; those of other stars are left empty."""
 
 import warnings
 
@@ -9,11 +9,11 @@ __all__ = ["OtherStarWarning", "by_star"]
 
 
 class OtherStarWarning(UserWarning):
-    """Some files are of another star than the catalog says; their rows are empty, and `read_error` names the star."""
+    """Some files belong to another star than their rows; these are left empty, and `read_error` names the star."""
 
 
 def by_star(spectra: xr.Dataset, names: np.ndarray) -> xr.Dataset:
-    """Spectra by the names of the catalog's rows.
+    """Spectra matched with the rows of a catalog by name.
 
     Parameters
     ----------
@@ -24,25 +24,25 @@ def by_star(spectra: xr.Dataset, names: np.ndarray) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        The same where the names agree. A spectrum of another star has flux 1 and ivar 0, and ``read_error`` (star) says
-        of which star it is.
+        Unchanged where the names agree. A spectrum of another star gets flux 1 and ivar 0, and ``read_error`` (star)
+        names that star.
 
     Raises
     ------
     ValueError
-        If the numbers of stars differ, or most spectra are of other stars.
+        If the numbers of stars differ, or most spectra belong to other stars.
 
     Warns
     -----
     OtherStarWarning
-        If some spectra are of other stars.
+        If some spectra belong to other stars.
     """
     found = spectra.star.values.astype(str)
     if len(found) != len(names):
         raise ValueError(f"spectra of {len(found)} stars do not match {len(names)} catalog rows")
     no_error = xr.DataArray(np.full(len(found), ""), dims="star")
     read_error = spectra.get("read_error", no_error).values.astype(object)
-    other = (found != names) & (read_error == "")  # the name of a file that could not be read proves nothing
+    other = (found != names) & (read_error == "")  # a file that could not be read has no reliable name
     if 2 * other.sum() > len(found):
         raise ValueError(
             f"{other.sum()} of {len(found)} spectra do not match their catalog rows star by star, first the spectrum "
@@ -52,9 +52,9 @@ def by_star(spectra: xr.Dataset, names: np.ndarray) -> xr.Dataset:
     if not other.any():
         return spectra
     of_rows = zip(found[other], names[other], strict=True)
-    read_error[other] = [f"the file is of the star {star}, not {name}" for star, name in of_rows]
+    read_error[other] = [f"the file belongs to the star {star}, not {name}" for star, name in of_rows]
     warnings.warn(
-        f"{other.sum()} of {len(found)} spectra are of another star than their catalog rows and are left empty; "
+        f"{other.sum()} of {len(found)} spectra belong to another star than their catalog rows and are left empty; "
         f"the first: {read_error[other][0]}",
         OtherStarWarning,
         stacklevel=3,

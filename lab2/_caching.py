@@ -1,6 +1,6 @@
-"""Whether compiled loops can be kept on disk: in NUMBA_CACHE_DIR, beside the code, or in the user's own cache.
+"""Whether compiled loops can be cached on disk: in NUMBA_CACHE_DIR, beside the code, or in the user's own cache.
 
-Where none of these can be written, the loops are compiled anew by every process, which takes seconds.
+If none of these is writable, every process compiles the loops again, which takes seconds.
 """
 
 from numba import njit

@@ -1,4 +1,4 @@
-"""What the code is: one checksum over files of the package, so that results know whether it has changed since."""
+"""A checksum of files of the package, by which results know whether the code has changed since."""
 
 import hashlib
 from functools import cache

@@ -1,4 +1,4 @@
-"""The columns of the catalog: those that the lab needs, and those that it can do without."""
+"""The columns of the catalog: required and optional ones."""
 
 import contextlib
 
@@ -10,25 +10,25 @@ from lab2.labels import LABELS, from_catalog, numbers, texts
 
 __all__ = ["OPTIONAL", "REQUIRED", "check", "flags", "label_errors", "lacking", "optional", "typical_errors", "words"]
 
-# Without these there is no lab. Every other column is optional.
+# The lab needs these. Every other column is optional.
 REQUIRED = ("APOGEE_ID", "FIELD", "SNR", *(label.column for label in LABELS))
-# What the lab does with the others. Without one of them, this is left out.
+# What the optional columns are used for; without one of them, this is left out.
 OPTIONAL = {
-    "FILE": "names of files (they are made from TELESCOPE and APOGEE_ID)",
+    "FILE": "file names (they are constructed from TELESCOPE and APOGEE_ID)",
     "RA": "the velocity of the Earth toward a star",
     "DEC": "the velocity of the Earth toward a star",
     "STARFLAG": "flags of the spectra beside the verdicts on odd stars",
     "ASPCAPFLAG": "flags of the labels beside the verdicts on odd stars",
     "VSCATTER": "scatter of the radial velocities of odd stars",
-    "C_FE": "carbon, which no label contains",
-    "N_FE": "nitrogen, which no label contains",
+    "C_FE": "carbon, which is not a label",
+    "N_FE": "nitrogen, which is not a label",
     **{f"{label.column}_ERR": "the catalog's own errors of the labels" for label in LABELS},
 }
 _ENOUGH = 0.1  # fraction of the rows that have a value
 
 
 def check(table: Table) -> None:
-    """Raise an error if a required column is missing, is not text or numbers, or is empty, or rows end in nothing.
+    """Raise an error if a required column is missing, empty or of the wrong type, or if the last row is empty.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def check(table: Table) -> None:
     Raises
     ------
     ValueError
-        If this is so; the message names the column.
+        If so; the message names the column.
     """
     missing = [name for name in REQUIRED if name not in table.colnames]
     if missing:
@@ -46,16 +46,16 @@ def check(table: Table) -> None:
         if table[name].dtype.kind != "U" or table[name].ndim != 1:
             raise ValueError(f"{name} is not a column of text, but of {table[name].dtype}")
     if len(table) and not any(texts(table[name])[-1] for name in REQUIRED[:2]):
-        raise ValueError("the last row has neither name nor field: the file is not whole, fetch it again")
+        raise ValueError("the last row has neither name nor field: the file is incomplete, fetch it again")
     values = {"SNR": numbers(table["SNR"], name="SNR")}
     values |= dict(zip(REQUIRED[3:], from_catalog(table).values.T, strict=True))
     empty = [name for name, column in values.items() if not np.isfinite(column).any()]
     if len(table) and empty:
-        raise ValueError(f"the catalog has no value of {', '.join(empty)} that can be used, in {len(table)} rows")
+        raise ValueError(f"the catalog has no usable value of {', '.join(empty)} in {len(table)} rows")
 
 
 def lacking(catalog: Table) -> dict[str, str]:
-    """The columns of `OPTIONAL` that a catalog does not have, or has in fewer than a tenth of its rows.
+    """The columns of `OPTIONAL` that a catalog lacks, or that are filled in fewer than a tenth of its rows.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def lacking(catalog: Table) -> dict[str, str]:
 
 
 def flags(catalog: Table, name: str) -> np.ndarray:
-    """A column of flags; 0 where the catalog has none that can be read.
+    """A column of flags; 0 where it is missing or unreadable.
 
     Parameters
     ----------
@@ -89,27 +89,27 @@ def flags(catalog: Table, name: str) -> np.ndarray:
 
 
 def optional(catalog: Table, name: str, unit: str | None = None) -> np.ndarray:
-    """Numbers of an optional column, such as VSCATTER; NaN where the catalog has none that can be read.
+    """Numbers of an optional column, such as VSCATTER; NaN where it is missing or unreadable.
 
     Parameters
     ----------
     catalog : astropy.table.Table
     name : str
     unit : str, optional
-        To be converted to, if the column has a unit.
+        Unit to convert to, if the column has a unit.
 
     Returns
     -------
     numpy.ndarray, shape (n_rows,)
     """
     if name in catalog.colnames:
-        with contextlib.suppress(ValueError):  # a column of another type or unit is as good as none
+        with contextlib.suppress(ValueError):  # a column of another type or unit counts as missing
             return numbers(catalog[name], unit, name)
     return np.full(len(catalog), np.nan)
 
 
 def words(catalog: Table, name: str) -> np.ndarray:
-    """Text of an optional column, such as FILE; "" where the catalog has none that can be read.
+    """Text of an optional column, such as FILE; "" where it is missing or unreadable.
 
     Parameters
     ----------

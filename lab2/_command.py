@@ -1,4 +1,4 @@
-"""How a command of lab2 is typed on this machine, for messages that tell someone to run one."""
+"""How to type a lab2 command on this machine, for messages that suggest one."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ __all__ = ["command"]
 
 
 def command(text: str) -> str:
-    """A command as one types it in the current folder.
+    """A command as typed in the current folder.
 
     Parameters
     ----------
@@ -18,8 +18,8 @@ def command(text: str) -> str:
     Returns
     -------
     str
-        ``.venv/bin/python -m lab2 run 04`` where Python is that of a .venv which lies in the current folder or above it
-        and is not active, else ``python -m lab2 run 04``.
+        ``.venv/bin/python -m lab2 run 04`` if Python belongs to an inactive .venv in the current folder or above it,
+        else ``python -m lab2 run 04``.
     """
     environment = Path(sys.prefix)
     active = os.environ.get("VIRTUAL_ENV") == sys.prefix

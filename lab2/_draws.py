@@ -46,7 +46,7 @@ def save(idata: InferenceData, path: str | os.PathLike) -> None:
     Raises
     ------
     ValueError
-        If the draws are not such as `lab2.posterior.sample` makes.
+        If the draws do not have the form of those of `lab2.posterior.sample`.
     """
     groups = {name: idata[name] for name in _GROUPS if name in idata.groups()}
     _check(groups)
@@ -71,12 +71,12 @@ def load(path: str | os.PathLike) -> InferenceData:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or is something else.
+        If it is damaged, or not such a file.
     """
     from arviz import InferenceData
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file of a {_KIND}: {path}")
+        raise FileNotFoundError(f"no such {_KIND} file: {path}")
     groups = netcdf.read(path)
     attrs = groups.pop("/").attrs
     kind, version = (attrs.pop(name, None) for name in ("format", "format_version"))
@@ -87,12 +87,12 @@ def load(path: str | os.PathLike) -> InferenceData:
     except ValueError as problem:
         raise ValueError(f"{path} is damaged: {problem}; sample again") from problem
     about = groups["posterior"].labels.attrs
-    about["units"] = np.atleast_1d(about["units"]).tolist()  # to netCDF, a list of one is the one
+    about["units"] = np.atleast_1d(about["units"]).tolist()  # netCDF turns a list of one into its element
     return InferenceData(attrs=attrs, **groups)
 
 
 def _check(groups):
-    """Raise a ValueError if these groups are not those of draws."""
+    """Raise a ValueError if these are not the groups of such draws."""
     for name, rules in _GROUPS.items():
         if name not in groups:
             raise ValueError(f"draws need the groups {', '.join(_GROUPS)}; there is no {name}")
@@ -102,7 +102,7 @@ def _check(groups):
             raise ValueError(f"in the group {name}, {problem}") from problem
     draws, constants = groups["posterior"].labels, groups["constant_data"]
     if draws.label.values.tolist() != constants.label.values.tolist():
-        raise ValueError("draws and priors are not of the same labels")
+        raise ValueError("draws and priors do not have the same labels")
     if not (constants.prior_lower < constants.prior_upper).all():
         raise ValueError("a prior's lower bound is not below its upper one")
     if np.size(draws.attrs.get("units")) != draws.sizes["label"]:

@@ -1,10 +1,10 @@
-"""What is installed beyond the core: which extra a module needs, and what to say where it is missing."""
+"""Optional dependencies: which extra a module needs, and the message if it is missing."""
 
 from importlib.util import find_spec
 
 __all__ = ["require"]
 
-# The extras of pyproject.toml, by the modules that they bring. A test compares the two.
+# The extras of pyproject.toml and the modules that they install. A test compares the two.
 _MODULES = {
     "plot": ("matplotlib", "corner"),
     "mcmc": ("pymc", "nutpie", "arviz"),
@@ -16,14 +16,14 @@ _MODULES = {
 
 
 def require(extra: str, what: str) -> None:
-    """Raise an ImportError where a package of an extra is not installed.
+    """Raise an ImportError if a package of an extra is not installed.
 
     Parameters
     ----------
     extra : str
         An extra of this package, such as "mcmc".
     what : str
-        Who needs it, for the message, such as "lab2.posterior".
+        What needs it, for the message, such as "lab2.posterior".
 
     Raises
     ------
@@ -37,5 +37,5 @@ def require(extra: str, what: str) -> None:
     missing = [name for name in _MODULES[extra] if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"{what} needs {', '.join(missing)}, which the extra {extra!r} brings; run: pip install 'lab2[{extra}]'"
+            f"{what} needs {', '.join(missing)}, which the extra {extra!r} installs; run: pip install 'lab2[{extra}]'"
         )

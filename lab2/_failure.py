@@ -1,7 +1,7 @@
-"""The one kind of error that is nobody's mistake at the keyboard: something outside the command failed."""
+"""The error for failures outside the command, not caused by wrong arguments."""
 
 __all__ = ["Failure"]
 
 
 class Failure(RuntimeError):
-    """A notebook or an archive failed; the message says all that a user needs. A command ends with status 1."""
+    """A notebook or an archive failed; the message tells the user everything needed. The command ends with status 1."""

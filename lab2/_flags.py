@@ -33,8 +33,9 @@ class StarFlag(Bits):
 class AspcapFlag(Bits):
     """ASPCAPFLAG of SDSS DR17 (sdss4.org, "bitmasks").
 
-    Each problem as a warning (bits 0 and up) and as "bad" (bits 16 and up). Bits 31 to 36 say why there is no result,
-    40 and 41 that the object is not one ordinary star. Older releases hold bits 0 to 31, in a 32-bit integer.
+    Each problem occurs as a warning (bits 0 and up) and as "bad" (bits 16 and up). Bits 31 to 36 say why there is no
+    result, 40 and 41 that the object is not a single ordinary star. Older releases have bits 0 to 31 only, in a 32-bit
+    integer.
     """
 
     TEFF_WARN = 1 << 0

@@ -1,4 +1,4 @@
-"""Labels as users have them: arrays, DataArrays, DataFrames and tables, with their names, units and stars."""
+"""Labels in any form that users have: arrays, DataArrays, DataFrames and tables, with names, units and stars."""
 
 from typing import NamedTuple
 
@@ -14,14 +14,14 @@ from lab2.labels import LABELS, is_null, numbers, texts, units_of
 
 __all__ = ["LabelArray", "LabelColumns", "columns_of", "in_order", "labels_like", "named_labels"]
 
-# Anything that `labels_like` and `named_labels` take, for type hints.
+# What `labels_like` and `named_labels` accept, for type hints.
 LabelArray = ArrayLike | Table
 _UNITS = {label.name: label.unit for label in LABELS}
 _STAR_COLUMNS = ("star", "APOGEE_ID")  # of a table, names of the stars
 
 
 class LabelColumns(NamedTuple):
-    """Labels, and what the array says of itself; None where it says nothing."""
+    """Labels with the names and units that the array carries; None where it has none."""
 
     values: np.ndarray  # (n_stars, n_labels), NaN where a label is not known
     names: list[str] | None
@@ -35,7 +35,7 @@ def columns_of(given, what, wanted=None) -> LabelColumns:
     Parameters
     ----------
     given : array_like, shape (n_stars, n_labels), xarray.DataArray, pandas.DataFrame or astropy.table.Table
-        A masked label, or one with the value -9999, is NaN: not known.
+        A masked label, or one with the value -9999, becomes NaN (missing).
     what : str
         What it is, for error messages.
     wanted : sequence of str, optional
@@ -73,8 +73,8 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
     Parameters
     ----------
     truth : array_like, shape (n_stars, n_labels), xarray.DataArray, pandas.DataFrame or astropy.table.Table
-        Names of labels and stars, where it has any, must be those of the fits; labels may be in another order, and
-        units are converted.
+        Its names of labels and stars, if any, must be those of the fits; labels may be in another order, and units are
+        converted.
     fits : xarray.Dataset
         With ``labels`` (star, label).
     what : str
@@ -99,7 +99,7 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
             f"({', '.join(names)}); got {described(truth)}"
         )
     if found.stars is not None and found.stars != stars:
-        raise ValueError(f"fits and {what} are not of the same stars in the same order")
+        raise ValueError(f"fits and {what} do not have the same stars in the same order")
     for column, own, unit, name in zip(found.values.T, found.units, units_of(fits), names, strict=True):
         column *= _times(own, unit, f"{name} of {what}")
     coords = {name: fits.coords[name] for name in ("star", "label", "unit") if name in fits.coords}
@@ -107,12 +107,12 @@ def labels_like(truth, fits, what="truth") -> xr.DataArray:
 
 
 def in_order(labels, names, units):
-    """Labels with names, (..., label), in the order of `names` and in `units`; an array without names as it is.
+    """Labels with names, (..., label), in the order of `names` and in `units`; an array without names unchanged.
 
     Raises
     ------
     ValueError
-        If a label is missing or there twice, or its unit cannot be converted.
+        If a label is missing or occurs twice, or its unit cannot be converted.
     """
     expect(labels=labels)
     if not isinstance(labels, xr.DataArray) and (isinstance(labels, Table) or names_along(labels, 1, "label")):
@@ -170,12 +170,12 @@ def named_labels(labels, wanted, what="labels") -> xr.DataArray:
 
 
 def _times(own, unit, what):
-    """What a label in its own unit is multiplied with for another; 1 where either is not known."""
+    """Factor that converts a label from its own unit to another; 1 where either is not known."""
     return factor(own, unit, what) if own and unit else 1.0
 
 
 def _of_table(table, what, wanted):
-    """Labels from the columns of a table; that with the names of the stars is none of them."""
+    """Labels from the columns of a table, without the column of star names."""
     star = next((name for name in _STAR_COLUMNS if name in table.colnames), None)
     names = [name for name in table.colnames if name != star] if wanted is None else list(wanted)
     _refuse_missing(table.colnames, names, what)

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock beside a folder, and who holds it."""
+"""One writer at a time: a lock file beside a folder, which records its holder."""
 
 import contextlib
 import os
@@ -14,22 +14,22 @@ __all__ = ["BusyError", "alone"]
 
 
 class BusyError(OSError):
-    """Another process works in the folder; the message says which."""
+    """Another process is using the folder; the message says which."""
 
 
 @contextlib.contextmanager
 def alone(folder, wait=False):
-    """Hold the lock of a folder. The system frees it when the process ends, however it ends.
+    """Hold the lock of a folder. The operating system frees it whenever the process ends.
 
-    The lock is the file .<name>.lock beside the folder, so that the folder itself can be replaced. It stays there: a
-    lock that is deleted may be held twice.
+    The lock is the file .<name>.lock beside the folder, so that the folder itself can be replaced. It is not deleted:
+    two processes could then hold the lock.
 
     Parameters
     ----------
     folder : path-like
-        The folder; it need not exist. Two links to one folder have one lock.
+        The folder; it need not exist. Links to one folder share its lock.
     wait : bool
-        Whether to wait for a process that holds the lock, and to say so.
+        Whether to wait, with a message, for a process that holds the lock.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def alone(folder, wait=False):
         who = path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
         if not wait:
             raise BusyError(f"{folder} is in use by {who}; run the same command when it has ended") from None
-        print(f"waiting for {who}, which works in {folder}", file=sys.stderr)
+        print(f"waiting for {who}, which is using {folder}", file=sys.stderr)
         lock.acquire()
     try:
         who = f"process {os.getpid()} on {socket.gethostname()} since {now()} ({' '.join(sys.argv[1:3])})"

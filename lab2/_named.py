@@ -1,4 +1,4 @@
-"""Stars that the handout names, and which star is shown where a survey lacks one."""
+"""Stars named in the handout, and their substitutes where a survey lacks them."""
 
 import numpy as np
 
@@ -9,18 +9,19 @@ PREDICTED = "2M03533659+2512012"  # of problem 7, in K2_C4_168-21
 
 
 def named_or_typical(name, spectra) -> str:
-    """A star by its name or, where the survey lacks it, a typical star that can be shown in its place.
+    """A star by its name or, if the survey lacks it, a typical star to show instead.
 
-    That is, of the half of the stars with the higher S/N, the one whose labels are nearest to the median of all stars,
-    each label in units of its standard deviation. It depends on nothing random, nor on the order of the stars.
+    The typical star is the one, among the half of the stars with higher S/N, whose labels are nearest to the median of
+    all stars in units of their standard deviations. The choice involves no random numbers and does not depend on the
+    order of the stars.
 
     Parameters
     ----------
     name : str
         The APOGEE_ID of the star that is wanted.
     spectra : xarray.Dataset
-        With ``labels`` (star, label) and ``snr`` (star). With ``ivar`` too, a star whose pixels have no weight, because
-        its file could not be read, is as good as absent.
+        With ``labels`` (star, label) and ``snr`` (star). With ``ivar`` too, a star without weight in any pixel, because
+        its file could not be read, counts as absent.
 
     Returns
     -------
@@ -49,7 +50,7 @@ def named_or_typical(name, spectra) -> str:
         raise ValueError(f"none of {len(names)} stars has labels, S/N and a spectrum, so none can be shown")
     if name in names[there]:
         return name
-    # by name, so that equal distances do not make the order matter
+    # by name, so that ties do not depend on the order
     names, labels, snr = (values[there][np.argsort(names[there])] for values in (names, labels, snr))
     spread = labels.std(axis=0)
     away = (labels - np.median(labels, axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -1,7 +1,7 @@
-"""Simulated or observed: what the files themselves say, wherever they were copied to.
+"""Simulated or observed, according to the headers of the files.
 
-Every file of a simulated survey has the card SIMULATE in a header: the spectra in that of HDU 0, the catalog in that of
-its table, HDU 1.
+Every file of a simulated survey has the card SIMULATE in a header: HDU 0 of a spectrum, HDU 1 (the table) of the
+catalog.
 """
 
 import contextlib
@@ -18,19 +18,19 @@ _CARD, _MOST = 80, 20_000  # bytes; no header of APOGEE has more than a few thou
 
 
 def says_simulated(path, headers=1):
-    """Whether the first headers of a FITS file hold the card SIMULATE, and not as F.
+    """Whether the first headers of a FITS file have the card SIMULATE with a value other than F.
 
     Parameters
     ----------
     path : path-like
-        A FITS file, or one that gzip compressed.
+        A FITS file, gzipped or not.
     headers : int
-        How many headers to look into. Only the last of them may be followed by data.
+        Number of headers to read. Only the last of them may be followed by data.
 
     Returns
     -------
     bool or None
-        None for a file without so many whole headers: it says nothing.
+        None if the file does not have that many complete headers.
     """
     path, ends = Path(path), 0
     with (
@@ -39,7 +39,7 @@ def says_simulated(path, headers=1):
     ):
         for card in islice(iter(lambda: file.read(_CARD), b""), _MOST):
             if card.startswith(f"{SIMULATED:8}=".encode()):
-                return card[10:].split(b"/")[0].strip() != b"F"  # no other file has the card: it need not be readable
+                return card[10:].split(b"/")[0].strip() != b"F"  # only simulated files have the card
             ends += card.rstrip() == b"END"
             if ends == headers:
                 return False
@@ -54,12 +54,12 @@ def is_simulated(folder, names):
     folder : path-like
         The survey's folder.
     names : iterable of str
-        Its files, relative to the folder. Files that are no FITS files, or damaged, say nothing.
+        Its files, relative to the folder. Damaged files and files other than FITS are ignored.
 
     Returns
     -------
     bool
-        False where no file says anything.
+        False if no file gives an answer.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def is_simulated(folder, names):
     simulated, observed = found[True], found[False]
     if simulated and observed:
         raise ValueError(
-            f"{folder} holds simulated and observed spectra: {len(simulated)} say that they are simulated, such as "
-            f"{simulated[0]}, and {len(observed)} do not, such as {observed[0]}; keep them in folders of their own"
+            f"{folder} holds simulated and observed spectra: {len(simulated)} are simulated, such as "
+            f"{simulated[0]}, and {len(observed)} are not, such as {observed[0]}; keep them in separate folders"
         )
     catalog = says_simulated(folder / CATALOG, headers=2) if CATALOG in names else None
     if catalog is not None and catalog != bool(simulated) and (simulated or observed):

@@ -1,6 +1,6 @@
-"""The loops over stars and pixels of masking and normalization, compiled by numba; the tests have plain twins.
+"""Loops over stars and pixels for masking and normalization, compiled by numba; the tests compare with plain code.
 
-They release the interpreter's lock, are compiled once and cached, and keep the meaning of infinities and NaN.
+They release the global interpreter lock, are compiled once and cached, and treat infinities and NaN correctly.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ _FULL = 0.01  # as in lab2.spectra: the fraction of the typical weight at which 
 
 @njit(**_OPTIONS)
 def good_errors(raw, edges, chip, bits, out):
-    """Errors, infinite in pixels that are bad by themselves.
+    """Errors, set to infinity in pixels that are bad whatever the rest of the spectrum.
 
     raw = (flux, error, bitmask), each (n_stars, n_pixels); edges (n_stars, n_chips, 2), the first and last pixel of
     each chip; chip (n_pixels,), the chip's number. A pixel is bad if one of `bits` is set, if it is outside its chip's
@@ -44,10 +44,10 @@ def normalize_chip(raw, fit, limits, out, counts):
     """Divide the spectra of one chip by a polynomial fitted to its trusted pixels.
 
     raw = (flux, error), each (n_stars, n_pixels), infinite errors in bad pixels. fit = (basis, trusted, n_least, sigma,
-    rounds): the polynomials (n_pixels, n_terms), the indices of the trusted pixels, how many of these are needed at
-    least, and the limit and largest number of rounds of the clipping. limits = (tiny, huge, least_flux, most_flux,
-    n_sigma, least_error, most_error), as `lab2.continuum` explains them. Fills out = (flux, ivar, continuum), each
-    (n_stars, n_pixels), and counts (3, n_stars): pixels used, pixels clipped, and whether there is no continuum.
+    rounds): the polynomials (n_pixels, n_terms), the indices of the trusted pixels, the smallest number of these, and
+    the limit and largest number of rounds of the clipping. limits = (tiny, huge, least_flux, most_flux, n_sigma,
+    least_error, most_error), as `lab2.continuum` explains them. Fills out = (flux, ivar, continuum), each (n_stars,
+    n_pixels), and counts (3, n_stars): pixels used, pixels clipped, and whether there is no continuum.
     """
     (flux, error), (basis, trusted, n_least, sigma, rounds) = raw, fit
     tiny, huge = limits[:2]

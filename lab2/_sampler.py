@@ -7,7 +7,7 @@ import numpy as np
 
 from lab2.cannon import polynomial
 
-# PyTensor reads this when imported; otherwise it warns if there is no C compiler, although numba needs none.
+# PyTensor reads this on import; otherwise it warns if there is no C compiler, although numba needs none.
 os.environ.setdefault("PYTENSOR_FLAGS", "mode=NUMBA,cxx=")
 
 __all__ = ["BOUNDS", "sampled"]
@@ -54,7 +54,7 @@ def _compiled(scaling, priors, nuisance):
     Cached, since compilation takes seconds.
     """
     import nutpie
-    import pymc as pm  # takes seconds to import, so only when needed
+    import pymc as pm  # the import takes seconds
     import pytensor
     import pytensor.tensor as pt
 

@@ -1,12 +1,12 @@
-"""Text from outside (a server, a header, a catalog, a user) as characters that every page and figure can show."""
+"""Text from outside (a server, a header, a catalog, a user) in characters that every page and figure can show."""
 
 import re
 import unicodedata
 
 __all__ = ["printable", "visible"]
 
-# What the fonts of the report and of the figures have in common, without combining, invisible and right-to-left
-# characters: Latin, Greek, Cyrillic, punctuation, letters and signs of mathematics, boxes.
+# Characters in the fonts of both the report and the figures, without combining, invisible and right-to-left ones:
+# Latin, Greek, Cyrillic, punctuation, mathematical letters and symbols, boxes.
 _OTHERS = re.compile(
     r"[^\n -~\xa1-\xac\xae-\u02af"
     r"\u0386-\u038a\u038c\u038e-\u03a1\u03a3-\u0482\u048a-\u04ff\u1e00-\u1efb"
@@ -28,7 +28,7 @@ def printable(text) -> str:
     Returns
     -------
     str
-        In Unicode's normal form C, its line breaks kept.
+        In Unicode normal form C, with its line breaks.
 
     Examples
     --------
@@ -39,12 +39,12 @@ def printable(text) -> str:
 
 
 def visible(text) -> str:
-    """One line of printable text that fits on a page: blanks collapsed, what is too long shortened, a dash for nothing.
+    """One line of printable text that fits on a page: blanks collapsed, long text shortened, a dash for no text.
 
     Parameters
     ----------
     text : object
-        A string, or what becomes one.
+        A string, or an object to convert to one.
 
     Returns
     -------

@@ -44,7 +44,7 @@ __all__ = [
 
 FLUX_UNIT = "1e-17 erg / (s cm2 Angstrom)"
 
-# Unit of each variable, and what it is.
+# Unit and description of each variable.
 _ABOUT = {
     "flux": (FLUX_UNIT,),
     "error": (FLUX_UNIT,),
@@ -112,9 +112,9 @@ def read(path: str | os.PathLike) -> xr.Dataset:
         outside the detectors); ``bitmask`` (APOGEE_PIXMASK); ``chip_range`` ``(star, chip_name, edge)``, first and last
         pixel with data, from the header or, if it gives none, from the data; ``snr``, ``n_visits``, ``starflag``,
         ``field``, ``ra`` and ``dec`` [deg, J2000], ``telescope`` ("apo" for a DR17 file of either telescope at Apache
-        Point), ``path``, and ``simulated``, True where lab2 made the file. What the header does not say, or not
-        readably, is NaN, 0 or "", and ``unknown_cards`` names its cards, separated by spaces. Coordinates ``star``
-        (2MASS name, or the file's where the header has none), ``wavelength`` [Angstrom, vacuum], ``chip``.
+        Point), ``path``, and ``simulated``, True if lab2 made the file. A header value that is missing or unreadable is
+        NaN, 0 or "", and ``unknown_cards`` lists its card. Coordinates ``star`` (2MASS name, or the file's name if the
+        header has none), ``wavelength`` [Angstrom, vacuum], ``chip``.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read(path: str | os.PathLike) -> xr.Dataset:
         If there is no such file, or it is a folder, a pipe or a device.
     SpectrumError
         If the file is not FITS, truncated or damaged where the spectrum is, too large, of another kind, or on another
-        wavelength grid. The message names the file and, where one is to blame, the card.
+        wavelength grid. The message names the file and, if one is at fault, the card.
     """
     return _dataset([read_coadd(Path(path))])
 
@@ -130,8 +130,8 @@ def read(path: str | os.PathLike) -> xr.Dataset:
 def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.Dataset:
     """Read many apStar files into one dataset.
 
-    A file that cannot be read does not stop the others: its row has NaN flux and infinite error, and
-    ``read_error`` says why ("" elsewhere).
+    A file that cannot be read does not stop the others: its row has NaN flux and infinite error, and ``read_error``
+    gives the reason ("" elsewhere).
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def read_many(paths: Iterable[str | os.PathLike], progress: bool = True) -> xr.D
 
 
 def read_rows(paths: Iterable[str | os.PathLike]) -> xr.Dataset:
-    """Read apStar files as `read_many` does, without a word about those that cannot be read.
+    """Read apStar files as `read_many` does, without warning about those that cannot be read.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def read_rows(paths: Iterable[str | os.PathLike]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As from `read_many`, also where none of the files can be read.
+        As from `read_many`, even if none of the files can be read.
     """
     rows, errors = [], []
     for path in map(Path, paths):
@@ -272,7 +272,7 @@ def write(
     bitmask : array_like of int, shape (n_rows, 8575)
         APOGEE_PIXMASK, stored as int16.
     header : dict or astropy.io.fits.Header
-        Cards of the primary header (OBJID, FIELD, SNR, NVISITS, BMIN, ...), those of the wavelength grid excepted.
+        Cards of the primary header (OBJID, FIELD, SNR, NVISITS, BMIN, ...), except those of the wavelength grid.
 
     Returns
     -------
@@ -291,7 +291,7 @@ def write(
     grid = {"CRVAL1": LOG_START, "CDELT1": LOG_STEP, "CRPIX1": 1, "CTYPE1": "LOG-LINEAR", "DC-FLAG": 1}
     primary = fits.PrimaryHDU()
     primary.header.update({key: (value, _GRID_COMMENTS[key]) for key, value in (grid | {"NWAVE": N_PIXELS}).items()})
-    primary.header.extend(fits.Header(header), end=True)  # the comment of each visit stays at its place
+    primary.header.extend(fits.Header(header), end=True)  # keeps the comment of each visit in place
     units = (f"Flux ({FLUX_UNIT})", f"Error ({FLUX_UNIT})", "Pixel bitmask")
     hdus = [primary]
     for array, unit in zip(arrays, units, strict=True):
@@ -306,7 +306,7 @@ def write(
 
 
 def _pixel_bit(bit) -> PixelBit:
-    """The bit given as a member of `PixelBit`, its name or its number."""
+    """The bit, given as a member of `PixelBit`, a name or a number."""
     if isinstance(bit, PixelBit):
         return bit
     if isinstance(bit, str) and bit in PixelBit.__members__:

@@ -1,4 +1,4 @@
-"""The allStar catalog: reading, selection of the giants of problem 1, joining with spectra."""
+"""The allStar catalog: reading it, selecting the giants of problem 1, joining it with spectra."""
 
 import os.path
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _read(path):
 def adopt(survey: str) -> dict:
     """Write the manifest of a folder of original SDSS files, so that it can be used as a survey.
 
-    Whether it is simulated, wherever its files were copied from, is read from their headers.
+    The headers of the files say whether it is simulated.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def spectrum_paths(catalog: Table, survey: str) -> list[Path]:
         for name in ("TELESCOPE", "APOGEE_ID"):
             if name not in catalog.colnames:
                 raise ValueError(
-                    f"allStar.fits of survey {survey!r} has no {name}, and no FILE for every star: one is needed"
+                    f"allStar.fits of survey {survey!r} has no {name}, and not every star has FILE: one is needed"
                 )
     telescope, star = words(catalog, "TELESCOPE"), words(catalog, "APOGEE_ID")
     prefix = np.where(np.char.startswith(telescope, "lco"), "asStar", "apStar")
@@ -220,7 +220,7 @@ def with_spectra(catalog: Table, survey: str) -> tuple[Table, list[str]]:
     present : astropy.table.Table
         The rows whose file exists.
     reasons : list of str
-        For each of the other rows the reason: the error recorded in the manifest, or "not fetched".
+        For each of the other rows, why its file is missing: the error recorded in the manifest, or "not fetched".
 
     Raises
     ------
@@ -230,7 +230,7 @@ def with_spectra(catalog: Table, survey: str) -> tuple[Table, list[str]]:
         If there are no rows.
     """
     if not len(catalog):
-        raise ValueError("there are no rows: no star of the catalog is left, so there are no spectra to look for")
+        raise ValueError("there are no rows: no star of the catalog is left whose spectrum could be read")
     folder, missing = survey_folder(survey), manifest(survey).get("missing", {})
     files = spectrum_paths(catalog, survey)
     there = np.array([os.path.isfile(path) for path in files], dtype=bool)  # False for a name that no file can have
@@ -253,7 +253,7 @@ def label_tree(catalog: Table) -> str:
     Returns
     -------
     str
-        "unknown" if the table has no ASPCAP_ID, or none has the expected form.
+        "unknown" if the table has no ASPCAP_ID of the expected form.
     """
     if "ASPCAP_ID" not in catalog.colnames:
         return "unknown"
@@ -295,18 +295,18 @@ def attach(spectra: xr.Dataset, catalog: TableLike, labels: Sequence[str | Label
     -------
     xarray.Dataset
         With ``labels`` (star, label), and field, snr, starflag and aspcapflag (star) from the catalog; a flag is 0 if
-        the catalog has none. Where the file of a row is of another star, the row is left without a spectrum (ivar 0,
-        flux 1), and ``read_error`` says why.
+        the catalog has none. If the file of a row belongs to another star, the row has no spectrum (ivar 0, flux 1),
+        and ``read_error`` says why.
 
     Raises
     ------
     ValueError
-        If the numbers of spectra and rows differ, or most spectra are of another star than their rows.
+        If the numbers of spectra and rows differ, or most spectra belong to another star than their rows.
 
     Warns
     -----
     OtherStarWarning
-        If some spectra are of another star.
+        If some spectra belong to another star.
 
     Examples
     --------

@@ -28,17 +28,17 @@ _OWN_LIST = "continuum_pixels.ecsv"
 # A chip's polynomial is accepted only if there are at least this many trusted pixels per coefficient.
 _PIXELS_PER_COEFFICIENT = 5
 _CLIP_SIGMA, _CLIP_ROUNDS = 3.0, 10
-# A star's normalized flux lies between 0 and a little above 1. What is outside of these limits by more than so many
-# standard deviations of its noise is no light of the star.
+# A star's normalized flux lies between 0 and slightly above 1. A pixel outside these limits by more than this many
+# standard deviations of its noise is bad.
 _LEAST_FLUX, _MOST_FLUX, _SIGMA = 0.0, 1.5, 5.0
-# Errors, as fractions of the continuum, that are smaller than those of any model, or say nothing.
+# Errors, as fractions of the continuum, that are smaller than those of any model, or too large to carry information.
 _LEAST_ERROR, _MOST_ERROR = 1e-10, 1e5
 _FLOAT = np.finfo("f4")
 _LIMITS = tuple(float(x) for x in (_FLOAT.tiny, _FLOAT.max, _LEAST_FLUX, _MOST_FLUX, _SIGMA, _LEAST_ERROR, _MOST_ERROR))
-# Of spectra on other pixels (`lab2.spectra.check_wavelengths`): what is expected, and what to do.
+# For spectra on other pixels (`lab2.spectra.check_wavelengths`): what is expected, and what to do.
 _GRID = (
     "APOGEE's grid",
-    "Only spectra on this grid are normalized here; normalize others yourself and give them to lab2.from_arrays",
+    "Only spectra on this grid are normalized here; normalize others yourself and pass them to lab2.from_arrays",
 )
 _BLOCK = 256  # stars normalized at a time by one thread, to bound memory
 _CHIPS = chip_of(WAVELENGTH)  # of each pixel; those of a chip are neighbors
@@ -64,7 +64,7 @@ def load_pixels(path: str | os.PathLike | None = None) -> xr.DataArray:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is not a whole npz file or larger than such a list can be, contains no mask, has wavelengths that
+        If the file is not a complete npz file or is too large for such a list, contains no mask, has wavelengths that
         are not those of APOGEE pixels, or trusts too few pixels of a chip to fit a continuum.
 
     Examples
@@ -178,10 +178,10 @@ def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2)
         ``flux``, ``ivar``, ``continuum`` (star, wavelength; float32, the continuum in the unit of `raw`), and for each
         chip (star, chip_name) ``n_trusted``, ``n_clipped`` and ``bad_continuum``: True if there are too few trusted
         pixels, where a pixel of very low weight counts as a fraction (`lab2.spectra.seen`), or if the continuum is not
-        positive. Bad pixels have ivar 0 and flux 1; so has one whose normalized flux no star can have, less than 0 or
-        more than 1.5 by more than 5 standard deviations, or whose error is less than 1e-10 or more than 1e5 of the
-        continuum. The coordinate ``trusted`` (wavelength) stores `pixels`, so that a
-        model trained on these spectra records how they were normalized.
+        positive. Bad pixels have ivar 0 and flux 1. A pixel is also bad if its normalized flux is more than 5 standard
+        deviations below 0 or above 1.5, or if its error is less than 1e-10 or more than 1e5 of the continuum. The
+        coordinate ``trusted`` (wavelength) stores `pixels`, so that a model trained on these spectra records how they
+        were normalized.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def normalize(raw: xr.Dataset, pixels: ArrayLike | None = None, degree: int = 2)
 
     Examples
     --------
-    A spectrum of known continuum, a parabola:
+    A spectrum with a known continuum, a parabola:
 
     >>> import lab2
     >>> star = lab2.simulate.spectrum([4800.0, 2.5, 0.0, 0.0, 0.0])
@@ -270,12 +270,12 @@ def trusted_levels(spectra: xr.Dataset, pixels: ArrayLike) -> xr.DataArray:
 
 
 def _least_pixels(degree):
-    """The least number of trusted pixels with which a chip's polynomial is accepted."""
+    """The smallest number of trusted pixels with which a chip's polynomial is accepted."""
     return _PIXELS_PER_COEFFICIENT * (degree + 1)
 
 
 def _check_enough(pixels, degree, name):
-    """Refuse a list that trusts too few pixels of a chip."""
+    """Raise a ValueError if a list trusts too few pixels of a chip."""
     chips, least = chip_of(WAVELENGTH), _least_pixels(degree)
     for chip in CHIPS:
         found = int(pixels.values[chips == chip].sum())
@@ -286,7 +286,7 @@ def _check_enough(pixels, degree, name):
 
 
 def _mask(pixels) -> xr.DataArray:
-    """A mask on the 8575 pixels as a user gives it, checked."""
+    """A user's mask on the 8575 pixels, checked."""
     values = np.asarray(pixels)
     if values.dtype != bool or values.shape != (N_PIXELS,):
         raise ValueError(f"pixels must be {N_PIXELS} booleans; got {values.dtype} of shape {values.shape}")

@@ -2,8 +2,8 @@
 
 A file is written under a temporary name in the same folder and then renamed, so an incomplete file never has the final
 name. A stored result (a model, a calibration, a network) is one xarray Dataset; its file states its kind and the
-version of its layout. Every file of results ends with a seal, its size and checksum, which is compared with its bytes
-before anything is made of them (`lab2._io.seal`); then its contents are compared with what such a result consists of.
+version of its layout. Every results file ends with a seal, its size and checksum, which is compared with its bytes
+before they are read (`lab2._io.seal`); then its contents are checked against the rules for such a result.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import xarray as xr
 from lab2._io import netcdf, schema
 from lab2._io.seal import check_seal, seal
 
-if TYPE_CHECKING:  # read where a table is
+if TYPE_CHECKING:  # for tables
     from astropy.table import QTable, Table
 
 __all__ = [
@@ -46,18 +46,18 @@ __all__ = [
 
 _PART = re.compile(r"\.part-(?P<host>[0-9a-f]{8})-(?P<process>\d{1,9})-.*")
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-_LEFT = 86400.0  # age of a temporary file that nobody writes to any more [s]
-# What the system says of a file that cannot be written, in plain words.
+_LEFT = 86400.0  # age of an abandoned temporary file [s]
+# Why a file cannot be written, in plain words.
 _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "it would be larger than a file may be here",
+    errno.EFBIG: "it would exceed the maximum file size",
     errno.EROFS: "the file system is read-only",
-    errno.EACCES: "there is no permission to write to this folder",
-    errno.EPERM: "there is no permission to write to this folder",
+    errno.EACCES: "no permission to write to this folder",
+    errno.EPERM: "no permission to write to this folder",
     errno.EIO: "the disk reports an error",
-    errno.EEXIST: "a file stands where its folder should be",
-    errno.ENOTDIR: "a file stands where its folder should be",
+    errno.EEXIST: "a file has the name of its folder",
+    errno.ENOTDIR: "a file has the name of its folder",
     errno.EISDIR: "a folder has this name",
     errno.ENAMETOOLONG: "the name is too long",
 }
@@ -78,7 +78,7 @@ def sha256(path: str | os.PathLike) -> str:
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file atomically: under a temporary name in the same folder, renamed when it is on the disk.
 
-    Temporary files that a process left behind in this folder, because it was killed, are removed.
+    Temporary files left in this folder by killed processes are removed.
 
     Parameters
     ----------
@@ -113,21 +113,21 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         yield part
         _sync(part)
         os.replace(part, path)
-        with contextlib.suppress(OSError):  # not every file system can; the file's content is safe by now
+        with contextlib.suppress(OSError):  # not every file system supports this; the contents are already safe
             _sync(path.parent)
     except OSError as problem:
-        # whatever else the block may read has errors of its own
+        # other errors come from the block itself
         ours = problem.filename is None or Path(problem.filename) in (part, path, *path.parents)
         if problem.errno not in _REASONS or not ours:
             raise
         raise OSError(f"cannot write {path}: {_REASONS[problem.errno]}") from problem
     finally:
-        with contextlib.suppress(OSError):  # it is not there any more, or never was
+        with contextlib.suppress(OSError):  # no longer there, or never was
             part.unlink()
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Raise an error for a file that cannot be written: to be asked before long work. Its folder is made.
+    """Raise an error if a file cannot be written, before a long computation. Its folder is created.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 class _OnlyAskedError(Exception):
-    """Ends the writing of a file that is not to be written."""
+    """Ends a trial of writing a file."""
 
 
 def write_dataset(
@@ -154,13 +154,13 @@ def write_dataset(
     ----------
     path : path-like
     dataset : xarray.Dataset
-        Of numbers and strings.
+        Containing numbers and strings.
     kind : str
-        What it is, such as "lab2 Cannon"; the file's attribute ``format``.
+        Kind of result, such as "lab2 Cannon"; the file's attribute ``format``.
     version : int
-        Of the layout, ``format_version``; to be increased when code no longer reads files of the old layout.
+        Version of the layout, ``format_version``; increased when code no longer reads the old layout.
     beside : sequence of Kept
-        Further results to keep in the same file, each of another kind, in a group of its own.
+        Further results to keep in the same file, each of a different kind, in separate groups.
     """
     groups = {"/": dataset.assign_attrs(format=kind, format_version=version)}
     for other in beside:
@@ -172,12 +172,12 @@ def write_dataset(
 
 
 def _group(kind):
-    """Name of the group that holds a result of this kind beside another."""
+    """Name of the group that holds an additional result of this kind."""
     return kind.split()[-1]
 
 
 def holds(path: str | os.PathLike, kind: str) -> bool:
-    """Whether a file that `write_dataset` wrote holds a result of this kind, alone or beside another.
+    """Whether a file that `write_dataset` wrote holds a result of this kind, alone or with others.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def read_dataset(path: str | os.PathLike, versions: Mapping[str, int]) -> tuple[
     ----------
     path : path-like
     versions : dict of str to int
-        The kinds that are wanted, and the version of each that can be read.
+        The accepted kinds, and the version of each that can be read.
 
     Returns
     -------
@@ -209,7 +209,7 @@ def read_dataset(path: str | os.PathLike, versions: Mapping[str, int]) -> tuple[
         If the file is damaged, of another kind or version, or was not written by this software.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file of a {' or '.join(versions)}: {path}")
+        raise FileNotFoundError(f"no such {' or '.join(versions)} file: {path}")
     groups = netcdf.read(path)
     name = next((name for name, found in groups.items() if found.attrs.get("format") in versions), "/")
     dataset = groups[name]
@@ -254,7 +254,7 @@ def read_table(path: str | os.PathLike) -> QTable:
     Raises
     ------
     ValueError
-        If the file is damaged, was not written by this software, or has rows that are lost in reading.
+        If the file is damaged, was not written by this software, or loses rows when read.
     """
     from astropy.table import QTable
 
@@ -276,7 +276,7 @@ class Kept:
     Attributes
     ----------
     dataset : xarray.Dataset
-        The complete content of the result.
+        The complete contents of the result.
 
     Raises
     ------
@@ -285,8 +285,8 @@ class Kept:
     """
 
     dataset: xr.Dataset
-    # The kind that is written to the file, such as "lab2 Cannon", the version of its layout, which is increased when
-    # files of the old layout can no longer be read, and what its variables must be.
+    # The kind, such as "lab2 Cannon"; the version of the layout, increased when the old layout can no longer be read;
+    # and the rules for the variables.
     kind: ClassVar[str]
     version: ClassVar[int]
     rules: ClassVar[Mapping[str, schema.Rule]] = {}
@@ -295,15 +295,15 @@ class Kept:
         self.check()
 
     def check(self) -> None:
-        """Raise a ValueError if the dataset is not such a result; subclasses check what the rules cannot say."""
+        """Raise a ValueError if the dataset is not such a result; subclasses check what the rules cannot express."""
         try:
             schema.check(self.dataset, self.rules)
             self.check_whole()
         except ValueError as problem:
-            raise ValueError(f"this is no {self.kind}: {problem}") from problem
+            raise ValueError(f"this is not a valid {self.kind}: {problem}") from problem
 
     def check_whole(self) -> None:
-        """Raise a ValueError if variables that obey their rules do not agree with each other."""
+        """Raise a ValueError if variables that obey their rules are inconsistent with each other."""
 
     def save(self, path: str | os.PathLike, *beside: Kept) -> None:
         """Write the file, atomically.
@@ -312,8 +312,8 @@ class Kept:
         ----------
         path : path-like
         *beside : Kept
-            Further results to keep in the same file, such as the calibration of a model. Each is read from it by the
-            `load` of its own class.
+            Further results to keep in the same file, such as the calibration of a model. Each is read by `load` of its
+            class.
         """
         for one in (self, *beside):
             one.check()
@@ -341,7 +341,7 @@ class Kept:
 
 
 def _sync(path):
-    """Have the system write a file, or a folder's list of files, to the disk."""
+    """Flush a file, or a folder's list of files, to disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -351,19 +351,19 @@ def _sync(path):
 
 def _remove_leftovers(folder):
     for part in folder.glob(".part-*"):
-        with contextlib.suppress(OSError):  # another process was faster, or it is another user's
+        with contextlib.suppress(OSError):  # removed by another process, or owned by another user
             if _is_left(part):
                 part.unlink()
 
 
 def _is_left(part):
-    """Whether the process that wrote a temporary file is gone, or nobody has written to it for a day."""
+    """Whether a temporary file is abandoned: its process has ended, or it has not changed for a day."""
     writer = _PART.fullmatch(part.name)
     if writer and writer["host"] == _HOST:
         try:
-            os.kill(int(writer["process"]), 0)  # signal 0 asks only whether there is such a process
+            os.kill(int(writer["process"]), 0)  # signal 0 only tests whether the process exists
         except ProcessLookupError:
             return True
-        except PermissionError:  # there is, another user's
+        except PermissionError:  # it exists, owned by another user
             return False
     return time.time() - part.stat().st_mtime > _LEFT

@@ -37,7 +37,7 @@ _CHIP_SPLIT = (15825.0, 16455.0)
 BRACKETT = 1e8 / (109677.58 * (1 / 16 - 1 / np.arange(11, 21) ** 2))
 
 _LIMB_DARKENING = 0.3
-_SAMPLES = 21  # of the rotational profile in each pixel
+_SAMPLES = 21  # samples of the rotational profile in each pixel
 
 
 def chip_of(wavelength: ArrayLike) -> np.ndarray:
@@ -62,7 +62,7 @@ def chip_of(wavelength: ArrayLike) -> np.ndarray:
 
 
 def rotation_kernel(v_sin_i: float) -> np.ndarray:
-    """Rotational profile on the pixels of the grid, to convolve a spectrum with.
+    """Rotational profile on the pixels of the grid, for convolution with a spectrum.
 
     Parameters
     ----------

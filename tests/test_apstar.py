@@ -166,7 +166,7 @@ def test_a_file_without_permission_is_said_to_be_one(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(path), "open", refuse)
-    with pytest.raises(apstar.SpectrumError, match=r"apStar-1\.fits: there is no permission to read it"):
+    with pytest.raises(apstar.SpectrumError, match=r"apStar-1\.fits: no permission to read it"):
         apstar.read(path)
 
 
@@ -178,7 +178,7 @@ def test_one_bad_file_among_good_ones(tmp_path):
     paths[1].write_text("no spectrum")
     paths[2].unlink()
     with pytest.warns(
-        UnreadableSpectrumWarning, match=r"2 of 4 spectra could not be read .*2M1.fits: not a whole FITS"
+        UnreadableSpectrumWarning, match=r"2 of 4 spectra could not be read .*2M1.fits: not a complete FITS"
     ):
         raw = apstar.read_many(paths, progress=False)
     assert raw.star.values.tolist() == ["star 0", "2M1", "2M2", "star 3"]

@@ -44,7 +44,7 @@ def fits(spectra):
 # --- wrong and swapped arguments --------------------------------------------------------------------------------
 
 MODEL, SPECTRA, FITS = "must be a trained model", "must be normalized spectra", "must be fits, a Dataset"
-SWAPPED = "are in each other's place"
+SWAPPED = "are swapped"
 WRONG = {
     "fit_labels": (lambda m, s, f: lab2.fit_labels(s, m), f"model {MODEL}.*: model and spectra {SWAPPED}"),
     "train": (lambda m, s, f: lab2.train(m), f"spectra {SPECTRA}.* got a lab2 Cannon"),
@@ -146,7 +146,7 @@ def test_an_unknown_true_label_is_left_out(fits, spectra):
         (lambda a: pd.DataFrame(a, columns=["teff", "logg"]), "truth must have the labels teff, age; age is not among"),
         (
             lambda a: pd.DataFrame(a, columns=["teff", "age"], index=range(1, N + 1)),
-            "not of the same stars in the same",
+            "do not have the same stars in the same",
         ),
         (lambda a: QTable({"teff": a[:, 0] * u.K, "age": a[:, 1] * u.m}), "age of truth has the unit m, not Gyr"),
         (lambda a: a.astype(str), "truth must be an array of real numbers"),
@@ -225,7 +225,7 @@ def test_spectra_on_another_grid_are_not_normalized():
         "APOGEE's grid has 8575 pixels from 15100.802 to 16999.807 Angstrom, "
         "the spectra 4000 from 15000.000 to 17000.000"
     )
-    with pytest.raises(ValueError, match=f"{message}.*give them to lab2.from_arrays"):
+    with pytest.raises(ValueError, match=f"{message}.*pass them to lab2.from_arrays"):
         continuum.normalize(raw)
     with pytest.raises(ValueError, match=message):
         continuum.find_pixels(lab2.from_arrays(np.ones((1, 4000)), np.full((1, 4000), 1e4), wavelength, [[1.0]]))
@@ -274,7 +274,7 @@ def test_labels_of_one_s_own_are_converted_and_checked():
     age = Label("age", unit="Gyr", lowest=0.0, highest=14.0)
     made = lab2.from_arrays(flux, flux * 1e4, wavelength, [[5e9], [1e9]] * u.yr, label=[age])
     assert (made.labels.values.ravel().tolist(), units_of(made)) == ([5.0, 1.0], ["Gyr"])
-    with pytest.warns(UserWarning, match="age of 1 of 2 stars is not from 0 to 14 Gyr"):
+    with pytest.warns(UserWarning, match="age of 1 of 2 stars is outside 0 to 14 Gyr"):
         made = lab2.from_arrays(flux, flux * 1e4, wavelength, [[5.0], [50.0]], label=[age])
     assert np.isnan(made.labels.values[1, 0])
     table = QTable({"star": ["a", "b"], "mass": [1.0, 1.2] * u.Msun, "teff": [4.5, 4.6] * u.kK})

@@ -121,7 +121,7 @@ def test_catalog_without_a_label():
 
 def test_survey_that_was_never_made(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=r"'nowhere' was never made.*python -m lab2 fetch --survey nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"'nowhere' does not exist.*python -m lab2 fetch --survey nowhere"):
         catalog.load("nowhere")
 
 
@@ -137,7 +137,7 @@ def test_a_catalog_that_cannot_be_read(tmp_path, monkeypatch, content):
     monkeypatch.setenv("LAB2_HOME", str(tmp_path))
     (tmp_path / "data" / "half").mkdir(parents=True)
     (tmp_path / "data" / "half" / "allStar.fits").write_bytes(content)
-    with pytest.raises(ValueError, match=r"allStar\.fits is no whole FITS file with a table in HDU 1"):
+    with pytest.raises(ValueError, match=r"allStar\.fits is not a complete FITS file with a table in HDU 1"):
         catalog.load("half")
 
 
@@ -169,11 +169,11 @@ def test_a_required_column_that_is_missing_is_named_with_the_file(load, name):
     ("name", "values", "message"),
     [
         ("SNR", "high", "SNR holds no numbers, but text such as 'high'"),
-        ("SNR", np.nan, f"no value of SNR that can be used, in {len(ROWS)} rows"),
+        ("SNR", np.nan, f"no usable value of SNR in {len(ROWS)} rows"),
         ("SNR", [[1.0, 2.0]] * len(ROWS), "SNR must hold a number in each row"),
-        ("TEFF", 0.0, "no value of TEFF that can be used"),
-        ("FE_H", -9999.99, "no value of FE_H that can be used"),
-        ("LOGG", "-9999", "no value of LOGG that can be used"),
+        ("TEFF", 0.0, "no usable value of TEFF"),
+        ("FE_H", -9999.99, "no usable value of FE_H"),
+        ("LOGG", "-9999", "no usable value of LOGG"),
         ("MG_FE", True, "MG_FE must hold a number in each row; got the type bool"),
         ("FIELD", 0.1, "FIELD is not a column of text, but of >f8"),
         ("APOGEE_ID", 17, "APOGEE_ID is not a column of text, but of >i8"),
@@ -202,7 +202,7 @@ def test_every_other_column_may_be_missing(load):
     assert np.isnan(catalog.label_errors(giants)).all()
     assert len(catalog.typical_errors(giants)) == len(LABELS)
     with pytest.raises(
-        ValueError, match=r"allStar\.fits of survey 'tiny' has no TELESCOPE, and no FILE for every star"
+        ValueError, match=r"allStar\.fits of survey 'tiny' has no TELESCOPE, and not every star has FILE"
     ):
         catalog.spectrum_paths(giants, "tiny")
 
@@ -281,17 +281,17 @@ def damaged(content, how):
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("cut", "its header promises .* bytes of data"),
-        ("gz", "is no whole FITS file"),
-        ("rows of zeros", "the last row has neither name nor field: the file is not whole"),
-        ("NAXIS2=2147483648", "its header promises .* bytes of data"),
+        ("cut", "its header declares .* bytes of data"),
+        ("gz", "is not a complete FITS file"),
+        ("rows of zeros", "the last row has neither name nor field: the file is incomplete"),
+        ("NAXIS2=2147483648", "its header declares .* bytes of data"),
         ("NAXIS1=7", "its columns do not fill the 7 bytes of a row"),
-        ("NAXIS2=-1", "is no whole FITS file"),
-        ("TFIELDS=2147483648", "its header promises 2147483648 columns"),
-        ("PCOUNT=1E400", "is no whole FITS file"),
-        ("TFORM3='1000000D'", "is no whole FITS file"),
-        ("BITPIX='x'", "is no whole FITS file"),
-        ("TTYPE2='TEFF'", "is no whole FITS file"),
+        ("NAXIS2=-1", "is not a complete FITS file"),
+        ("TFIELDS=2147483648", "its header declares 2147483648 columns"),
+        ("PCOUNT=1E400", "is not a complete FITS file"),
+        ("TFORM3='1000000D'", "is not a complete FITS file"),
+        ("BITPIX='x'", "is not a complete FITS file"),
+        ("TTYPE2='TEFF'", "is not a complete FITS file"),
     ],
 )
 def test_a_damaged_file_is_refused_by_name(home, load, how, message):
@@ -532,10 +532,12 @@ def test_a_file_of_another_star_is_left_empty_and_named():
     rows["SNR"], rows["STARFLAG"], rows["ASPCAPFLAG"] = [70.0, 80.0], [1, 2], [3, 4]
     spectra = spectra_of(["giant", "Betelgeuse"])
     spectra = spectra.assign(flux=spectra.flux * 0.5)
-    with pytest.warns(catalog.OtherStarWarning, match="1 of 2 spectra .*: the file is of the star Betelgeuse, not jus"):
+    with pytest.warns(
+        catalog.OtherStarWarning, match="1 of 2 spectra .*: the file belongs to the star Betelgeuse, not"
+    ):
         joined = catalog.attach(spectra, rows)
     assert joined.star.values.tolist() == ["giant", "just bright"]
-    assert joined.read_error.values.tolist() == ["", "the file is of the star Betelgeuse, not just bright"]
+    assert joined.read_error.values.tolist() == ["", "the file belongs to the star Betelgeuse, not just bright"]
     np.testing.assert_array_equal(joined.ivar, [[1e4] * 4, [0.0] * 4])
     np.testing.assert_array_equal(joined.flux, [[0.5] * 4, [1.0] * 4])
 

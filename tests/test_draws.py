@@ -44,16 +44,16 @@ def test_a_page_saves_draws_so(idata, home, tmp_path):
 
 def test_damaged_and_other_files_are_refused(idata, tmp_path):
     path = tmp_path / "draws.nc"
-    with pytest.raises(FileNotFoundError, match="no such file of a lab2 posterior"):
+    with pytest.raises(FileNotFoundError, match="no such lab2 posterior file"):
         posterior.load(path)
     posterior.save(idata, path)
     content = path.read_bytes()
     for damaged in (content[:-1], content[:5000], content[:5000] + bytes(64) + content[5064:]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"draws\.nc is (damaged|not a whole file)"):
+        with pytest.raises(ValueError, match=r"draws\.nc is (damaged|not a complete file)"):
             posterior.load(path)
     idata.to_netcdf(str(path))
-    with pytest.raises(ValueError, match=r"draws\.nc is not a whole file"):
+    with pytest.raises(ValueError, match=r"draws\.nc is not a complete file"):
         posterior.load(path)
     netcdf.write(path, {"/": xr.Dataset(attrs={"format": "lab2 posterior", "format_version": 99})})
     with pytest.raises(ValueError, match=r"not a lab2 posterior of version 1, but 'lab2 posterior', 99; sample again"):
@@ -67,7 +67,7 @@ DAMAGE = {
     "there is no sample_stats": {"sample_stats": lambda d: None},
     "prior_sd must be finite and more than 0": {"constant_data": lambda d: d.assign(prior_sd=-d.prior_sd)},
     "lower bound is not below": {"constant_data": lambda d: d.assign(prior_upper=d.prior_lower)},
-    "not of the same labels": {"constant_data": lambda d: d.isel(label=[1, 0])},
+    "do not have the same labels": {"constant_data": lambda d: d.isel(label=[1, 0])},
     "the attribute 'units'": {"posterior": lambda d: d.assign(labels=d.labels.drop_attrs())},
 }
 

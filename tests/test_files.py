@@ -62,9 +62,9 @@ def test_the_file_says_what_it_is(thing, tmp_path):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no such file of a lab2 thing: .*none\.nc"):
+    with pytest.raises(FileNotFoundError, match=r"no such lab2 thing file: .*none\.nc"):
         Thing.load(tmp_path / "none.nc")
-    with pytest.raises(FileNotFoundError, match="no such file"):
+    with pytest.raises(FileNotFoundError, match="no such lab2 thing file"):
         Thing.load(tmp_path)
 
 
@@ -73,7 +73,7 @@ def test_a_file_that_is_cut(thing, tmp_path, keep):
     path = tmp_path / "thing.nc"
     thing.save(path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"thing\.nc is not a whole file: .* cut short.*; train and save it again"):
+    with pytest.raises(ValueError, match=r"thing\.nc is not a complete file: .* truncated.*; train and save it again"):
         Thing.load(path)
 
 
@@ -82,7 +82,7 @@ def test_files_of_another_kind_are_refused(thing, tmp_path):
     with pytest.raises(ValueError, match=r"other\.nc is not a lab2 thing: its .* is 'lab2 other thing'"):
         Thing.load(tmp_path / "other.nc")
     thing.dataset.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
-    with pytest.raises(ValueError, match=r"plain\.nc is not a whole file: .* written by an older version; train"):
+    with pytest.raises(ValueError, match=r"plain\.nc is not a complete file: .* written by an older version; train"):
         Thing.load(tmp_path / "plain.nc")
 
 
@@ -129,7 +129,7 @@ def test_a_file_that_there_is_no_room_for(thing, tmp_path, room):
     thing.save(path)
     before = path.read_bytes()
     done = subprocess.run([sys.executable, "-c", FULL, path, str(room)], capture_output=True, text=True, check=True)
-    assert done.stdout == f"cannot write {path}: it would be larger than a file may be here\n"
+    assert done.stdout == f"cannot write {path}: it would exceed the maximum file size\n"
     assert done.stderr == ""
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -159,7 +159,7 @@ def test_a_disk_that_fails_when_the_file_is_synced(tmp_path, monkeypatch, number
 def test_folders_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "a.txt", tmp_path / "file" / "b" / "a.txt"):
-        with pytest.raises(OSError, match=f"{path}: a file stands where its folder should"), replacing(path) as part:
+        with pytest.raises(OSError, match=f"{path}: a file has the name of its folder"), replacing(path) as part:
             part.write_text("one")
     with pytest.raises(OSError, match=r"cannot write .*: a folder has this name"), replacing(tmp_path) as part:
         part.write_text("one")
@@ -271,7 +271,7 @@ def test_a_file_that_can_be_written_is_not_written_when_asked(tmp_path):
     assert (tmp_path / "old.nc").read_text() == "old"
     with pytest.raises(IsADirectoryError, match="is a folder"):
         check_writable(tmp_path)
-    with pytest.raises(OSError, match="a file stands where its folder should be"):
+    with pytest.raises(OSError, match="a file has the name of its folder"):
         check_writable(tmp_path / "old.nc" / "a.nc")
 
 

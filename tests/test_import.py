@@ -115,7 +115,7 @@ except ImportError as problem:
     print(problem)
 """
     words = " ".join(python(code))
-    assert words == f"{module} needs {package}, which the extra '{extra}' brings; run: pip install 'lab2[{extra}]'"
+    assert words == f"{module} needs {package}, which the extra '{extra}' installs; run: pip install 'lab2[{extra}]'"
 
 
 def test_commands_of_the_core_run_without_any_extra(tmp_path):

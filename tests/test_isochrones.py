@@ -121,7 +121,7 @@ def test_one_caller_cannot_spoil_the_next():
     [(float("nan"), 0.0), (21, 0.0), (0, 0.0), (5.9, 0.0), (6, 0.6), (6, -4.1), (6, -1.01), (6, np.nan)],
 )
 def test_what_is_not_carried_is_refused_with_what_is(age, feh):
-    carried = r"isochrones are carried for 6 Gyr and \[Fe/H\] from -1 to \+0\.5; got .* Gyr and .*isochrone_table\.py"
+    carried = r"isochrones are included for 6 Gyr and \[Fe/H\] from -1 to \+0\.5; got .* Gyr and .*isochrone_table\.py"
     with pytest.raises(ValueError, match=carried):
         mist(age, feh)
     with pytest.raises(ValueError, match=carried):

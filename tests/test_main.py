@@ -25,7 +25,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["survey", "--survey", "dr17"], "survey 'dr17' was never made"),
+        (["survey", "--survey", "dr17"], "survey 'dr17' does not exist"),
         (["survey", "--survey", "a/b"], "one plain word"),
         (["simulate", "--survey", "../x"], "one plain word"),
         (["simulate", "--n-stars", "149"], "n_stars = 149 is too small; give at least 150; with fewer stars the lab's"),
@@ -36,8 +36,8 @@ def test_help_is_quick_and_loads_nothing_heavy():
         (["run", "07", "--parameters", "mystery=no such.fits"], "there is no file .*/no such.fits"),
         (["checkpoints", "--name", "a/b"], "written like Firstname_Lastname"),
         (["checkpoints", "--number", "4"], "1, 2 and 3, not 4"),
-        (["report"], "never made|not executed|no notebooks"),
-        (["label", "x.fits", "--model", "no.nc"], "no such file of a lab2 Cannon: no.nc"),
+        (["report"], "does not exist|not executed|no notebooks"),
+        (["label", "x.fits", "--model", "no.nc"], "no such lab2 Cannon file: no.nc"),
         (["label", "x.fits", "--model", "no.nc", "-o", "a.txt"], ".fits, .parquet, .ecsv, .csv, .* got 'a.txt'"),
         (["train", "x.fits", "--labels", "no.fits"], "no such catalog: no.fits"),
         (["train", "x.fits", "--labels", "no.fits", "-o", "model.h5"], "must end with .nc, not 'model.h5'"),
@@ -129,10 +129,10 @@ def test_the_simulated_survey_passes_its_own_check(tiny_survey, capsys, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "interrupted", "said"),
     [
-        (["simulate"], "lab2.simulate.make_survey", "the survey is as it was before; the same command begins anew"),
-        (["fetch"], "lab2.archive.plan", "what has arrived is kept; the same command goes on from here"),
-        (["run"], "lab2.report.run.run", "`make` goes on with the next, this command begins with the first"),
-        (["report"], "lab2.report.checkpoints.report", "nothing was written; the same command begins anew"),
+        (["simulate"], "lab2.simulate.make_survey", "the survey is unchanged; run the same command to start again"),
+        (["fetch"], "lab2.archive.plan", "complete files are kept; run the same command to continue"),
+        (["run"], "lab2.report.run.run", "`make` continues with the next, this command starts with the first"),
+        (["report"], "lab2.report.checkpoints.report", "nothing was written; run the same command to start again"),
     ],
 )
 def test_an_interrupted_command_says_what_is_kept(home, monkeypatch, capsys, arguments, interrupted, said):

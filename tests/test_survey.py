@@ -33,7 +33,7 @@ def test_an_installed_package_is_no_project(tmp_path, monkeypatch):
     monkeypatch.setattr(survey, "root", lambda: tmp_path / "site-packages")
     monkeypatch.chdir(tmp_path)
     assert survey.home() == tmp_path
-    with pytest.raises(FileNotFoundError, match=r"no notebooks here: .* change to the checkout, or give the notebooks"):
+    with pytest.raises(FileNotFoundError, match=r"no notebooks here: .* change to the checkout, or give the paths"):
         survey.notebook_folder()
 
 
@@ -45,9 +45,9 @@ def test_a_name_that_is_no_folder_is_refused_everywhere(home, name):
 
 
 def test_a_survey_that_was_never_made(home):
-    with pytest.raises(FileNotFoundError, match=r"survey 'simulated' was never made.*python -m lab2 simulate"):
+    with pytest.raises(FileNotFoundError, match=r"survey 'simulated' does not exist.*python -m lab2 simulate"):
         survey.survey_folder("simulated", must_exist=True)
-    with pytest.raises(FileNotFoundError, match=r"survey 'dr17' was never made.*allStar"):
+    with pytest.raises(FileNotFoundError, match=r"survey 'dr17' does not exist.*allStar"):
         survey.manifest("dr17")
     (home / "data" / "dr17").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"no manifest\.json.*python -m lab2 survey --survey dr17"):
@@ -185,7 +185,7 @@ def test_damaged_spectra_say_nothing(copied):
 def test_simulated_and_observed_spectra_are_not_mixed(copied, real_spectra):
     (field := copied / "apStar" / "real").mkdir()
     (field / "apStar-real.fits").write_bytes(real_spectra["giant"].read_bytes())
-    message = r"5 say that they are simulated, such as apStar/.*, and 1 do not, such as apStar/real/apStar-real\.fits"
+    message = r"5 are simulated, such as apStar/.*, and 1 are not, such as apStar/real/apStar-real\.fits"
     with pytest.raises(ValueError, match=message):
         catalog.adopt("myfields")
     assert not (copied / "manifest.json").exists()
@@ -207,7 +207,7 @@ def test_a_simulated_catalog_is_not_used_for_observed_spectra_nor_the_reverse(co
 
 
 def test_nobody_calls_simulated_files_observed(copied):
-    with pytest.raises(ValueError, match="are simulated ones, by their headers"):
+    with pytest.raises(ValueError, match="are simulated according to their headers"):
         survey.write_manifest(copied, simulated=False)
 
 

@@ -6,7 +6,7 @@ ON_SURVEY = {"default": "simulated", "metavar": "NAME", "help": "a folder in dat
 
 
 def fetch(chosen):
-    """Fetch a survey's catalog and spectra from SDSS DR17, or what is missing of them."""
+    """Fetch a survey's catalog and spectra from SDSS DR17, or the missing ones."""
     from lab2 import archive
     from lab2._lock import alone
     from lab2.survey import build_folder
@@ -21,7 +21,7 @@ def fetch(chosen):
     )
     print(f"tree {record['label_tree']}, from {record['source']}")
     size = f"about {plan.size / 1e9:.2f} GB ({plan.free / 1e9:.0f} GB are free)"
-    print(f"spectra: {plan.present} are here; {len(plan.downloads)} to fetch, {size}")
+    print(f"spectra: {plan.present} present; {len(plan.downloads)} to fetch, {size}")
     for path, reason in plan.damaged.items():
         print(f"to be fetched again: {path}: {reason}")
     if chosen.dry_run:
@@ -38,7 +38,7 @@ def fetch(chosen):
 
 
 def _probe():
-    """Print what is found of each assumption about the archives."""
+    """Print the finding for each assumption about the archives."""
     from lab2.archive import ArchiveError
     from lab2.archive.probe import probe, table
 
@@ -57,13 +57,13 @@ def simulate(chosen):
 
     folder = survey_folder(chosen.survey)
     given = arguments(chosen.survey, chosen.seed, chosen.n_stars, chosen.replace)
-    with alone(build_folder(chosen.survey)):  # no notebook reads the survey that is replaced
+    with alone(build_folder(chosen.survey)):  # no notebook reads the survey while it is replaced
         make_survey(folder, **given)
     print(f"survey {chosen.survey!r}: {folder}")
 
 
 def survey(chosen):
-    """Check a survey's files against its manifest, and write that where there is none."""
+    """Check a survey's files against its manifest, or write a missing manifest."""
     from lab2 import catalog
     from lab2._lock import alone
     from lab2.survey import build_folder, check, survey_folder
@@ -84,21 +84,21 @@ def survey(chosen):
 
 def add_commands(add):
     """Describe the commands of this module."""
-    one = add(fetch, "fetch", "what has arrived is kept; the same command goes on from here")
+    one = add(fetch, "fetch", "complete files are kept; run the same command to continue")
     one.add_argument("--survey", **(ON_SURVEY | {"default": "dr17", "help": "a folder in data/ (default: dr17)"}))
-    one.add_argument("--fields", nargs="+", metavar="FIELD", help="fields of APOGEE (default: the lab's four)")
-    one.add_argument("--limit", type=int, metavar="N", help="so many spectra (default: all giants)")
+    one.add_argument("--fields", nargs="+", metavar="FIELD", help="APOGEE fields (default: the lab's four)")
+    one.add_argument("--limit", type=int, metavar="N", help="number of spectra (default: those of all giants)")
     one.add_argument("--allstar", metavar="FILE", help="take the catalog from this allStar file of DR17")
-    one.add_argument("--verify", action="store_true", help="read all files that are here, and compare checksums")
-    one.add_argument("--dry-run", action="store_true", help="say what would be fetched, and how large it is")
-    one.add_argument("--probe", action="store_true", help="fetch nothing, but test what lab2 assumes of the archives")
+    one.add_argument("--verify", action="store_true", help="read all files present and compare checksums")
+    one.add_argument("--dry-run", action="store_true", help="show what would be fetched, and its size")
+    one.add_argument("--probe", action="store_true", help="fetch nothing; test lab2's assumptions about the archives")
 
-    one = add(simulate, "simulate", "the survey is as it was before; the same command begins anew")
+    one = add(simulate, "simulate", "the survey is unchanged; run the same command to start again")
     one.add_argument("--survey", **ON_SURVEY)
-    one.add_argument("--n-stars", type=int, metavar="N", help="how many stars survive the cuts, at least 150")
-    one.add_argument("--seed", type=int, metavar="S", help="the seed of its random numbers")
-    one.add_argument("--replace", action="store_true", help="even if a survey of this name has other or more stars")
+    one.add_argument("--n-stars", type=int, metavar="N", help="number of stars that pass the cuts, at least 150")
+    one.add_argument("--seed", type=int, metavar="S", help="seed of its random numbers")
+    one.add_argument("--replace", action="store_true", help="replace a survey with other or more stars")
 
     one = add(survey, "survey")
     one.add_argument("--survey", **ON_SURVEY)
-    one.add_argument("--adopt", action="store_true", help="take the files as they are now: write the manifest anew")
+    one.add_argument("--adopt", action="store_true", help="accept the files as they are: rewrite the manifest")

@@ -1,4 +1,4 @@
-"""Commands that run notebooks and set their pages."""
+"""Commands that run notebooks and make PDFs."""
 
 import argparse
 import ast
@@ -37,7 +37,7 @@ def make(chosen):
 
 
 def status(chosen):
-    """Say what is up to date and what is not, and why. Nothing is changed."""
+    """Show what is up to date and what is not, and why. Nothing is changed."""
     from lab2.report.making import status
 
     found = status(chosen.survey, chosen.name)
@@ -68,7 +68,7 @@ def report(chosen):
 
 
 def _parameter(text):
-    """NAME=VALUE, the value as Python reads it or else as text; the name of a file is always text."""
+    """NAME=VALUE, the value read as a Python literal if possible, else as text; a file name is always text."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"a parameter is written name=value, not {text!r}")
@@ -76,14 +76,14 @@ def _parameter(text):
         return name, value
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: brackets in brackets
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # the last two: deeply nested brackets
         return name, value
 
 
 def add_commands(add):
     """Describe the commands of this module."""
     one = add(
-        run, "run", "finished notebooks are kept; `make` goes on with the next, this command begins with the first"
+        run, "run", "finished notebooks are kept; `make` continues with the next, this command starts with the first"
     )
     text = "their numbers, such as 04, or paths of other notebooks (default: all of the project)"
     one.add_argument("notebooks", nargs="*", metavar="NN", help=text)
@@ -95,22 +95,22 @@ def add_commands(add):
         default=[],
         action="extend",
         metavar="NAME=VALUE",
-        help="parameters of the notebooks; a name that none of them has is refused, and so is survey: see --survey",
+        help="parameters of the notebooks; unknown names are rejected, and so is survey: use --survey",
     )
 
-    one = add(make, "make", "what is finished is kept; the same command goes on from here")
+    one = add(make, "make", "finished work is kept; run the same command to continue")
     one.add_argument("target", nargs="?", default="report", metavar="TARGET", help=_TARGETS)
     one.add_argument("--survey", **ON_SURVEY)
-    one.add_argument("--seed", type=int, metavar="S", help="of the simulated survey and of the notebooks")
-    one.add_argument("--n-stars", type=int, metavar="N", help="about how many stars the simulated survey keeps")
-    one.add_argument("--mystery", metavar="FILE", help="an apStar file for notebook 07; survey: the survey's own again")
+    one.add_argument("--seed", type=int, metavar="S", help="seed of the simulated survey and of the notebooks")
+    one.add_argument("--n-stars", type=int, metavar="N", help="approximate number of stars in the simulated survey")
+    one.add_argument("--mystery", metavar="FILE", help="an apStar file for notebook 07, or survey for the survey's own")
     one.add_argument("--name", **_NAME)
 
     one = add(status, "status")
     one.add_argument("--survey", **ON_SURVEY)
     one.add_argument("--name", **_NAME)
 
-    one = add(checkpoints, "checkpoints", "PDFs that were finished are kept; the same command makes all again")
+    one = add(checkpoints, "checkpoints", "finished PDFs are kept; run the same command to make all of them")
     one.add_argument("--survey", **ON_SURVEY)
     one.add_argument("--name", **_NAME)
     one.add_argument("--number", type=int, action="append", help="1, 2 or 3 (default: all three)")

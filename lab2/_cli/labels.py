@@ -8,7 +8,7 @@ __all__ = ["FILES_FROM", "SOME_UNREADABLE", "SPECTRA", "add_commands", "calibrat
 SOME_UNREADABLE = 3
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if a worker process was "
-    "killed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
+    "killed; 2 if an input is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
 )
 SPECTRA = {
     "nargs": "*",
@@ -19,7 +19,7 @@ FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - r
 
 
 def label(chosen):
-    """Measure the labels of spectra with a trained model, and write a table with a row for each file."""
+    """Measure the labels of spectra with a trained model, and write a table with one row per file."""
     import time
 
     from lab2._blocks import n_cores
@@ -45,12 +45,12 @@ def label(chosen):
             summary.add(table)
     warn(calibration, header, summary)
     seconds = time.monotonic() - start
-    print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars a second")
+    print(f"{summary.line()}; {out}, {seconds:.0f} s, {summary.stars / seconds:.0f} stars per second")
     return SOME_UNREADABLE if summary.unreadable else 0
 
 
 def calibration_of(chosen):
-    """The calibration that was named, or else that in the model's file; None where there is none."""
+    """The given calibration, or else that in the model's file; None if there is none."""
     from lab2.files import holds
     from lab2.validation import Calibration
 
@@ -59,16 +59,16 @@ def calibration_of(chosen):
 
 
 def warn(calibration, header, summary):
-    """Say what the labels and errors of a table are not."""
+    """Warn of uncalibrated errors and of labels from a simulated model."""
     if calibration is None:
-        print("lab2: warning: the errors are formal ones, several times too small: give --calibration", file=sys.stderr)
+        print("lab2: warning: the errors are formal and several times too small: give --calibration", file=sys.stderr)
     if "caveat" in header and summary.observed:
         text = f"{summary.observed} of {summary.stars} spectra are observed, but {header['caveat']}"
         print(f"lab2: warning: {text}", file=sys.stderr)
 
 
 def train(chosen):
-    """Train a model on spectra whose labels a catalog gives, and calibrate its errors."""
+    """Train a model on spectra with labels from a catalog, and calibrate its errors."""
     from lab2.files import check_writable, now, sha256
     from lab2.labelling.inputs import spectrum_files
     from lab2.labelling.training import read_catalog, train_files
@@ -105,20 +105,20 @@ def add_commands(add):
     one.add_argument("--files-from", **FILES_FROM)
     text = "the catalog: FITS, ECSV or CSV with APOGEE_ID, FIELD, SNR and the columns of the labels, such as allStar"
     one.add_argument("--labels", required=True, metavar="TABLE", help=text)
-    text = "a label, by its name (teff) or its column in the catalog (AL_FE); again for each (default: the five)"
+    text = "a label, by name (teff) or catalog column (AL_FE); repeat for each label (default: the five)"
     one.add_argument("--label", action="append", metavar="LABEL", help=text)
     one.add_argument("--factors", type=int, default=0, metavar="K", help="number of hidden factors (default: 0)")
-    one.add_argument("--seed", type=int, default=128, metavar="S", help="of the halves and the noise (default: 128)")
+    one.add_argument("--seed", type=int, default=128, metavar="S", help="seed of split and noise (default: 128)")
     one.add_argument("-o", "--out", default="model.nc", metavar="FILE", help="the model to write (default: model.nc)")
 
     one = add(label, "label")
     one.epilog = _STATUS
     one.add_argument("spectra", **SPECTRA)
     one.add_argument("--files-from", **FILES_FROM)
-    text = "a trained model, as lab2 train or the notebooks write it, such as build/simulated/05_model.nc"
+    text = "a trained model from lab2 train or the notebooks, such as build/simulated/05_model.nc"
     one.add_argument("--model", required=True, metavar="FILE", help=text)
-    text = "of the model's errors, such as build/simulated/05_calibration.nc (default: that in the model's file)"
+    text = "calibration of the errors, such as build/simulated/05_calibration.nc (default: that in the model's file)"
     one.add_argument("--calibration", metavar="FILE", help=text)
     text = "the table to write: .fits, .parquet, .ecsv or .csv (default: labels.fits)"
     one.add_argument("-o", "--out", default="labels.fits", metavar="FILE", help=text)
-    one.add_argument("--workers", type=int, metavar="N", help="processes that share the work (default: the cores)")
+    one.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")

@@ -1,4 +1,4 @@
-"""Commands for whole surveys: labels in shards, and spectra as a store."""
+"""Commands for whole surveys: labels in shards, and a store of spectra."""
 
 import sys
 
@@ -8,10 +8,10 @@ __all__ = ["add_commands"]
 
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if shards failed "
-    "three times, which are listed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, no "
-    "catalog was written; the shards that are finished are kept, and the same command goes on from there."
+    "three times, which are listed; 2 if an input is wrong; 130 after Ctrl-C. Unless it is 0 or 3, no "
+    "catalog was written; the shards that are finished are kept, and the same command continues from there."
 )
-_KEPT = "what is finished is kept; the same command goes on from there"
+_KEPT = "finished work is kept; run the same command to continue"
 
 
 def label_survey(chosen):
@@ -39,7 +39,7 @@ def label_survey(chosen):
 
 
 def store(chosen):
-    """Read, mask and normalize apStar files once, into a store from which lab2 label-survey labels with any model."""
+    """Read, mask and normalize apStar files once, into a store that lab2 label-survey can use with any model."""
     from lab2.cannon import Cannon
     from lab2.labelling.inputs import spectrum_files
     from lab2.scale import build_store
@@ -82,24 +82,24 @@ def add_commands(add):
     one.add_argument("spectra", **SPECTRA | {"help": f"{SPECTRA['help']}; or one store, .zarr"})
     one.add_argument("--files-from", **FILES_FROM)
     one.add_argument("--model", required=True, metavar="FILE", help="a trained model, as for lab2 label")
-    text = "of the model's errors (default: that in the model's file)"
+    text = "calibration of the errors (default: that in the model's file)"
     one.add_argument("--calibration", metavar="FILE", help=text)
-    text = "the folder of the run, which at the end holds labels.fits and labels.parquet (default: labels)"
+    text = "folder of the run, which will contain labels.fits and labels.parquet (default: labels)"
     one.add_argument("-o", "--out", default="labels", metavar="FOLDER", help=text)
-    one.add_argument("--shard", type=int, default=4096, metavar="N", help="spectra a shard (default: 4096)")
-    one.add_argument("--figure", metavar="FILE", help="draw the catalog: .pdf, .png or .svg")
+    one.add_argument("--shard", type=int, default=4096, metavar="N", help="spectra per shard (default: 4096)")
+    one.add_argument("--figure", metavar="FILE", help="plot the catalog: .pdf, .png or .svg")
     _add_workers(one)
 
     one = add(store, "store", _KEPT)
     one.add_argument("spectra", **SPECTRA)
     one.add_argument("--files-from", **FILES_FROM)
-    text = "a model whose continuum pixels are used (default: those that lab2 brings)"
+    text = "a model whose continuum pixels are used (default: those of lab2)"
     one.add_argument("--model", metavar="FILE", help=text)
     one.add_argument("-o", "--out", required=True, metavar="FOLDER", help="the store to write, .zarr")
     _add_workers(one)
 
 
 def _add_workers(one):
-    one.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: the cores)")
-    text = "a Dask scheduler whose workers do it instead, such as tcp://10.0.0.1:8786"
+    one.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one per core)")
+    text = "a Dask scheduler whose workers to use instead, such as tcp://10.0.0.1:8786"
     one.add_argument("--scheduler", metavar="ADDRESS", help=text)

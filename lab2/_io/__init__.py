@@ -1,1 +1,1 @@
-"""What comes in and goes out, checked: bytes of FITS, arrays and tables of others, and this project's own files."""
+"""Checked input and output: FITS files, users' arrays and tables, and the project's own files."""

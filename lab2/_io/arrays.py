@@ -1,4 +1,4 @@
-"""Arrays as users have them, with the masks, units, names and number types that numpy alone would drop or keep."""
+"""Users' arrays, with their masks, units, names and number types, which numpy alone would drop or misread."""
 
 from collections import Counter
 
@@ -21,12 +21,12 @@ def floats(values, what, unit=None) -> tuple[np.ndarray, np.ndarray]:
     what : str
         What it is, for error messages.
     unit : astropy.units.Unit, optional
-        To be converted to, if the array has a unit.
+        Unit to convert to, if the array has a unit.
 
     Returns
     -------
     values : numpy.ndarray
-        In the machine's byte order: float32 if it was that, otherwise float64.
+        In native byte order: float32 stays float32, any other type becomes float64.
     masked : numpy.ndarray of bool, same shape
 
     Raises
@@ -35,10 +35,10 @@ def floats(values, what, unit=None) -> tuple[np.ndarray, np.ndarray]:
         If these are not real numbers, or their unit cannot be converted.
     """
     values, own = _gathered(values), unit_of(values)
-    mask = getattr(values, "mask", None)  # of a DataFrame it is a method
+    mask = getattr(values, "mask", None)  # a DataFrame has a method of this name
     try:
         numbers = np.asarray(getattr(values, "unmasked", values))
-    except Exception as error:  # whatever the array's own library raises: this is where its arrays come in
+    except Exception as error:  # any error of the array's own library
         raise ValueError(f"{what} cannot be made a numpy array ({type(error).__name__}: {error})") from error
     if numbers.dtype.kind not in "fiu":
         raise ValueError(f"{what} must be an array of real numbers; got the type {numbers.dtype}: convert it first")
@@ -46,12 +46,12 @@ def floats(values, what, unit=None) -> tuple[np.ndarray, np.ndarray]:
     if own is not None and unit is not None and (times := factor(own, unit, what)) != 1.0:
         numbers = numbers * times
     kind = np.float32 if numbers.dtype.newbyteorder("=") == np.float32 else np.float64
-    with np.errstate(over="ignore"):  # a long double may exceed the range, and is infinite then
+    with np.errstate(over="ignore"):  # a long double beyond the range becomes infinite
         return np.require(numbers, kind, ["C", "A"]), np.array(np.broadcast_to(mask, numbers.shape))
 
 
 def factor(own, wanted, what) -> float:
-    """What numbers in one unit are multiplied with for another; "log(...)" and a pure number are dex already.
+    """Factor that converts numbers from one unit to another; "log(...)" and a pure number count as dex.
 
     Raises
     ------
@@ -79,12 +79,12 @@ def unit_of(values):
 
 
 def names(values, n, what) -> list[str]:
-    """Names as text: n of them, none twice.
+    """Names as text: n unique ones.
 
     Raises
     ------
     ValueError
-        If there is another number of names, or one is there twice or empty.
+        If their number differs, or one is empty or occurs twice.
     """
     if isinstance(values, str | bytes) or np.ndim(values) != 1 or len(values) != n:
         raise ValueError(f"expected the names of {n} {what}s; got {values!r}"[:200])
@@ -97,7 +97,7 @@ def names(values, n, what) -> list[str]:
 
 
 def names_along(values, axis, dim):
-    """Names that a DataFrame or a DataArray has along an axis; None if it has none, or only counts."""
+    """Names along an axis of a DataFrame or DataArray; None if it has none, or only a running index."""
     if hasattr(values, "columns") and hasattr(values, "index"):
         found = list(values.columns if axis else values.index)
     elif isinstance(values, xr.DataArray) and dim in values.indexes:
@@ -108,7 +108,7 @@ def names_along(values, axis, dim):
 
 
 def native(spectra) -> xr.Dataset:
-    """The same spectra, with flux and ivar converted if they are not float32 or float64 in the machine's byte order.
+    """The same spectra, with flux and ivar converted if they are not float32 or float64 in native byte order.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def native(spectra) -> xr.Dataset:
 
 
 def _text(value):
-    """A name as text; "" for one that is missing."""
+    """A name as text; "" if it is missing."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     missing = value is None or value is np.ma.masked or value != value  # NaN alone differs from itself
@@ -132,7 +132,7 @@ def _text(value):
 
 
 def _gathered(values):
-    """Lists of masked arrays or Quantities as one; of a DataFrame of nullable numbers an array; others as they are."""
+    """A list of masked arrays or Quantities, or a DataFrame of nullable numbers, as one array; others unchanged."""
     if isinstance(values, list | tuple):
         if any(isinstance(one, u.Quantity) for one in values):
             return u.Quantity(values)

@@ -1,7 +1,7 @@
-"""The coadded spectrum of one apStar file, checked, and what its header says of the star.
+"""The coadded spectrum of one apStar file, checked, and the header's information about the star.
 
-What is not a whole spectrum on the APOGEE grid is a `SpectrumError`. What the header says beside the wavelengths is not
-needed to fit the star: it may be missing or unreadable, and is unknown then.
+Anything but a complete spectrum on the APOGEE grid raises a `SpectrumError`. Apart from the wavelengths, a fit does not
+need the header: its values may be missing or unreadable, and are then unknown.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ class SpectrumError(ValueError):
 
 
 def read_coadd(path) -> dict:
-    """The coadded spectrum of one apStar file, and what its header says.
+    """The coadded spectrum of one apStar file, and the values of its header.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _first_rows(flux, error, bitmask):
                 f"HDU {number} holds {image.row.dtype}, where an apStar file has its {what}; aspcapStar files (the "
                 "pipeline's normalized spectra) have no bitmask: give the apStar file"
             )
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows float32 is infinite, and such a pixel is bad
+    with np.errstate(over="ignore", invalid="ignore"):  # overflows in float32 become infinite, and the pixels bad
         return flux.row.astype("f4"), error.row.astype("f4"), bitmask.row.astype("i4")
 
 
@@ -92,7 +92,7 @@ def _chip_range(cards, flux) -> np.ndarray:
 
 
 def _content(path, cards, flux, error, bitmask) -> dict:
-    """The content of one file, as plain values and arrays."""
+    """The contents of one file, as plain values and arrays."""
     snr = finite_number(cards, "SNR")
     known = {
         "SNR": snr if snr >= 0 else np.nan,
@@ -118,28 +118,28 @@ def _content(path, cards, flux, error, bitmask) -> dict:
         "dec": known["DEC"],
         "telescope": text(cards, "TELESCOP") or _telescope(path),
         "unknown_cards": " ".join(unknown),
-        "simulated": cards.get(SIMULATED, False) is not False,  # no other file has the card, so it need not be readable
+        "simulated": cards.get(SIMULATED, False) is not False,  # only simulated files have the card
         "path": str(path),
     }
 
 
 def _angle(cards, key, least, most):
-    """An angle of the header [deg]; NaN where there is none, or no such angle."""
+    """An angle from the header [deg]; NaN if it is missing or out of range."""
     value = finite_number(cards, key)
     return value if least <= value <= most else np.nan
 
 
 def _telescope(path) -> str:
-    """The telescope as the archive's folders and names of files tell it; "" where they do not.
+    """The telescope, from the folder and name of the file; "" if these do not tell.
 
-    The files of DR17 do not name it. Those of the two telescopes at Apache Point lie in folders of their own, and have
-    the same names.
+    The headers of DR17 do not give it. The files of the two telescopes at Apache Point have the same names, but lie in
+    different folders.
     """
     folder = next((part for part in path.parts[:-1] if part in _TELESCOPES), "")
     return folder or next((name for start, name in _BY_NAME.items() if path.name.startswith(start)), "")
 
 
 def empty_coadd(path) -> dict:
-    """What stands in the place of a file that could not be read: all pixels are bad."""
+    """Placeholder for a file that could not be read: all pixels are bad."""
     nothing = np.full(N_PIXELS, np.nan, "f4")
     return _content(path, {}, nothing, np.full_like(nothing, np.inf), np.zeros(N_PIXELS, "i4"))

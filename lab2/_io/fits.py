@@ -1,9 +1,8 @@
 """The bytes of a FITS file as header cards and arrays: the boundary between an apStar file and everything else.
 
-Only what an apStar spectrum needs is read: the headers of the first HDUs, and the first row of each image. What is read
-is bounded by what such a file can hold, and compared with the headers before it is read, so that no file, however it
-claims to be large or is packed, costs more. astropy reads far more of FITS, but warns or fails on damage to parts that
-nobody needs here.
+Only the headers of the first HDUs and the first row of each image are read. Sizes are limited to those of an apStar
+file and compared with the headers before reading, so that no file costs more memory, whatever its header claims.
+astropy reads far more of FITS, but warns or fails on damage to parts that are not needed here.
 """
 
 import gzip
@@ -22,9 +21,9 @@ __all__ = ["FitsError", "Image", "finite_number", "read_images", "text", "whole_
 _BLOCK, _CARD = 2880, 80
 # An apStar file has one row per visit; the most often observed stars have about 60.
 _MOST_ROWS = 1000
-_MOST_BYTES = 8 * 8575 * _MOST_ROWS  # of one image, in its widest type
-_MOST_CARDS = 36 * _MOST_ROWS  # a visit takes eleven
-_MOST_UNPACKED = 4 * _MOST_BYTES  # of a gzipped file: the three images that are used, in float64, and the rest
+_MOST_BYTES = 8 * 8575 * _MOST_ROWS  # bytes of one image, in its widest type
+_MOST_CARDS = 36 * _MOST_ROWS  # a visit takes eleven cards
+_MOST_UNPACKED = 4 * _MOST_BYTES  # bytes of a gzipped file: the three images that are used, in float64, and the rest
 _EXPECTED = "expected images of flux, error and bitmask in HDUs 1-3"
 _TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _OTHER_PACKERS = {b"\x1f\x9d": "compress (.Z)", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK": "zip", b"(\xb5/\xfd": "zstd"}
@@ -34,17 +33,17 @@ _NUMBER = re.compile(r"([+-]?(?:\d+(\.\d*)?|(\.\d+))([ED][+-]?\d+)?) *(?:/.*)?",
 
 
 class FitsError(ValueError):
-    """A file is not FITS, is damaged where it is read, or is larger than an apStar file can be."""
+    """A file is not FITS, is damaged where it is read, or is too large for an apStar file."""
 
 
 class Cards(Mapping):
-    """The cards of a header by keyword, the first of each; None where the value is undefined or cannot be read.
+    """The cards of a header by keyword, the first of each; None if the value is undefined or unreadable.
 
-    A value is parsed when it is asked for: an apStar file has a hundred cards, of which a dozen are of use.
+    A value is parsed on access: an apStar file has a hundred cards, of which a dozen are used.
     """
 
     def __init__(self, fields: dict[bytes, bytes]):
-        self._fields = fields  # of each keyword of 8 bytes, the 70 bytes after "= "
+        self._fields = fields  # for each keyword of 8 bytes, the 70 bytes after "= "
 
     def __getitem__(self, key: str) -> str | bool | int | float | None:
         return _value(self._fields[_keyword(key)])
@@ -60,7 +59,7 @@ class Cards(Mapping):
 
 
 class Image(NamedTuple):
-    """One HDU: its cards, the shape of its data as numpy counts (slowest axis first), and the first row of the data."""
+    """One HDU: its cards, the shape of its data in numpy's order (slowest axis first), and the data's first row."""
 
     cards: Cards
     shape: tuple[int, ...]
@@ -96,7 +95,7 @@ def read_images(path, count) -> tuple[Cards, list[Image]]:
             file.seek(0)
             for signature, name in _OTHER_PACKERS.items():
                 if magic.startswith(signature):
-                    raise FitsError(f"packed by {name}, and only gzip is read here: unpack it first")
+                    raise FitsError(f"compressed with {name}, and only gzip is supported: decompress it first")
             if not magic.startswith(b"\x1f\x8b"):
                 return _read(file, count)
             with gzip.GzipFile(fileobj=file) as stream:
@@ -106,25 +105,25 @@ def read_images(path, count) -> tuple[Cards, list[Image]]:
     except FileNotFoundError:
         raise
     except PermissionError as problem:
-        raise FitsError("there is no permission to read it") from problem
+        raise FitsError("no permission to read it") from problem
     except (OSError, EOFError, zlib.error) as problem:
-        raise FitsError(f"not a whole FITS file ({problem}); fetch it again") from problem
+        raise FitsError(f"not a complete FITS file ({problem}); fetch it again") from problem
 
 
 def finite_number(cards, key) -> float:
-    """The value of a card as a number; NaN if it is absent or no number."""
+    """The value of a card as a number; NaN if it is absent or not a number."""
     value = cards.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
 
 
 def whole_number(cards, key, least, most) -> int | None:
-    """The value of a card as an integer from `least` to `most`; None if it is absent or no such number."""
+    """The value of a card as an integer from `least` to `most`; None if it is absent or not such a number."""
     value = finite_number(cards, key)
     return int(value) if least <= value <= most and value == int(value) else None
 
 
 def text(cards, key) -> str:
-    """The value of a card as text, without spaces around it; "" if it is absent or cannot be read."""
+    """The value of a card as text, stripped; "" if it is absent or unreadable."""
     value = cards.get(key)
     return "" if value is None else str(value).strip()
 
@@ -141,11 +140,11 @@ def _read(stream, count):
 
 
 def _drain(stream):
-    """Read a gzipped file to its end, where gzip compares the checksum; one that is cut there cannot be compared."""
+    """Read a gzipped file to its end, where gzip compares the checksum; a truncated file has none."""
     try:
         while stream.read(1 << 20):
             if stream.tell() > _MOST_UNPACKED:
-                raise FitsError(f"unpacks to more than {_MOST_UNPACKED / 1e6:.0f} MB, which no apStar file has")
+                raise FitsError(f"decompresses to more than {_MOST_UNPACKED / 1e6:.0f} MB: not an apStar file")
     except EOFError:
         pass
 
@@ -158,7 +157,7 @@ def _cards(stream, number):
         if not fields and block[:10] != first + b"= ":
             raise _no_header(number, f"there is no card {first.decode().rstrip()}" if block else "the file ends")
         if len(block) < _BLOCK:
-            raise FitsError(f"not a whole FITS file (it ends in the header of HDU {number}); fetch it again")
+            raise FitsError(f"not a complete FITS file (it ends in the header of HDU {number}); fetch it again")
         for start in range(0, _BLOCK, _CARD):
             card = block[start : start + _CARD]
             if card[8:10] == b"= ":
@@ -170,19 +169,19 @@ def _cards(stream, number):
 
 def _no_header(number, what):
     if number == 0:
-        return FitsError(f"not a whole FITS file ({what} at its beginning); fetch it again")
+        return FitsError(f"not a complete FITS file ({what} at its beginning); fetch it again")
     return FitsError(f"not an apStar file: {_EXPECTED}; {what} where HDU {number} should begin; fetch it again")
 
 
 @lru_cache(512)
 def _keyword(key):
-    """A keyword as a card has it."""
+    """A keyword as written in a card."""
     return f"{key:8}".encode("latin-1", "replace")
 
 
-@lru_cache(512)  # most cards of one survey's files say the same
+@lru_cache(512)  # most cards are the same in all files of a survey
 def _value(field):
-    """The value of a card as str, bool, int or float; None if it is undefined or cannot be read."""
+    """The value of a card as str, bool, int or float; None if it is undefined or unreadable."""
     field = field.decode("latin-1").strip()
     if match := _CHARACTERS.fullmatch(field):
         value = match[1].replace("''", "'").rstrip()
@@ -209,7 +208,7 @@ def _image(stream, number):
     row_size = min(kind.itemsize * shape[-1], size) if shape else 0
     stored = stream.read(row_size)
     if len(stored) < row_size:
-        raise FitsError(f"not a whole FITS file (it ends in the first row of HDU {number}); fetch it again")
+        raise FitsError(f"not a complete FITS file (it ends in the first row of HDU {number}); fetch it again")
     return Image(cards, shape, _physical(np.frombuffer(stored, kind), cards, number)), size - row_size
 
 
@@ -225,7 +224,7 @@ def _shape(cards, number):
 
 
 def _bitpix(cards, number):
-    """BITPIX: what kind of number the data are."""
+    """BITPIX: the number type of the data."""
     bitpix = whole_number(cards, "BITPIX", -64, 64)
     if bitpix not in _TYPES:
         raise _damaged(cards, number, "BITPIX")
@@ -233,7 +232,7 @@ def _bitpix(cards, number):
 
 
 def _data_size(shape, item_size, number):
-    """Bytes of the data, without what fills the last block."""
+    """Bytes of the data, without the padding of the last block."""
     size = item_size * math.prod(shape) if shape else 0
     if size > _MOST_BYTES:
         raise FitsError(
@@ -243,22 +242,22 @@ def _data_size(shape, item_size, number):
 
 
 def _skip(stream, size):
-    """Move past data of which the last `size` bytes are left, and past what fills their last block."""
+    """Skip the last `size` bytes of the data and the padding of their last block."""
     position = stream.tell() + size
     stream.seek(position + -position % _BLOCK, io.SEEK_SET)
 
 
 def _physical(stored, cards, number):
-    """The values BZERO + BSCALE times what is stored; integers that are undefined (BLANK) have all bits set."""
+    """BZERO + BSCALE times the stored values; undefined integers (BLANK) get all bits set."""
     for key in ("BSCALE", "BZERO"):
         if key in cards and math.isnan(finite_number(cards, key)):
             raise _damaged(cards, number, key)
     scale, zero = cards.get("BSCALE", 1), cards.get("BZERO", 0)
     values = stored.astype(stored.dtype.newbyteorder("="))
     if values.dtype.kind == "f":
-        values[np.isnan(values)] = np.nan  # there are NaNs of which every later operation would warn
+        values[np.isnan(values)] = np.nan  # signaling NaNs, of which every later operation would warn
     if values.dtype.kind == "f" or scale != 1 or not float(zero).is_integer() or abs(zero) > 2**31:
-        with np.errstate(all="ignore"):  # what overflows is infinite, and such a pixel is bad
+        with np.errstate(all="ignore"):  # a value that overflows becomes infinite, and the pixel bad
             return values if (scale, zero) == (1, 0) else values.astype(float) * scale + zero
     blank = whole_number(cards, "BLANK", -(2**63), 2**63 - 1)
     values = values.astype("i8") + int(zero)

@@ -1,10 +1,9 @@
 """Datasets to and from sealed netCDF files.
 
-The file is an ordinary netCDF-4 file for other readers, such as ``xarray.open_dataset(path, engine="h5netcdf")``.
-Floating-point numbers are compressed, and strings have a fixed length, so that the headers of a file say how large its
-contents are.
+Other readers, such as ``xarray.open_dataset(path, engine="h5netcdf")``, see an ordinary netCDF-4 file. Floating-point
+numbers are compressed, and strings have a fixed length, so that the headers of a file give the size of its contents.
 
-HDF5 writes to memory, from where the bytes go to the disk: when a disk is full, HDF5 leaves files open that crash the
+HDF5 writes to memory, and the bytes are then copied to disk: on a full disk, HDF5 leaves files open that crash the
 process later.
 """
 
@@ -18,21 +17,21 @@ from lab2._io.seal import check_seal, seal
 __all__ = ["read", "write"]
 
 _LEVEL = 4
-_DIMS = "DIMENSION_LIST"  # the attribute of HDF5 that names a variable's dims; reading one too long corrupts memory
-# zlib makes nothing smaller than by a factor of 1032 (RFC 1951: 258 bytes in 2 bits).
+_DIMS = "DIMENSION_LIST"  # HDF5 attribute that names a variable's dims; reading one that is too long corrupts memory
+# zlib compresses by at most a factor of 1032 (RFC 1951: 258 bytes in 2 bits).
 _MOST_COMPRESSED = 1100
-# The types of values of such a file: those of netCDF except text of variable length.
+# Allowed types of values: those of netCDF except text of variable length.
 _TYPES = {"f4", "f8", "S1", *(f"{sign}{size}" for sign in "iu" for size in (1, 2, 4, 8))}
 
 
 def write(path, groups) -> None:
-    """Write a file, sealed; not atomically.
+    """Write a sealed file; not atomic.
 
     Parameters
     ----------
     path : path-like
     groups : dict of str to xarray.Dataset
-        "/" is the root. No other group has a dimension of the root's.
+        "/" is the root. No other group has a dimension of the root.
 
     Raises
     ------
@@ -62,12 +61,12 @@ def read(path) -> dict[str, xr.Dataset]:
     Raises
     ------
     ValueError
-        If the file is damaged, or its contents are such as `write` never writes: links to other files, and declared
-        sizes that so small a file cannot hold.
+        If the file is damaged, or has contents that `write` never produces: links to other files, or declared sizes
+        larger than the file can hold.
     """
     check_seal(path)
     try:
-        # phony dims are those of HDF5 files that are no netCDF: a schema has better words for these than h5netcdf
+        # HDF5 files that are not netCDF get phony dims: a schema gives a clearer message than h5netcdf
         how = {"engine": "h5netcdf", "phony_dims": "access"}
         return {name: _plain(xr.load_dataset(path, group=name, **how)) for name in _inspect(path)}
     except Exception as problem:
@@ -75,7 +74,7 @@ def read(path) -> dict[str, xr.Dataset]:
 
 
 def _inspect(path):
-    """Names of the groups, after a look at what the headers declare: no value is read."""
+    """Names of the groups, after checking the headers; no values are read."""
     import h5py
 
     with h5py.File(path) as file:
@@ -99,7 +98,7 @@ def _item(group, name):
 
 
 def _size(name, item):
-    """Size of a variable's values [bytes], if they are in the file and of a type that is read safely."""
+    """Size of a variable's values [bytes], if they are in the file and of a type that can be read safely."""
     if item.external or item.is_virtual:
         raise ValueError(f"the values of {name} are in another file")
     if item.dtype.str[1:] not in _TYPES:
@@ -110,13 +109,13 @@ def _size(name, item):
 
 
 def _plain(dataset):
-    """What was read, with strings as in `_text` and Python's numbers in the attributes."""
+    """The data read, with strings as in `_text` and Python numbers in the attributes."""
     attrs = {name: value.item() if isinstance(value, np.generic) else value for name, value in dataset.attrs.items()}
     return _text(dataset).drop_attrs(deep=False).assign_attrs(attrs)
 
 
 def _text(dataset):
-    """The same with numpy's strings in place of Python's."""
+    """The same with numpy strings instead of Python strings."""
     objects = {name: v for name, v in dataset.variables.items() if v.dtype.kind == "O"}
     for name, variable in objects.items():
         if not all(isinstance(value, str) for value in variable.values.flat):
@@ -131,7 +130,7 @@ def _encoding(dataset, group):
     packed = {"zlib": True, "complevel": _LEVEL}
     variables = dataset.variables.items()
     strings = {name: {"dtype": "S1"} for name, variable in variables if variable.dtype.kind == "U"}
-    if group != "/":  # h5netcdf does not find the dimension of the characters where the root has it already
+    if group != "/":  # h5netcdf does not find the dimension of the characters if the root already has it
         for name, how in strings.items():
             length = max(np.char.encode(dataset[name].values, "utf-8").dtype.itemsize, 1)
             how["char_dim_name"] = f"{group}_string{length}"

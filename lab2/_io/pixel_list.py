@@ -1,4 +1,4 @@
-"""Lists of continuum pixels in npz files: the boundary between their bytes and pixels of the 8575-pixel grid."""
+"""Lists of continuum pixels from npz files, placed on the 8575-pixel grid."""
 
 import io
 import zipfile
@@ -12,7 +12,7 @@ __all__ = ["ASPCAP_SLICES", "read_list"]
 # The 7214 pixels that ASPCAP fits are an exact sub-grid of the 8575; the course's list uses them.
 ASPCAP_SLICES = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))
 _NAMES = ("trusted", "continuum", "wavelengths", "wavelength")
-_MOST_BYTES = 1 << 20  # of a file, packed and unpacked; the course's has 65 kB
+_MOST_BYTES = 1 << 20  # size of a file, compressed or not; the course's has 65 kB
 
 
 def read_list(path) -> np.ndarray:
@@ -40,22 +40,22 @@ def read_list(path) -> np.ndarray:
 
 
 def _arrays(path):
-    """The arrays of an npz file that a list of pixels consists of, their sizes checked before they are read."""
+    """The arrays of an npz file that make up a list of pixels; sizes are checked before they are read."""
     if not path.is_file():
         raise FileNotFoundError(f"no such list of continuum pixels: {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if member.filename.removesuffix(".npy") in _NAMES]
             if path.stat().st_size + sum(member.file_size for member in members) > _MOST_BYTES:
-                raise ValueError(f"larger than {_MOST_BYTES} bytes, which no list is")
+                raise ValueError(f"larger than {_MOST_BYTES} bytes, too large for a list of pixels")
             contents = {member.filename.removesuffix(".npy"): archive.read(member) for member in members}
         return {name: np.lib.format.read_array(io.BytesIO(data), allow_pickle=False) for name, data in contents.items()}
-    except Exception as problem:  # zip and npy files fail in a dozen ways, and none of them tells more than this
-        raise ValueError(f"{path}: not a whole npz file ({problem}); fetch it again") from problem
+    except Exception as problem:  # zip and npy files fail in a dozen ways, none of them more informative than this
+        raise ValueError(f"{path}: not a complete npz file ({problem}); fetch it again") from problem
 
 
 def _grid_pixels(path, n_values, wavelength):
-    """For each value of a list its pixel on the 8575-pixel grid."""
+    """The pixel on the 8575-pixel grid of each value of a list."""
     if wavelength is None:
         grids = {N_PIXELS: np.arange(N_PIXELS), 7214: np.r_[ASPCAP_SLICES]}
         if n_values not in grids:
@@ -65,7 +65,7 @@ def _grid_pixels(path, n_values, wavelength):
         raise ValueError(f"{path}: {n_values} mask values but wavelengths of {wavelength.dtype}, {wavelength.shape}")
     wavelength = wavelength.astype(float)
     pixel = np.nan_to_num(np.interp(wavelength, WAVELENGTH, np.arange(N_PIXELS))).round().astype(int)
-    with np.errstate(over="ignore"):  # infinitely far off is off
+    with np.errstate(over="ignore"):  # infinite values are off the grid
         off = (np.abs(wavelength / WAVELENGTH[pixel] - 1) / (WAVELENGTH[1] / WAVELENGTH[0] - 1)).max(initial=0.0)
     if not off < 0.01:  # NaN too
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What the variables of a Dataset must be: dims, type and values, a `Rule` for each."""
+"""Rules for the variables of a Dataset: dims, type and values."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -24,7 +24,7 @@ __all__ = [
     "check_covariance",
 ]
 
-# numpy's letters for types, and their names for people
+# numpy's letters for types, and their names in messages
 _NUMBER, _FLOAT, _COUNT, _TEXT, _TRUTH = "fiu", "f", "iu", "U", "b"
 _TYPES = {
     _NUMBER: "numbers",
@@ -36,7 +36,7 @@ _TYPES = {
 
 
 class Values(NamedTuple):
-    """A condition on values: of what type, in words, and which of an array fulfil it."""
+    """A condition on values: their type, a description, and a test."""
 
     kinds: str
     words: str
@@ -57,7 +57,7 @@ UNIQUE = Values(_TEXT, "different names", lambda x: np.isin(np.arange(x.size), n
 
 
 class Rule(NamedTuple):
-    """What one variable must be; an optional one may be missing."""
+    """Requirements for one variable; an optional one may be missing."""
 
     dims: tuple[str, ...]
     values: Values = FINITE
@@ -65,12 +65,12 @@ class Rule(NamedTuple):
 
 
 def check(dataset: xr.Dataset, rules: Mapping[str, Rule]) -> None:
-    """Raise an error for the first variable that breaks its rule; others than those of the rules may be there.
+    """Raise an error for the first variable that breaks its rule; variables without a rule are allowed.
 
     Raises
     ------
     ValueError
-        If a variable is missing, has other dims or another type, or values that it cannot have.
+        If a variable is missing, has the wrong dims or type, or has forbidden values.
     """
     for name, (dims, values, optional) in rules.items():
         if name not in dataset.variables:
@@ -89,23 +89,23 @@ def check(dataset: xr.Dataset, rules: Mapping[str, Rule]) -> None:
 
 
 def _plain(values):
-    """Python's strings as numpy's, as a file will hold them; other values as they are."""
+    """Python strings as numpy strings, as stored in a file; other values unchanged."""
     strings = values.dtype.kind == "O" and all(isinstance(value, str) for value in values.flat)
     return values.astype(str) if strings else values
 
 
 def check_covariance(matrix, name) -> None:
-    """Raise an error for a matrix that is no covariance.
+    """Raise an error for a matrix that is not a covariance.
 
     Raises
     ------
     ValueError
-        If one is not symmetric or has a negative eigenvalue, rounding errors aside.
+        If a matrix is not symmetric or has a negative eigenvalue, apart from rounding errors.
     """
     if not np.allclose(matrix, matrix.T, rtol=1e-9, atol=0.0):
         raise ValueError(f"{name} must be symmetric")
     scale = np.sqrt(np.abs(np.diagonal(matrix)))
-    scale = np.where(scale > 0, scale, 1.0)  # labels have units of their own: judge the correlations
+    scale = np.where(scale > 0, scale, 1.0)  # labels have different units: test the correlations
     if (np.linalg.eigvalsh(matrix / np.outer(scale, scale)) < -1e-6).any():
         raise ValueError(f"{name} must have no negative eigenvalue")
 

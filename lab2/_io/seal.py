@@ -1,15 +1,15 @@
-"""The last line of a file of results: its size and the SHA-256 of all that stands before that line.
+"""The last line of a results file: the size and SHA-256 of everything before it.
 
-The libraries that read netCDF and tables are not made for damaged files: to them a table that was cut at the end of a
-row is whole, 32 zeroed bytes in a heap of HDF5 make it loop for ever inside C code that nothing can interrupt, and
-other damage gives other numbers. So the bytes are compared with the seal before a library sees them. Readers of both
-kinds of file pass over that line: HDF5 because its superblock says where the file ends, ECSV because it is a comment. A
-program that writes into such a file breaks or drops the seal.
+Libraries that read netCDF and tables do not detect damage: a table cut at the end of a row looks complete, 32 zeroed
+bytes in an HDF5 heap cause an infinite loop in C code that cannot be interrupted, and other damage changes numbers. So
+the bytes are compared with the seal before a library reads them. Readers of both formats ignore the line: the HDF5
+superblock says where the file ends, and in ECSV it is a comment. A program that modifies such a file breaks or drops
+the seal.
 
-A digest of the decoded contents, in an attribute, would come too late: HDF5 has to decode them first. The strings of a
-variable can be of fixed length, but the names of a netCDF variable's dimensions always are references in a heap.
+A digest of the decoded contents, in an attribute, would come too late, since HDF5 has to decode them first. The strings
+of a variable can have a fixed length, but the names of a netCDF variable's dimensions are always references to a heap.
 
-The seal tells damage, not malice: whoever changes a file on purpose can seal it again.
+The seal detects damage, not tampering: anyone who changes a file on purpose can seal it again.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 
 def seal(content: bytes | memoryview) -> bytes:
-    """The line that belongs at the end of this content.
+    """The line to append to this content.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def seal(content: bytes | memoryview) -> bytes:
 
 
 def check_seal(path) -> None:
-    """Raise an error for a file that is not as it was sealed.
+    """Raise an error if a file has changed since it was sealed.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def check_seal(path) -> None:
     Raises
     ------
     ValueError
-        If it has no seal, or one that does not fit.
+        If it has no seal, or the seal does not match.
     """
     with Path(path).open("rb") as file:
         size = max(0, file.seek(0, 2) - _LENGTH)
@@ -52,15 +52,15 @@ def check_seal(path) -> None:
         found = file.read(_LENGTH)
         if not found.startswith(_LINE.split("{")[0].encode()):
             raise ValueError(
-                f"{path} is not a whole file: it does not end with its seal, so it was cut short, changed by another "
-                "program, or written by an older version"
+                f"{path} is not a complete file: it does not end with its seal, so it was truncated, changed by "
+                "another program, or written by an older version"
             )
         digest = hashlib.sha256()
         file.seek(0)
         while size > file.tell():
             digest.update(file.read(min(_BLOCK, size - file.tell())))
         if found != _line(size, digest):
-            raise ValueError(f"{path} is damaged: its bytes are not those that were sealed")
+            raise ValueError(f"{path} is damaged: its bytes do not match its seal")
 
 
 def _line(size, digest):

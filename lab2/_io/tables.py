@@ -1,4 +1,4 @@
-"""Tables of FITS files, read whole or refused."""
+"""Tables in FITS files, read completely or rejected."""
 
 import warnings
 
@@ -9,11 +9,11 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = ["read"]
 
-_MOST_COLUMNS = 999  # of the FITS standard
+_MOST_COLUMNS = 999  # by the FITS standard
 
 
 def read(path) -> QTable:
-    """The table in HDU 1 of a FITS file, its text decoded.
+    """The table in HDU 1 of a FITS file, with decoded text.
 
     Parameters
     ----------
@@ -27,26 +27,27 @@ def read(path) -> QTable:
     Raises
     ------
     ValueError
-        If it is not a whole FITS file with a table in HDU 1.
+        If it is not a complete FITS file with a table in HDU 1.
     """
     try:
         with warnings.catch_warnings():
-            # what astropy warns of (padding, cards of no concern, units that it does not know) does not change a value
+            # astropy's warnings (padding, irrelevant cards, unknown units) do not concern the values
             warnings.simplefilter("ignore", AstropyUserWarning)
             _check_size(path)
             table = QTable.read(path, format="fits", hdu=1)
             for name in table.colnames:
                 if table[name].dtype.kind == "S":
                     table[name] = _decoded(table[name])
-    except Exception as error:  # astropy raises whatever a damaged header makes happen: this is where it comes in
+    except Exception as error:  # a damaged header can make astropy raise any error
         raise ValueError(
-            f"{path} is no whole FITS file with a table in HDU 1 ({type(error).__name__}: {error}); fetch it again"
+            f"{path} is not a complete FITS file with a table in HDU 1 "
+            f"({type(error).__name__}: {error}); fetch it again"
         ) from error
     return table
 
 
 def _check_size(path):
-    """An error if the header promises more than the file holds, before memory is asked for it."""
+    """Raise an error if the header declares more than the file holds, before memory is allocated."""
     with fits.open(path, memmap=True, disable_image_compression=True) as hdus:
         if hdus.fileinfo(0)["file"].compression is not None:
             raise ValueError("it is compressed")
@@ -54,11 +55,11 @@ def _check_size(path):
         if header["XTENSION"].strip() != "BINTABLE":
             raise ValueError(f"HDU 1 is of the kind {header['XTENSION']}")
         if not 0 <= header["TFIELDS"] <= _MOST_COLUMNS:
-            raise ValueError(f"its header promises {header['TFIELDS']} columns")
+            raise ValueError(f"its header declares {header['TFIELDS']} columns")
         need = header["NAXIS1"] * header["NAXIS2"] + header["PCOUNT"]
         there = path.stat().st_size - place["datLoc"]
         if not 0 <= need <= there:
-            raise ValueError(f"its header promises {need} bytes of data, {there} are there")
+            raise ValueError(f"its header declares {need} bytes of data, but there are {there}")
         if hdus[1].columns.dtype.itemsize != header["NAXIS1"]:
             raise ValueError(f"its columns do not fill the {header['NAXIS1']} bytes of a row")
 

@@ -1,8 +1,8 @@
-"""SDSS DR17 from its archives: the catalog, the spectra, and the course's files.
+"""Data of SDSS DR17 from its archives: the catalog, the spectra, and the course's files.
 
-It was written without access to the archives: the requests follow the archives' documentation, and error handling was
-tested against a stand-in server that fails as they do (tests/archive_server.py). `lab2 fetch --probe` tests each
-assumption against the archives themselves (`lab2.archive.probe`).
+It was written without access to the archives: the requests follow their documentation, and error handling was tested
+with a mock server that simulates their failures (tests/archive_server.py). `lab2 fetch --probe` tests each assumption
+against the archives themselves (`lab2.archive.probe`).
 
 References
 ----------

@@ -49,10 +49,10 @@ def read(path: str | os.PathLike, fields: Collection[str]) -> Table:
             table = _rows(hdus[1].data, fields, path)
     except ArchiveError:
         raise
-    except Exception as error:  # the one place where this file is read: astropy has many for damaged ones
-        raise ArchiveError(f"{path} is not a whole FITS file with a table in HDU 1 ({words(str(error))})") from error
+    except Exception as error:  # astropy raises many kinds of error for damaged files
+        raise ArchiveError(f"{path} is not a complete FITS file with a table in HDU 1 ({words(str(error))})") from error
     result = checked(table, fields, str(path))
-    # an empty column says nothing
+    # an empty column carries no information
     told = [(name, result[name]) for name in ("FILE", "ASPCAP_ID") if name in result.colnames and any(result[name])]
     if told and not any("dr17" in text for text in told[0][1]):
         raise ArchiveError(

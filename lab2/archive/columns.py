@@ -1,4 +1,4 @@
-"""The columns of the allStar catalog that lab2 keeps, whatever their source, and their check."""
+"""The columns of the allStar catalog that lab2 keeps, from any source, and their check."""
 
 import re
 from collections import Counter
@@ -14,17 +14,17 @@ from lab2.labels import LABELS
 
 __all__ = ["COLUMNS", "PLAIN_NAME", "checked"]
 
-# Name of a field, a telescope, a star or a file, which cannot lead out of a folder or of a URL's path.
+# Name of a field, a telescope, a star or a file that cannot point outside a folder or a URL's path.
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
 
 
-# To find the files of the spectra and to know their sizes.
+# Needed to find the files of the spectra and estimate their sizes.
 _TO_FETCH = "TELESCOPE", "NVISITS"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in allStar (in SQL the same in small letters), its SQL table, its type."""
+    """A column: its name in allStar (in SQL in lower case), its SQL table, its type."""
 
     name: str
     table: str
@@ -32,7 +32,7 @@ class Column:
 
     @property
     def required(self) -> bool:
-        """Whether there is no survey without it."""
+        """Whether every survey needs it."""
         return self.name in REQUIRED or self.name in _TO_FETCH
 
 
@@ -82,7 +82,7 @@ def checked(table: Table, fields: Collection[str], source: str) -> Table:
     Returns
     -------
     astropy.table.Table
-        Sorted by APOGEE_ID and decreasing S/N. A missing number is NaN; SDSS's NULL, -9999, is left as it is.
+        Sorted by APOGEE_ID and decreasing S/N. A missing number is NaN; SDSS's NULL, -9999, is left unchanged.
 
     Raises
     ------
@@ -101,10 +101,10 @@ def checked(table: Table, fields: Collection[str], source: str) -> Table:
     if found != set(fields):
         odd = "; ".join(
             words(f"{what} {', '.join(sorted(names))}")
-            for what, names in (("nothing for", set(fields) - found), ("not asked for:", found - set(fields)))
+            for what, names in (("nothing for", set(fields) - found), ("not requested:", found - set(fields)))
             if names
         )
-        raise ArchiveError(f"{source}: {odd}. Fields are written as SDSS does, such as M15 or 060+00")
+        raise ArchiveError(f"{source}: {odd}. Write fields as SDSS does, such as M15 or 060+00")
     keys = Counter(zip(result["TELESCOPE"], result["FIELD"], result["APOGEE_ID"], strict=True))
     (key, times), *_ = keys.most_common(1)
     if times > 1:
@@ -121,11 +121,11 @@ def _typed(values, column, source):
     """A column's values converted to its type; a missing value is "" or NaN, and an error in an integer column."""
     values = np.ma.asarray(values)
     if column.kind == "U":
-        # FITS has no other characters; a name that had them is that of no file
+        # FITS has ASCII characters only; no file has a name with others
         texts = np.ma.filled(values.astype(str), "").tolist()
         return np.array([re.sub(r"[^ -~]", "?", text).strip() for text in texts], dtype=str)
     if values.dtype.kind in "US":
-        # numbers as text: SQL's NULL is among them, or something that is not a number
+        # numbers as text, including SQL's NULL or something that is not a number
         values = np.ma.filled(values.astype(str), "")
         values = np.ma.masked_where(np.isin(np.char.lower(values), ["null", ""]), values)
     empty = np.ma.getmaskarray(values)
@@ -136,10 +136,10 @@ def _typed(values, column, source):
     try:
         if numbers.dtype.kind in "US":
             numbers = numbers.astype("f8" if column.kind.startswith("f") else "i8")
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite, or found out in the next line
+        with np.errstate(over="ignore", invalid="ignore"):  # becomes infinite, or is caught in the next line
             result[~empty] = numbers
         if column.kind.startswith("i") and (odd := result[~empty] != numbers).any():
-            raise ValueError(f"{numbers[odd][0]} is no integer of {8 * result.itemsize} bits")
+            raise ValueError(f"{numbers[odd][0]} is not a {8 * result.itemsize}-bit integer")
     except (ValueError, OverflowError) as error:
         raise ArchiveError(f"{source}: {column.name} holds no numbers ({words(str(error))})") from error
     return result

@@ -1,4 +1,4 @@
-"""The two files that the course hands out: its list of continuum pixels, and the mystery spectrum."""
+"""The two files that the course provides: its list of continuum pixels, and the mystery spectrum."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +37,7 @@ FILES = {
 
 
 def course_file(kind: str) -> Path:
-    """A file of the course; it is fetched into data/ if it is not there.
+    """A file of the course, fetched into data/ if it is missing.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def course_file(kind: str) -> Path:
     Raises
     ------
     ArchiveError
-        If it is not there and cannot be fetched; the message says where to find it.
+        If it is missing and cannot be fetched; the message says where to find it.
     """
     if (present := present_course_file(kind)) is not None:
         return present
@@ -83,4 +83,4 @@ def url(folder: str, name: str) -> str:
 
 def _check(part, known):
     if (found := sha256(part)) != known.sha256:
-        raise RefusedError(f"a file {known.name} came that is not the course's: its SHA-256 is {found}")
+        raise RefusedError(f"the file {known.name} received is not the course's: its SHA-256 is {found}")

@@ -1,4 +1,4 @@
-"""What the archives answer to a dozen small questions, each asked once: what `lab2.archive.probe` judges by."""
+"""The archives' answers to a dozen small requests, each sent once, for `lab2.archive.probe`."""
 
 import contextlib
 import functools
@@ -20,16 +20,16 @@ from lab2.archive.web import RefusedError, TransientError, UnreachableError
 
 __all__ = ["FIELD", "MANY", "Evidence"]
 
-SECONDS = 50.0  # for everything
-LONGEST = 20.0  # s, for one answer
-FIELD = FIELDS[0]  # that of the example star
+SECONDS = 50.0  # for all requests
+LONGEST = 20.0  # s, per answer
+FIELD = FIELDS[0]  # field of the example star
 MANY = 5000  # rows, more than any field has
 BLOCK = 2880  # bytes, of FITS
-LARGEST = stars.size(50)  # bytes, of the example's file
+LARGEST = stars.size(50)  # bytes, of the example star's file
 
 
 def once(method):
-    """A method that asks once: its result, or its exception, is remembered by its first argument."""
+    """A method whose result or exception is remembered for each value of its first argument."""
 
     @functools.wraps(method)
     def remembered(self, *given):
@@ -37,7 +37,7 @@ def once(method):
         if key not in self._known:
             try:
                 self._known[key] = method(self, *given), None
-            except Exception as error:  # it is raised here, and every time
+            except Exception as error:  # raised now, and on every later call
                 self._known[key] = None, error
         result, error = self._known[key]
         if error is not None:
@@ -48,22 +48,22 @@ def once(method):
 
 
 class Evidence:
-    """Answers of the archives; a method raises `ArchiveError` where there is none.
+    """Answers of the archives; a method raises `ArchiveError` if there is none.
 
     Parameters
     ----------
     folder : pathlib.Path
-        For the example's file.
+        For the example star's file.
 
     Attributes
     ----------
     path : pathlib.Path
-        The example's file, once `spectrum` was called.
+        The example star's file, once `spectrum` was called.
     answered, too_many : int
-        How many queries SkyServer answered, and how many it refused for their number.
+        Number of queries that SkyServer answered, and that it refused because of its query limit.
     hosts : set of str
     down : dict of str to UnreachableError
-        Those that cannot be reached. They are not asked again.
+        Unreachable hosts, which are not asked again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Evidence:
             return found
 
     def rows(self) -> Table:
-        """The catalog of one field, as it is fetched."""
+        """The catalog of one field, as fetched."""
         there = skyserver.columns(self.ask)
         table = self.ask(
             skyserver.sql(FIELD, there), [column.name for column in there], skyserver.count(FIELD, self.ask)
@@ -98,7 +98,7 @@ class Evidence:
         return self.ask(f"SELECT TOP {MANY} nvisits FROM apogeeStar", ["NVISITS"], MANY)
 
     def head(self, telescope: str) -> tuple[str, bytes]:
-        """Address and first bytes of the file of a star that this telescope observed."""
+        """Address and first bytes of the file of a star observed with this telescope."""
         has = skyserver.first_row("apogeeStar", self.ask).colnames
         names = ["APOGEE_ID", "FIELD", "TELESCOPE", *(["FILE"] if "FILE" in has else [])]
         wanted = ", ".join("s.[file]" if name == "FILE" else f"s.{name.lower()}" for name in names)
@@ -111,7 +111,7 @@ class Evidence:
 
     @once
     def spectrum(self) -> tuple[str, Mapping[str, str]]:
-        """Address of the example's file, and the headers of the answer with it."""
+        """Address of the example star's file, and the response headers."""
         with self._get(self._example) as response:
             accept(response)
             self.path.write_bytes(body(response, LARGEST))
@@ -119,7 +119,7 @@ class Evidence:
 
     @once
     def rest(self) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and content of the answer to a request for the last bytes of that file."""
+        """Status, headers and content of the response to a request for the last bytes of that file."""
         self.spectrum()
         start = self.path.stat().st_size - BLOCK
         with self._get(self._example, headers={"Range": f"bytes={start}-"}) as response:
@@ -150,7 +150,7 @@ class Evidence:
 
     @contextlib.contextmanager
     def _reaching(self, url):
-        """The time for an answer; a host that is down is remembered."""
+        """Limits the time for an answer, and remembers hosts that are down."""
         host = urlsplit(url).netloc
         if host in self.down:
             raise self.down[host]

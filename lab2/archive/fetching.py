@@ -1,4 +1,4 @@
-"""A survey of SDSS DR17 on disk: find out which files are missing, and fetch them."""
+"""A survey of SDSS DR17 on disk: determine which files are missing, and fetch them."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ TOLERATED = 0.05
 
 @dataclass
 class Plan:
-    """The files to be fetched for a survey to be complete.
+    """The files that a survey still lacks.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Plan:
     record : dict
         The source of the catalog.
     new : bool
-        Whether the catalog has still to be written to the folder.
+        Whether the catalog must still be written to the folder.
     recorded : dict
         Files in the manifest, with size and SHA-256.
     present : int
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Approximate size of what is to be fetched [bytes]."""
+        """Approximate total size of the files to fetch [bytes]."""
         return sum(download.expected for download in self.downloads)
 
     @property
@@ -83,7 +83,7 @@ def plan(
     allstar: str | os.PathLike | None = None,
     verify: bool = False,
 ) -> Plan:
-    """Find out which files a survey lacks. The catalog is queried if it is not on disk; nothing is written.
+    """Determine which files a survey lacks. The catalog is queried if it is not on disk; nothing is written.
 
     Parameters
     ----------
@@ -127,8 +127,8 @@ def plan(
 def fetch(plan: Plan) -> tuple[dict, list[str]]:
     """Fetch the files of a plan, and write the survey's manifest.
 
-    Files that have arrived are kept in any case: after an interruption, plan and fetch again. A damaged file is renamed
-    to .damaged-<name>.
+    Complete files are always kept: after an interruption, plan and fetch again. A damaged file is renamed to
+    .damaged-<name>.
 
     Parameters
     ----------
@@ -165,8 +165,8 @@ def fetch(plan: Plan) -> tuple[dict, list[str]]:
         if len(missing) > TOLERATED * wanted:
             raise ArchiveError(
                 "\n".join(f"missing: {name}: {reason}" for name, reason in missing.items())
-                + f"\n{len(missing)} of {wanted} spectra could not be fetched. What has arrived is kept. Run the same "
-                f"command again, or go on without them: {command(f'survey --survey {plan.folder.name}')}"
+                + f"\n{len(missing)} of {wanted} spectra could not be fetched. Complete files are kept. Run the same "
+                f"command again, or continue without them: {command(f'survey --survey {plan.folder.name}')}"
             )
         notes = _course_files(plan.folder)
         return _manifest(plan, missing), notes
@@ -181,7 +181,7 @@ def _look(plan, giants, files, verify):
         names = [str(row[name]).strip() for row in rows for name in ("TELESCOPE", "FIELD", "APOGEE_ID")]
         names += [str(row["FILE"]).strip() or path.name for row in rows if "FILE" in row.colnames]
         if not all(PLAIN_NAME.fullmatch(name) for name in [*names, path.name]):
-            plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are no plain names"
+            plan.refused[words(path.name)] = f"the catalog calls it {words(str(names))}, which are not plain names"
             continue
         download = stars.download(rows, path)
         if path.is_file():
@@ -204,7 +204,7 @@ def _spread(giants, limit):
 
 
 def _damage(download, record, verify):
-    """What is wrong with a file on disk, "" for nothing; a file in the manifest is read only if `verify`."""
+    """What is wrong with a file on disk, "" if nothing is; a file in the manifest is read only if `verify`."""
     if record and download.path.stat().st_size != record["size"]:
         return f"has {download.path.stat().st_size} bytes, by the manifest {record['size']}"
     if record and verify and sha256(download.path) != record["sha256"]:

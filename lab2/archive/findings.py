@@ -1,4 +1,4 @@
-"""Assumptions, what was found of them, and the table that says so."""
+"""Assumptions about the archives, the findings, and their table."""
 
 import itertools
 import textwrap
@@ -9,12 +9,12 @@ from lab2.archive.web import ArchiveError, words
 
 __all__ = ["Assumption", "Finding", "judge", "so", "table"]
 
-WIDTHS = (30, 40, 48, 42)  # characters, of the columns of the table
+WIDTHS = (30, 40, 48, 42)  # characters; widths of the columns of the table
 HEAD = ("assumption", "expected", "found", "ok, or what to do")
 
 
 class Assumption(NamedTuple):
-    """`test` takes the evidence, and returns what it found or, if the assumption is wrong, raises that."""
+    """`test` takes the evidence and returns the finding, or raises it if the assumption is wrong."""
 
     name: str
     expected: str
@@ -23,7 +23,7 @@ class Assumption(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What was found of one assumption; `advice` says what to do, and is "" if it holds."""
+    """The result for one assumption; `advice` says what to do, and is "" if it holds."""
 
     assumption: str
     expected: str
@@ -32,11 +32,11 @@ class Finding(NamedTuple):
 
 
 class _NotSoError(ArchiveError):
-    """An assumption does not hold; the message says what was found."""
+    """An assumption does not hold; the message is the finding."""
 
 
 def so(holds: bool, found: str) -> str:
-    """`found`, as the result of a test that holds, or as the reason why it does not."""
+    """Return `found` if the test holds; otherwise raise it as the reason."""
     if not holds:
         raise _NotSoError(found)
     return found
@@ -48,13 +48,13 @@ def judge(one: Assumption, evidence: Any) -> Finding:
         return Finding(one.name, one.expected, words(one.test(evidence)), "")
     except ArchiveError as error:
         found = words(str(error))
-    except Exception as error:  # whatever an archive sends, it is a row of the table, and the other rows follow
+    except Exception as error:  # any error becomes a row of the table, and the other tests go on
         found = words(f"{type(error).__name__}: {error}")
     return Finding(one.name, one.expected, found, one.advice)
 
 
 def table(findings: Iterable[Finding]) -> str:
-    """Findings as lines of text: assumption, expected, found, and ok or what to do.
+    """Findings as lines of text: assumption, expected, found, and "ok" or what to do.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ _HOSTS = {
 
 
 def base_url(variable: str) -> str:
-    """The address at which an archive's URLs begin.
+    """The base address of an archive's URLs.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Parallel downloads with a common progress bar.
 
-A pool of concurrent.futures is no replacement: Python waits for its threads at the end, and a thread may be waiting for
-a server that never answers.
+A pool of concurrent.futures cannot replace this: at exit Python waits for its threads, which may be waiting for a
+server that never answers.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from lab2.archive.web import ArchiveError, TransientError
 
 __all__ = ["fetch_all"]
 
-CONNECTIONS = 4  # in parallel: a browser opens six to one server
-# After so many failed files in a row, each after all its attempts, the server is taken to be down.
+CONNECTIONS = 4  # parallel connections; a browser opens six to one server
+# After this many failed files in a row, each after all its attempts, the server is considered down.
 FAILURES_IN_A_ROW = 8
-NAME = "lab2 download"  # of its threads
-GRACE = 2.0  # s, to end for threads whose connections were cut
+NAME = "lab2 download"  # names of the threads
+GRACE = 2.0  # s, for threads to end after their connections were cut
 
 
 def fetch_all(downloads: Sequence[Download], description: str) -> dict[Path, str]:
@@ -34,7 +34,7 @@ def fetch_all(downloads: Sequence[Download], description: str) -> dict[Path, str
     Parameters
     ----------
     downloads : sequence of Download
-        Each with a path of its own.
+        Each with a different path.
     description : str
         Text of the progress bar.
 
@@ -62,15 +62,15 @@ def fetch_all(downloads: Sequence[Download], description: str) -> dict[Path, str
             bar.finished(one, error)
             if in_a_row >= FAILURES_IN_A_ROW:
                 raise ArchiveError(
-                    f"the archive does not serve: {in_a_row} files in a row failed, the last one: {error}. "
-                    "What has arrived is kept; run the same command again later, and it goes on from there"
+                    f"the archive does not respond: {in_a_row} files in a row failed, the last one: {error}. "
+                    "Complete files are kept; run the same command again later to continue"
                 )
     return failed
 
 
 @contextlib.contextmanager
 def _results(downloads, bar):
-    """A queue of each download and its exception or None. At the end of the block, what is still running is stopped."""
+    """A queue of each download and its exception or None. At the end of the block, running downloads are stopped."""
     stop, waiting, results = threading.Event(), queue.SimpleQueue(), queue.SimpleQueue()
     for one in downloads:
         waiting.put(one)
@@ -81,12 +81,12 @@ def _results(downloads, bar):
                 one = waiting.get_nowait()
                 try:
                     fetch(http, one, bar.reporter(one), stop)
-                except Exception as error:  # it is raised where the results are read
+                except Exception as error:  # raised where the results are read
                     results.put((one, error))
                 else:
                     results.put((one, None))
 
-    sessions = [Session() for _ in range(min(CONNECTIONS, len(downloads)))]  # requests does not share one
+    sessions = [Session() for _ in range(min(CONNECTIONS, len(downloads)))]  # one per thread
     threads = [threading.Thread(target=work, args=(http,), name=NAME, daemon=True) for http in sessions]
     try:
         for thread in threads:
@@ -98,7 +98,7 @@ def _results(downloads, bar):
             http.cut()
         end = time.monotonic() + GRACE
         for thread in threads:
-            # one that does not end waits for the head of an answer, and will touch no file after it
+            # a thread that does not end is waiting for response headers, and will not touch a file afterwards
             thread.join(max(end - time.monotonic(), 0))
 
 
@@ -130,7 +130,7 @@ class _Bar:
         return report
 
     def finished(self, download, error):
-        """Count a finished file; the missing bytes of a failed one are taken off the total."""
+        """Count a finished file; the missing bytes of a failed one are subtracted from the total."""
         with self._lock:
             if error is not None:
                 self._failed += 1

@@ -19,13 +19,13 @@ __all__ = ["probe", "table"]
 LABEL_TREE = "synspec"
 CARDS = ("OBJID", "FIELD", "SNR", "NVISITS", "STARFLAG", "CRVAL1", "CDELT1", "CRPIX1")
 CHIPS = ("BMIN", "BMAX", "GMIN", "GMAX", "RMIN", "RMAX")
-# Share by which a file may differ from the size that is expected for its visits.
+# Fraction by which a file may differ from the size expected for its number of visits.
 SIZE_TOLERANCE = 0.2
 ASSUMPTIONS = []
 
 
 def probe() -> list[Finding]:
-    """Ask the archives about a dozen small things, in less than a minute. Nothing is kept.
+    """Send a dozen small requests to the archives, in less than a minute. Nothing is kept.
 
     Returns
     -------
@@ -85,13 +85,13 @@ def _count(evidence):
     return so(n_rows > 0, f"{n_rows} rows in {FIELD}")
 
 
-@assumption("the lab's fields", ", ".join(FIELDS), "name those that are there: --fields")
+@assumption("the lab's fields", ", ".join(FIELDS), "select existing ones: --fields")
 def _fields(evidence):
     counts = {field: skyserver.count(field, evidence.ask) for field in FIELDS if field != FIELD}
     return so(all(counts.values()), ", ".join(f"{field}: {n_rows} rows" for field, n_rows in counts.items()))
 
 
-@assumption("SQL of one field", "as many rows as counted, each with its types, none twice", SQL_ADVICE)
+@assumption("SQL of one field", "as many rows as counted, of the right types, none twice", SQL_ADVICE)
 def _rows(evidence):
     return f"{len(evidence.rows())} rows of {FIELD}"
 
@@ -124,12 +124,12 @@ def _url(evidence):
     return f"{evidence.path.stat().st_size / 1e6:.2f} MB at {address}"
 
 
-@assumption("URL, telescope apo1m", ".../apo1m/FIELD/FILE is FITS", f"the lab needs none of it; {URL_ADVICE}")
+@assumption("URL, telescope apo1m", ".../apo1m/FIELD/FILE is FITS", f"the lab does not need it; {URL_ADVICE}")
 def _url_apo1m(evidence):
     return _url_of("apo1m", evidence)
 
 
-@assumption("URL, telescope lco25m", ".../lco25m/FIELD/FILE is FITS", f"the lab needs none of it; {URL_ADVICE}")
+@assumption("URL, telescope lco25m", ".../lco25m/FIELD/FILE is FITS", f"the lab does not need it; {URL_ADVICE}")
 def _url_lco25m(evidence):
     return _url_of("lco25m", evidence)
 
@@ -139,7 +139,7 @@ def _url_of(telescope, evidence):
     return so(start.startswith(b"SIMPLE  ="), address)
 
 
-@assumption("part of a file", "206, and the last bytes of it", "nothing: broken transfers begin anew, and take longer")
+@assumption("part of a file", "206, and its last bytes", "nothing: broken transfers restart, and take longer")
 def _ranges(evidence):
     status, headers, content = evidence.rest()
     same = content == evidence.path.read_bytes()[-len(content) :]
@@ -156,18 +156,18 @@ def _identity(evidence):
     return so(known and all(a == b for a, b in twice), "; ".join(f"{a}, then {b}" for a, b in twice))
 
 
-@assumption("size of a file", f"that of its visits within {SIZE_TOLERANCE:.0%}", "--dry-run errs: mind the free space")
+@assumption("size of a file", f"that of its visits within {SIZE_TOLERANCE:.0%}", "--dry-run errs: check the free space")
 def _size(evidence):
     _, headers = evidence.spectrum()
     told, expected = headers.get("Content-Length", "none told"), stars.size(int(_header(evidence)["NVISITS"]))
     close = told.isdecimal() and abs(int(told) / expected - 1) <= SIZE_TOLERANCE
-    return so(close, f"{told} bytes told, {expected} expected")
+    return so(close, f"{told} bytes announced, {expected} expected")
 
 
 # The file
 
 
-FILE_ADVICE = "report it to lab2: the archive's files are not as those that it was written for"
+FILE_ADVICE = "report it to lab2: the archive's files differ from those that it was written for"
 
 
 @assumption("lab2.apstar reads it", f"{N_PIXELS} pixels of flux, error and bitmask", FILE_ADVICE)
@@ -208,7 +208,7 @@ def _header(evidence):
 # The course
 
 
-COURSE_ADVICE = "put the file that your course gives out into data/"
+COURSE_ADVICE = "put the file from your course into data/"
 
 
 @assumption("course: continuum pixels", f"sha256 {course.FILES['continuum'].sha256[:12]}...", COURSE_ADVICE)
@@ -229,7 +229,7 @@ def _course(kind, evidence):
 # last, when all queries were sent
 
 
-@assumption("SQL, queries a minute", "none refused for their number", "wait a minute; ask from one program at a time")
+@assumption("SQL, queries per minute", "none refused by the query limit", "wait a minute; use one program at a time")
 def _rate(evidence):
     found = f"{evidence.answered} answered, {evidence.too_many} refused"
     return so(evidence.answered and not evidence.too_many, found)

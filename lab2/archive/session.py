@@ -1,4 +1,4 @@
-"""HTTP sessions whose requests end: in time, at a size, at another thread's word, and on the server that was asked."""
+"""HTTP sessions with limits of time and size that another thread can abort and that stay on one server."""
 
 import contextlib
 import importlib.metadata
@@ -23,22 +23,22 @@ CHUNK = 1 << 16  # bytes
 
 
 class Session(requests.Session):
-    """A session for one thread, whose request another thread can end. It follows redirects only on the same server."""
+    """A session whose request another thread can abort. It follows redirects only on the same server."""
 
     def __init__(self) -> None:
         super().__init__()
         self._socket = None
         self.max_redirects = 5
-        # identity: sizes and ranges are those of the file itself
+        # identity: sizes and ranges refer to the uncompressed file
         self.headers.update({"User-Agent": f"lab2/{importlib.metadata.version('lab2')}", "Accept-Encoding": "identity"})
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(self))
 
     def cut(self) -> None:
-        """End what the session is waiting for; its thread sees an error, or the end of the answer."""
+        """Abort the current request; its thread gets an error or the end of the response."""
         if self._socket is not None:
-            with contextlib.suppress(OSError):  # closed already
-                # not the method of an SSL socket, which would take from it what its thread is reading with
+            with contextlib.suppress(OSError):  # already closed
+                # not the method of an SSL socket, which would invalidate the connection while its thread is reading
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def get_redirect_target(self, response: requests.Response) -> str | None:
@@ -49,8 +49,8 @@ class Session(requests.Session):
             asked, meant = (_origin(url) for url in (response.url, urljoin(response.url, target)))
         except ValueError as error:
             response.close()
-            raise RefusedError(f"{words(response.url)} redirects to something that is no address") from error
-        response.close()  # unread: it may be of any length
+            raise RefusedError(f"{words(response.url)} redirects to an invalid address") from error
+        response.close()  # unread: it may have any length
         if asked != meant:
             raise RefusedError(
                 f"{words(response.url)} redirects to another server, which is refused: {words(target)}. If that is the "
@@ -60,7 +60,7 @@ class Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Tells the session which socket it is using."""
+    """Reports the socket in use to the session."""
 
     def __init__(self, session):
         self._session = session
@@ -81,7 +81,7 @@ class _Adapter(HTTPAdapter):
 
 
 class _Clock:
-    """Cuts a session's connection when its time is up; `renew` gives it as much time again."""
+    """Cuts a session's connection when its time is up; `renew` restarts the clock."""
 
     def __init__(self, http, seconds):
         self._http, self._seconds = http, seconds
@@ -100,13 +100,13 @@ class _Clock:
             if self._over.wait(left):
                 return
         self.expired = True
-        while not self._over.wait(0.5):  # again, for a connection that was not made yet
+        while not self._over.wait(0.5):  # again, for a connection that did not exist yet
             self._http.cut()
 
 
 @contextlib.contextmanager
 def answer(http: Session, url: str, seconds: float, **request: Any) -> Iterator[tuple[requests.Response, Any]]:
-    """Ask for a URL; the answer is read in the block.
+    """Request a URL; the response is read in the block.
 
     Parameters
     ----------
@@ -126,14 +126,14 @@ def answer(http: Session, url: str, seconds: float, **request: Any) -> Iterator[
     Raises
     ------
     RefusedError
-        If the server redirects in a circle or to another server, or the address is none.
+        If the server redirects in a loop or to another server, or the address is invalid.
     UnreachableError
         If there is no connection.
     TransientError
-        If it breaks, or the time is up.
+        If the connection breaks, or the time is up.
     """
     clock = _Clock(http, seconds)
-    late = TransientError(f"{url}: no answer, or one that is too slow, within {seconds:g} s")
+    late = TransientError(f"{url}: no complete answer within {seconds:g} s")
     try:
         with http.get(url, stream=True, timeout=(CONNECT, seconds), **request) as response:
             yield response, clock
@@ -147,18 +147,18 @@ def answer(http: Session, url: str, seconds: float, **request: Any) -> Iterator[
         raise kind(f"{url}: {words(str(cause)) or type(cause).__name__}") from error
     finally:
         clock.stop()
-    if clock.expired:  # an answer that does not tell its length seems whole when it is cut
+    if clock.expired:  # a truncated response without a stated length looks complete
         raise late
 
 
 def chunks(response: requests.Response) -> Iterator[bytes]:
-    """The content of a response in pieces of 64 KiB, unpacked if it came packed."""
+    """The content of a response in pieces of 64 KiB, decompressed if necessary."""
     try:
         yield from response.iter_content(CHUNK)
-    except ValueError as error:  # urllib3 does not expect the size of a chunk to be below 0
+    except ValueError as error:  # urllib3 does not expect a negative chunk size
         if isinstance(error, requests.RequestException):
             raise
-        raise TransientError(f"{words(response.url)}: an answer that breaks HTTP ({words(str(error))})") from error
+        raise TransientError(f"{words(response.url)}: an answer that violates HTTP ({words(str(error))})") from error
 
 
 def body(response: requests.Response, limit: int) -> bytes:
@@ -179,7 +179,7 @@ def body(response: requests.Response, limit: int) -> bytes:
     for chunk in chunks(response):
         content += chunk
         if len(content) > limit:
-            raise RefusedError(f"the answer is longer than {limit / 1e6:.1f} MB, which none of this kind is")
+            raise RefusedError(f"the answer is longer than {limit / 1e6:.1f} MB, the limit for its kind")
     return bytes(content)
 
 
@@ -205,7 +205,7 @@ def accept(response: requests.Response) -> None:
 
 
 def retry_after(response: requests.Response) -> float:
-    """The wait that a server asks for [s]; 0 if it asks for none."""
+    """The waiting time that a server requests [s]; 0 if none."""
     with contextlib.suppress(InvalidHeader, ValueError, OverflowError):
         return float(Retry().parse_retry_after(response.headers.get("Retry-After", "0")))
     return 0.0

@@ -1,4 +1,4 @@
-"""A catalog from SDSS's SkyServer, by SQL."""
+"""A catalog from SDSS SkyServer, by SQL."""
 
 import contextlib
 import csv
@@ -19,16 +19,16 @@ __all__ = ["ask", "columns", "count", "first_row", "lacking", "query", "sql"]
 
 TABLES = "apogeeStar AS s JOIN aspcapStar AS a ON a.apstar_id = s.apstar_id"
 PATH = "dr17/en/tools/search/x_results.aspx"
-TIMEOUT = 120  # s, for a whole answer
+TIMEOUT = 120  # s, for a complete response
 ATTEMPTS = 4
-# SkyServer allows 60 queries a minute ("Query Limits" of its help), and refuses the others with these words.
+# SkyServer allows 60 queries per minute ("Query Limits" in its help), and refuses further ones with these words.
 PAUSE = 1.0  # s
 TOO_MANY = "queries allowed per minute"
 MINUTE = 60.0  # s
-# IIS, which serves SkyServer, answers a longer query string with 404 (requestFiltering: maxQueryString, 2048 bytes).
+# SkyServer's web server, IIS, answers a longer query string with 404 (requestFiltering: maxQueryString, 2048 bytes).
 LONGEST_SQL = 1500
-# Rows of a field: the largest have a few thousand. An answer is as long as its rows: 40 bytes a cell are twice as many
-# as those of a row have on average, and its head may be a web page.
+# Rows of a field: the largest have a few thousand. The size of a response is limited by its rows: 40 bytes per cell are
+# twice the average, and it may begin with a web page.
 MOST_ROWS = 20_000
 CELL, HEAD = 40, 100_000  # bytes
 ADVICE = "Try again later, or give a catalog that you have: --allstar FILE"
@@ -68,7 +68,7 @@ def query(fields: Sequence[str]) -> tuple[Table, list[str]]:
         statement = sql(field, there)
         n_rows = count(field, ask)
         if not n_rows:
-            raise ArchiveError(f"SkyServer has no star in the field {field!r}; such are M15, N6791, 060+00")
+            raise ArchiveError(f"SkyServer has no star in the field {field!r}; examples: M15, N6791, 060+00")
         parts.append(ask(statement, [column.name for column in there], n_rows))
         statements.append(statement)
     return checked(vstack(parts), fields, "SkyServer's answer"), statements
@@ -93,12 +93,12 @@ def sql(field: str, columns: Sequence[Column] = COLUMNS) -> str:
     )
     statement = f"SELECT {names} FROM {TABLES} WHERE {_where(field)}"
     if len(statement) > LONGEST_SQL:
-        raise ValueError(f"the SQL has {len(statement)} characters, more than the {LONGEST_SQL} that SkyServer takes")
+        raise ValueError(f"the SQL has {len(statement)} characters, more than the {LONGEST_SQL} that SkyServer accepts")
     return statement
 
 
 def count(field: str, ask: Callable[..., Table]) -> int:
-    """The number of rows of a field, by COUNT(*); `ask` is the function of that name or does as it does."""
+    """The number of rows of a field, by COUNT(*); `ask` is the function of that name or a substitute."""
     (said,) = ask(f"SELECT COUNT(*) AS n FROM {TABLES} WHERE {_where(field)}", ["N"], 1)["N"]
     if not (said.isdecimal() and len(said) < 10 and int(said) <= MOST_ROWS):
         raise RefusedError(
@@ -108,12 +108,12 @@ def count(field: str, ask: Callable[..., Table]) -> int:
 
 
 def first_row(table: str, ask: Callable[..., Table]) -> Table:
-    """The first row of a table, all its columns."""
+    """The first row of a table with all its columns."""
     return ask(f"SELECT TOP 1 * FROM {table}", ["APSTAR_ID"], 1)
 
 
 def lacking(table: str, names: Iterable[str]) -> list[str]:
-    """The required columns that are not among a table's."""
+    """The required columns that a table lacks."""
     return [f"{table}.{c.name.lower()}" for c in COLUMNS if c.table == table and c.required and c.name not in names]
 
 
@@ -132,31 +132,31 @@ def _where(field):
 def ask(
     statement: str, expected: Sequence[str], n_rows: int, attempts: int | None = None, timeout: float | None = None
 ) -> Table:
-    """SkyServer's answer to a statement.
+    """SkyServer's response to a statement.
 
     Parameters
     ----------
     statement : str
     expected : sequence of str
-        Columns that it has to have, in capitals.
+        Required columns, in upper case.
     n_rows : int
         Its number of rows.
     attempts : int, optional
         Default: `ATTEMPTS`.
     timeout : float, optional
-        Time for each of them [s]; default: `TIMEOUT`.
+        Time for each attempt [s]; default: `TIMEOUT`.
 
     Returns
     -------
     astropy.table.Table
-        All cells are text; names of columns in capitals.
+        All cells are text; column names are in upper case.
 
     Raises
     ------
     RefusedError
-        If the answer is another one, in the words that came.
+        If the response is not the expected table; the message quotes it.
     TransientError
-        If it does not come, or not now, or not whole.
+        If there is no response, a temporary refusal, or an incomplete response.
     """
     return retrying(attempts or ATTEMPTS)(_ask_once, statement, expected, n_rows, timeout or TIMEOUT)
 
@@ -178,9 +178,9 @@ def _ask_once(statement, expected, n_rows, timeout):
         raise TransientError(f"SkyServer ({server}) answered {status}: {heard}. {ADVICE}", retry_after(response))
     names, rows = _cells(said)
     if status != 200 or not set(expected) <= set(names) or len(set(names)) < len(names):
-        # a web page without a message is that of a server in trouble
+        # a web page without a message means that the server has a problem
         kind = TransientError if said.lstrip().startswith("<") and "error_message" not in said else RefusedError
-        raise kind(f"SkyServer answered {statement} with words in the place of rows: {heard}. {ADVICE}")
+        raise kind(f"SkyServer answered {statement} with text instead of rows: {heard}. {ADVICE}")
     whole = [row for row in rows if len(row) == len(names)]
     if len(whole) != n_rows or len(rows) != n_rows:
         raise TransientError(f"SkyServer sent {len(whole)} of {n_rows} rows. {ADVICE}")
@@ -188,9 +188,9 @@ def _ask_once(statement, expected, n_rows, timeout):
 
 
 def _cells(said):
-    """Names, in capitals, and rows of the CSV that follows lines of comments."""
+    """Column names in upper case, and rows, of the CSV after the comment lines."""
     rows = []
-    with contextlib.suppress(csv.Error):  # what follows is no CSV, and is missed as rows that did not come
+    with contextlib.suppress(csv.Error):  # the rest is not CSV; its rows are then missing
         for row in csv.reader(io.StringIO(re.sub(r"\A(#[^\n]*\n)+", "", said), newline=""), strict=True):
             rows += [row] if row else []
     names, *rows = rows or [[]]

@@ -1,4 +1,4 @@
-"""A spectrum in the archive: its address, its size, and whether a file is it."""
+"""A spectrum in the archive: its address, its size, and the check of its file."""
 
 import threading
 from functools import partial
@@ -24,7 +24,7 @@ _READING = threading.Lock()
 
 
 def download(rows: Table, path: Path) -> Download:
-    """The download of a file, which several rows of a catalog may name: it is the spectrum of one of their stars.
+    """The download of a file, which several rows of a catalog may name: it must be the spectrum of one of their stars.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ def download(rows: Table, path: Path) -> Download:
     Returns
     -------
     lab2.archive.transfer.Download
-        The file may be twice as large as its visits by the catalog say: which of them are in it, and how long its
-        headers are, is the pipeline's choice.
+        The file may be twice the size expected from the catalog's number of visits, because the pipeline decides which
+        visits it contains and how long its headers are.
     """
     expected = size(max(int(row["NVISITS"]) for row in rows))
     return Download(
@@ -50,13 +50,13 @@ def download(rows: Table, path: Path) -> Download:
 
 
 def url(telescope: str, field: str, name: str) -> str:
-    """The address of a file: in the folder of its field, in that of its telescope."""
+    """The address of a file, in the folder of its telescope and field."""
     parts = (quote(part, safe="+") for part in (telescope, field, name))
     return "/".join([base_url("LAB2_SAS_URL"), STARS, *parts])
 
 
 def size(visits: int) -> int:
-    """Size of the file of a star with so many visits [bytes]."""
+    """Size of the file of a star with this many visits [bytes]."""
     visits = min(max(visits, 1), MOST_VISITS)
     return HEADERS + ROW * (visits + 2 if visits > 1 else 2)
 
@@ -69,4 +69,4 @@ def _check(path, stars):
     except apstar.SpectrumError as error:
         raise TransientError(words(str(error))) from error
     if found not in stars:
-        raise RefusedError(f"the file is of the star {words(found)}, not {' or '.join(sorted(stars))}")
+        raise RefusedError(f"the file belongs to the star {words(found)}, not {' or '.join(sorted(stars))}")

@@ -1,4 +1,4 @@
-"""The catalog of a survey: fetched once, and stored together with a record of its source."""
+"""The catalog of a survey: fetched once, and stored with a record of its source."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from lab2.survey import survey_folder
 __all__ = ["FIELDS", "RELEASE", "obtain", "save"]
 
 RELEASE = "DR17"
-FIELDS = ("M15", "N6791", "K2_C4_168-21", "060+00")  # the handout's
+FIELDS = ("M15", "N6791", "K2_C4_168-21", "060+00")  # fields of the handout
 _NAME, _RECORD = "allStar.fits", "catalogue.json"
 
 
@@ -43,7 +43,7 @@ def obtain(
     record : dict
         Its source: server or file, release, fields, rows, label tree, date, and the SQL.
     new : bool
-        Whether `save` has still to be called.
+        Whether `save` must still be called.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def obtain(
     if not (folder / _NAME).is_file():
         fields = list(dict.fromkeys(fields or FIELDS))
         if odd := [name for name in fields if not PLAIN_NAME.fullmatch(name)]:
-            raise ValueError(f"no field of APOGEE is called {odd[0]!r}; such are M15, N6791, 060+00")
+            raise ValueError(f"{odd[0]!r} is not the name of an APOGEE field, such as M15, N6791 or 060+00")
         if allstar is None:
             table, statements = skyserver.query(fields)
             origin = {"source": base_url("LAB2_SKYSERVER_URL"), "sql": statements}
@@ -69,7 +69,7 @@ def obtain(
     record = _recorded(folder) or {"source": "put there by its user"} | _described(table)
     advice = f"Choose another name with --survey, or move {folder / _NAME} away"
     if fields and set(fields) != set(record["fields"]):
-        raise ValueError(f"survey {survey!r} has the fields {', '.join(record['fields'])}, not those. {advice}")
+        raise ValueError(f"survey {survey!r} has the fields {', '.join(record['fields'])}, not these. {advice}")
     if allstar and record["source"] != Path(allstar).name:
         raise ValueError(f"survey {survey!r} has a catalog already, from {record['source']}. {advice}")
     return table, record, False
@@ -102,5 +102,5 @@ def _recorded(folder):
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return record if record["sha256"] == sha256(folder / _NAME) else None
-    except (ValueError, KeyError, TypeError):  # damaged: it says nothing about the catalog
+    except (ValueError, KeyError, TypeError):  # damaged: no information about the catalog
         return None

@@ -23,17 +23,17 @@ __all__ = ["Download", "fetch"]
 
 ATTEMPTS = 6
 # For the first and for each further 64 KiB [s]: 2.2 kB/s. Four connections at this rate take five days for a survey of
-# 4 GB; a file of 2 MB takes its quarter of an hour. What is slower never gets there, and is given up. As files have a
-# maximum size, this bounds the time of each request.
+# 4 GB; a file of 2 MB takes its quarter of an hour. Slower transfers are abandoned. As files have a maximum size, this
+# limits the time of each request.
 PATIENCE = 30
 
 
 class _ChangedError(TransientError):
-    """The data received belong to another file than the partial file on disk."""
+    """The received data belong to another file than the partial file on disk."""
 
 
 class _TooLargeError(RefusedError):
-    """More came, or is to come, than the file can be."""
+    """The file is, or is announced to be, larger than allowed."""
 
 
 class _StoppedError(ArchiveError):
@@ -89,8 +89,8 @@ def fetch(
     RefusedError
         If the file does not exist on the server, is too large, or is the wrong file.
     TransientError
-        If `ATTEMPTS` attempts in a row failed without any progress: the server is busy or too slow, or what it sends
-        fails the check.
+        If `ATTEMPTS` attempts in a row failed without any progress: the server is busy or too slow, or its data fail
+        the check.
     """
     stop = stop or threading.Event()
     download.path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,21 +116,21 @@ def _attempt(http, download, progress, stop):
     """Download the missing bytes, check the file, and move it to its final name."""
     _go_on(stop)
     path, part = download.path, _part_of(download.path)
-    # one byte more than needed: a part that lacks nothing is then answered like any other
+    # one byte more than needed, so that a complete part gets an ordinary response
     start = max(_arrived(path) - 1, 0)
     try:
         ask = {"Range": f"bytes={start}-"} if start else {}
         with answer(http, download.url, PATIENCE, headers=ask) as (response, clock):
             if response.status_code == requests.codes.requested_range_not_satisfiable:
-                raise _ChangedError(f"{download.url}: the server's file is shorter than the part that came")
+                raise _ChangedError(f"{download.url}: the server's file is shorter than the part already received")
             accept(response)
             if response.headers.get("Content-Type", "").startswith("text/html"):
-                raise TransientError(f"{download.url}: a web page came in the place of the file")
+                raise TransientError(f"{download.url}: received a web page instead of the file")
             offer = _offer(response, download.url)
             _bound(download, offer.total or 0)
             wanted = path.with_name(f".{path.name}.{offer.fingerprint}.part")
             if offer.start and (part, start) != (wanted, offer.start):
-                raise _ChangedError(f"{download.url}: the server's file is not the one whose first part came")
+                raise _ChangedError(f"{download.url}: the server's file is not the one that was partly received")
             _go_on(stop)
             if part and part != wanted:
                 part.unlink()
@@ -159,9 +159,9 @@ def _receive(response, clock, part, offer, download, progress, stop):
             _bound(download, size)
             file.write(chunk)
             progress(size, offer.total)
-    _go_on(stop)  # an answer that was cut seems to have ended
+    _go_on(stop)  # a truncated response seems to be complete
     if offer.total is not None and size != offer.total:
-        raise TransientError(f"{download.url}: {size} of {offer.total} bytes came")
+        raise TransientError(f"{download.url}: received {size} of {offer.total} bytes")
 
 
 def _go_on(stop):
@@ -186,7 +186,7 @@ def _offer(response, url):
     if response.status_code == requests.codes.partial_content:
         found = re.fullmatch(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})", headers.get("Content-Range", ""))
         if found is None:
-            raise TransientError(f"{url}: part of a file, without saying which")
+            raise TransientError(f"{url}: the server sent part of a file without saying which")
         start, total = int(found[1]), int(found[2])
     else:
         length = headers.get("Content-Length", "")
@@ -197,4 +197,4 @@ def _offer(response, url):
 
 def _bound(download, size):
     if size > download.limit:
-        raise _TooLargeError(f"{download.url}: larger than {download.limit / 1e6:.1f} MB, the most it may be")
+        raise _TooLargeError(f"{download.url}: larger than {download.limit / 1e6:.1f} MB, the limit for such a file")

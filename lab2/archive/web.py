@@ -1,4 +1,4 @@
-"""The exceptions of the archive modules, their retries, and a server's words as plain text."""
+"""Exceptions and retries of the archive modules, and server messages as plain text."""
 
 import threading
 
@@ -10,12 +10,12 @@ from lab2._failure import Failure
 __all__ = ["ArchiveError", "RefusedError", "TransientError", "UnreachableError", "retrying", "words"]
 
 BACKOFF = 1.0  # s, longest wait after the first attempt, approximately; it doubles with each further attempt
-LONGEST_WAIT = 60  # s, between two attempts, whatever the server asks for
+LONGEST_WAIT = 60  # s, the longest wait between two attempts, whatever the server requests
 LONGEST_WORDS = 300  # characters
 
 
 class ArchiveError(Failure):
-    """A request to an archive failed; the message says how, and what to do."""
+    """A request to an archive failed; the message says why, and what to do."""
 
 
 class RefusedError(ArchiveError):
@@ -23,7 +23,7 @@ class RefusedError(ArchiveError):
 
 
 class TransientError(ArchiveError):
-    """A temporary failure; `retry_after` is the wait that the server asks for [s]."""
+    """A temporary failure; `retry_after` is the wait that the server requests [s]."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class TransientError(ArchiveError):
 
 
 class UnreachableError(TransientError):
-    """No connection to the server: it is down, or the network is."""
+    """No connection to the server: it or the network is down."""
 
 
 def retrying(attempts: int, stop: threading.Event | None = None) -> tenacity.Retrying:
@@ -63,7 +63,7 @@ def retrying(attempts: int, stop: threading.Event | None = None) -> tenacity.Ret
 
 
 def words(said: object) -> str:
-    """What a server says, in one line of plain text: without markup and without control characters.
+    """A server's message in one line of plain text, without markup and control characters.
 
     Parameters
     ----------
@@ -78,6 +78,6 @@ def words(said: object) -> str:
     said = said[: 100 * LONGEST_WORDS]
     if "<" in said:
         said = BeautifulSoup(said, "html.parser").get_text(" ")
-    # terminals obey control characters, and show a text backwards that asks for it
+    # terminals obey control characters, including those that reverse the text
     printable = "".join(character if character.isprintable() else " " for character in said)
     return " ".join(printable.split())[:LONGEST_WORDS]

@@ -1,8 +1,8 @@
-"""The loops over stars and pixels that numpy cannot fuse, compiled by numba; the tests check each against plain numpy.
+"""Loops over stars and pixels that numpy cannot fuse, compiled by numba; the tests check each against plain numpy.
 
-All release the interpreter's lock. They are compiled once and cached (`lab2._caching`). Sums may be reordered, and a
-division by zero gives an infinity instead of an exception; the compiler needs both to vectorize. Infinities and NaN
-keep their meaning.
+All release the global interpreter lock. They are compiled once and cached (`lab2._caching`). Sums may be reordered, and
+a division by zero gives an infinity instead of an exception; the compiler needs both to vectorize. Infinities and NaN
+are treated correctly.
 """
 
 import numpy as np
@@ -37,7 +37,7 @@ OPTIONS = {
 INLINE = {**OPTIONS, "inline": "always"}
 
 _TILE = 16  # stars: their cache lines stay in the L1 cache while a block of them is transposed
-_PIXELS = 256  # for so many pixels all coefficients and their products fit in the L2 cache
+_PIXELS = 256  # for this many pixels all coefficients and their products fit in the L2 cache
 # The logarithm of a product is taken once the product exceeds _LARGE. Up to that point, _FACTORS more factors of up to
 # 10^12 each cannot make it overflow.
 _FACTORS, _LARGE = 16, 1e100

@@ -12,7 +12,7 @@ from lab2.cannon._kernels import INLINE, OPTIONS
 
 __all__ = ["LANES", "backward", "cholesky", "factors", "forward", "solve_normal", "squared_norm_solved"]
 
-LANES = 64  # 21 x 21 matrices for so many pixels, half of each used, fit in the L2 cache
+LANES = 64  # 21 x 21 matrices for this many pixels, half of each used, fit in the L2 cache
 _SINGULAR = 1e-13  # a pivot this small relative to its diagonal element counts as zero
 
 

@@ -57,7 +57,7 @@ class Search(NamedTuple):
 class Minima(NamedTuple):
     """The best minimum of each star, x (n_stars, n_labels), with its chi2 and `fisher` (n_stars, n_labels, n_labels),
     half the Hessian, which is the inverse covariance; n_minima, the number of distinct minima, 0 where none was found;
-    delta, chi^2 of the second-best minimum less that of the best, infinite where there is no second."""
+    delta, chi^2 of the second-best minimum minus that of the best, infinite where there is no second."""
 
     x: np.ndarray
     chi2: np.ndarray

@@ -25,7 +25,7 @@ exact step for a model with label errors would learn theta and U at the correcte
 higher likelihood, but misfits of the polynomial are then absorbed as label errors: on the simulated survey the labels
 fitted to other stars scatter more, by up to a fifth. Without e altogether they scatter more by up to a tenth.
 
-Peculiar spectra (a double star, a wrong velocity) would take up factors of their own. Stars that the model describes
+Peculiar spectra (a double star, a wrong velocity) would occupy factors of their own. Stars that the model describes
 much worse than others, or whose scores or label errors are improbable for a normal distribution, are fitted but not
 trained on.
 """
@@ -54,8 +54,8 @@ _LABEL_ERROR = 0.25
 # A star is odd if the logarithm of its chi^2 per pixel, |z|^2 or |e|^2 lies this many robust standard deviations above
 # the median.
 _ODD = 3.0
-_SPARE, _PASSES = 15, 4  # additional columns and number of passes of the subspace iteration for the first scores
-_CLIP = 8.0  # limit of the residuals that give the first scores, in standard deviations
+_SPARE, _PASSES = 15, 4  # additional columns and number of passes of the subspace iteration for the initial scores
+_CLIP = 8.0  # limit of the residuals that give the initial scores, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Learned:
     Attributes
     ----------
     theta : numpy.ndarray, shape (n_pixels, n_terms)
-        Coefficients of the flux less 1.
+        Coefficients of the flux minus 1.
     loadings : numpy.ndarray, shape (n_pixels, k)
         The factor that explains most first, each with its largest loading positive; 0 in untrained pixels.
     s2 : numpy.ndarray, shape (n_pixels,)
@@ -117,10 +117,10 @@ def learn_factors(
     Parameters
     ----------
     take : callable
-        Takes a slice of pixels; returns flux less 1 and ivar, (n_pixels, n_stars).
+        Takes a slice of pixels; returns flux minus 1 and ivar, (n_pixels, n_stars).
     design : Design
     theta, s2 : numpy.ndarray
-        Of the model without factors: theta for the flux less 1; s2 infinite in untrained pixels.
+        Of the model without factors: theta for the flux minus 1; s2 infinite in untrained pixels.
     n_factors : int
     progress : bool
         Show a progress bar.
@@ -132,7 +132,7 @@ def learn_factors(
     Raises
     ------
     ValueError
-        If so many stars are odd that too few are left to train on.
+        If too few stars are left to train on once the odd ones are removed.
     """
     learner = _Learner(take, design, theta, s2)
     scores = learner.scores(learner.sums())

@@ -64,13 +64,13 @@ _BLOCK = 256  # stars worked on at a time by one thread
 # edge a penalty is added to chi^2.
 _WALL, _STIFFNESS = 2.0, 100.0
 _POOR_FIT = 2.0  # reduced chi^2; s^2 is part of the variance, so an ordinary star has about 1
-_DWARF = 4.0  # log g; problem 1 takes stars above it for dwarfs
+_DWARF = 4.0  # log g; in problem 1 stars above it are dwarfs
 # A second minimum competes with the best one when it is within 3 sigma, sigma inflated by the reduced chi^2.
 _COMPETING = 9.0
 
 
 class UncalibratedErrorWarning(UserWarning):
-    """Formal errors are about to be quoted as if they were calibrated."""
+    """Formal errors are quoted as if they were calibrated."""
 
 
 def fit_labels(
@@ -98,14 +98,13 @@ def fit_labels(
         pixel of very low weight counts as a fraction (`lab2.spectra.seen`); ``covariance * max(1, reduced_chi2)`` is
         the inflated covariance. If the model has hidden factors, ``factors`` (star, factor), their posterior means at
         these labels. ``n_minima``: number of distinct minima found from 9 starts; ``delta_chi2``: chi^2 of the
-        second-best minimum less that of the best, infinite if there is only one; ``distance``: distance from the
+        second-best minimum minus that of the best, infinite if there is only one; ``distance``: distance from the
         training set's mean, 1 at its edge (`training_distance`); ``flag``: sum of `Flag` bits. Labels are NaN where
-        NO_DATA or NOT_CONVERGED is set. UNCONSTRAINED says that the formal error of a label exceeds its standard
-        deviation in the training set: the spectrum tells less than the choice of the training set did. DWARF says that
-        log g comes out above that of every training star, and all of these are giants (log g up to 4): such a model
-        says nothing about dwarfs.
-        SIMULATED_MODEL says that the model was trained on simulated spectra and this one is observed, as the variable
-        ``simulated`` (star) of the spectra has it.
+        NO_DATA or NOT_CONVERGED is set. UNCONSTRAINED: the formal error of a label exceeds its standard deviation in
+        the training set, so the spectrum constrains it less than membership of the training set does. DWARF: log g is
+        above that of every training star, and all of these are giants (log g up to 4); such a model does not apply to
+        dwarfs. SIMULATED_MODEL: the model was trained on simulated spectra and this spectrum is observed, according to
+        the variable ``simulated`` (star) of the spectra.
 
     Raises
     ------
@@ -213,8 +212,8 @@ def misfit(model: Cannon, spectra: xr.Dataset, fits: xr.Dataset) -> xr.DataArray
 
     d^2 = max(0, sum w r^2 - n) / sum w with w = 1 / (sigma^2 + s^2) over the n pixels that were fitted: the variance
     that, added to every pixel, would bring chi^2 to about n. Unlike the reduced chi^2 it does not grow with the S/N,
-    so that it tells a good spectrum from a bad one where no model is perfect: simulated spectra against real stars,
-    say.
+    so it separates good from bad spectra even if the model is imperfect, such as one trained on simulated spectra and
+    applied to observed ones.
 
     Parameters
     ----------
@@ -278,7 +277,7 @@ def training_distance(model: Cannon, labels: ArrayLike) -> np.ndarray:
 
 
 def errors(fits: xr.Dataset) -> xr.DataArray:
-    """Standard errors of the labels, for quotation.
+    """Standard errors of the labels, to be quoted.
 
     Parameters
     ----------
@@ -307,7 +306,7 @@ def errors(fits: xr.Dataset) -> xr.DataArray:
     expect(fits=fits)
     if "calibrated" not in fits.attrs:
         warnings.warn(
-            "these errors are formal: on stars that the model has not seen they come out several times too small. "
+            "these errors are formal: for stars outside the training set they are several times too small. "
             "Calibrate them: lab2.validation.calibrate(fits, truth).apply(fits)",
             UncalibratedErrorWarning,
             stacklevel=2,

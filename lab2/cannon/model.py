@@ -23,12 +23,12 @@ __all__ = ["Cannon", "fingerprint"]
 
 
 def fingerprint(spectra: xr.Dataset, degree: int, factors: int) -> str:
-    """Which model training on these spectra gives, in words and as a checksum.
+    """Identify the model that results from training on these spectra, in words and by a checksum.
 
     Errors are calibrated on the fits of a cross-validation, whose models are trained on parts of the training set, and
-    applied to fits of the model that is trained on all of it. What these have in common is how they are made: the stars
-    with their labels, the pixels, the degree and the number of factors. So this, and not the coefficients, says to
-    which model a calibration belongs.
+    applied to fits of the model that is trained on all of it. These models share the stars with their labels, the
+    pixels, the degree and the number of factors. These, not the coefficients, identify the model that a calibration
+    belongs to.
 
     Parameters
     ----------
@@ -196,12 +196,12 @@ class Cannon(Kept):
 
     @property
     def fingerprint(self) -> str:
-        """Which model this is, as `lab2.cannon.model.fingerprint` gives it; "unknown" if it was not trained here."""
+        """Identity of this model, from `lab2.cannon.model.fingerprint`; "unknown" if lab2 did not train it."""
         return str(self.dataset.attrs.get("fingerprint", "unknown"))
 
     @property
     def simulated(self) -> bool:
-        """Whether spectra that `lab2.simulate` made are among those it was trained on, as their files say."""
+        """Whether the training spectra include simulated ones, according to their files."""
         return bool(self.dataset.attrs.get("simulated", False))
 
     @property

@@ -1,4 +1,4 @@
-"""Fits as a table: one row a star, with units and descriptions."""
+"""Fits as a table: one row per star, with units and descriptions."""
 
 import warnings
 
@@ -18,23 +18,23 @@ _SAID = {
     "reduced_chi2": "chi^2 per degree of freedom",
     "n_pixels": "pixels with weight",
     "n_minima": "distinct minima of chi^2 that were found",
-    "delta_chi2": "chi^2 of the second-best minimum less that of the best",
+    "delta_chi2": "chi^2 of the second-best minimum minus that of the best",
     "distance": "distance from the training set's mean, 1 at its edge",
 }
-_NOTHING = "-"  # text where there is nothing to say; an empty text in a file is read as missing
+_NOTHING = "-"  # placeholder for no text; an empty text in a file is read as missing
 _WHY = {Flag.NO_DATA: "no pixels with information", Flag.NOT_CONVERGED: "the fit did not converge"}
 
 
 def to_table(fits: xr.Dataset, spectra: xr.Dataset | None = None, full: bool = False) -> Table:
-    """Fits as a table, to be looked at or written to a file.
+    """Fits as a table, to be viewed or written to a file.
 
     Parameters
     ----------
     fits : xarray.Dataset
         As from `lab2.fit_labels`, calibrated or not.
     spectra : xarray.Dataset, optional
-        The spectra that were fitted. What they say of each star becomes columns too: its field, S/N, path, flags and
-        so on.
+        The spectra that were fitted. Their variables for each star become columns too: field, S/N, path, flags and so
+        on.
     full : bool
         Also give the correlations of the labels' errors, the formal errors of calibrated fits, the difference between
         the minima and the hidden factors.
@@ -45,19 +45,19 @@ def to_table(fits: xr.Dataset, spectra: xr.Dataset | None = None, full: bool = F
         One row per star, in the order of the fits; every column has a description and, where there is one, a unit.
 
         - star;
-        - of each label its value, such as ``teff``, and standard error, ``sigma_teff``; with `full` also
-          ``formal_sigma_teff`` and, of each pair, ``correlation_teff_logg``;
+        - the value of each label, such as ``teff``, and its standard error, ``sigma_teff``; with `full` also
+          ``formal_sigma_teff`` and, for each pair, ``correlation_teff_logg``;
         - chi2, reduced_chi2, n_pixels, n_minima, distance; with `full` also delta_chi2, factor_1, factor_2, ...;
         - flag (the sum of `Flag` bits), flag_words and reason: why there are no labels;
-        - what the spectra say.
+        - the variables of the spectra.
 
-        Text is "-" where there is nothing to say. ``meta`` names the model and the labels' origin, and says whether the
-        errors are formal or calibrated.
+        Empty text is "-". ``meta`` names the model and the origin of the labels, and says whether the errors are formal
+        or calibrated.
 
     Raises
     ------
     ValueError
-        If `spectra` are of other stars.
+        If the stars of `spectra` differ.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def to_table(fits: xr.Dataset, spectra: xr.Dataset | None = None, full: bool = F
 
 
 def _add_labels(table, fits, full):
-    """Each label with its standard error, and the correlations of these."""
+    """Each label with its standard error, and the correlations of the errors."""
     names, symbols = [str(name) for name in fits.label.values], {label.name: label.symbol for label in LABELS}
     sigma, formal = _sigma(fits), "formal_covariance" in fits
     kind = "calibrated" if "calibrated" in fits.attrs else "formal"
@@ -111,7 +111,7 @@ def _add_labels(table, fits, full):
 
 
 def _sigma(fits):
-    """Standard errors; the table itself says whether they are calibrated."""
+    """Standard errors, without the warning: the table says whether they are calibrated."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UncalibratedErrorWarning)
         return errors(fits).values
@@ -129,10 +129,10 @@ def _add_flags(table, fits, spectra):
 
 
 def _add_spectra(table, spectra):
-    """What the spectra say of each star, with the names that they give it."""
+    """The variables that the spectra have for each star, under their own names."""
     expect(spectra=spectra)
     if spectra.star.values.astype(str).tolist() != table["star"].tolist():
-        raise ValueError("fits and spectra are not of the same stars in the same order")
+        raise ValueError("fits and spectra do not have the same stars in the same order")
     for name, variable in spectra.data_vars.items():
         if variable.dims != ("star",) or name in table.colnames or name == "read_error":
             continue

@@ -21,7 +21,7 @@ __all__ = ["train"]
 # Pixels times stars worked on at a time by one thread, 4 MiB per array: matrix products are fastest at this size, and
 # the overhead of calling them is small.
 _BLOCK = 2**19
-_STARS = 256  # whose information is summed at a time
+_STARS = 256  # stars whose information is summed at a time
 # A pixel observed in few stars (at the edge of a chip, for example) would be overfitted and predict nonsense.
 _SEEN = 0.2
 
@@ -86,7 +86,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
     design = Design(polynomial.design(x, pairs), *polynomial.normal_monomials(x, pairs), polynomial.jacobian(x, pairs))
 
     def take(pixels):
-        """Flux less 1, for numerical precision, and ivar of some pixels, (n_pixels, n_stars)."""
+        """Flux minus 1, for numerical precision, and ivar of some pixels, (n_pixels, n_stars)."""
         block = spectra[["flux", "ivar"]].isel(wavelength=pixels).load()
         flux, ivar = np.empty((2, block.sizes["wavelength"], len(x)))
         if not _kernels.take_pixels(block.flux.values, block.ivar.values, flux, ivar):
@@ -112,7 +112,7 @@ def train(spectra: xr.Dataset, degree: int = 2, factors: int = 0, progress: bool
 
 
 def _train_pixels(spectra, take, design, progress):
-    """theta of the flux less 1, (n_pixels, n_terms), and s2 of each pixel without hidden factors."""
+    """theta of the flux minus 1, (n_pixels, n_terms), and s2 of each pixel without hidden factors."""
     n_stars, n_terms = design.terms.shape
     per_full = _per_full_weight(spectra)
     enough = max(n_terms, _SEEN * n_stars)
@@ -133,7 +133,7 @@ def _train_pixels(spectra, take, design, progress):
 
 
 def _hidden(learned):
-    """What a model with hidden factors has besides."""
+    """The additional variables of a model with hidden factors."""
     return xr.Dataset(
         {
             "loadings": (("wavelength", "factor"), learned.loadings),
@@ -145,7 +145,7 @@ def _hidden(learned):
 
 
 def _about(spectra, degree, factors):
-    """Coordinates and attributes of a model, from the spectra that it is trained on."""
+    """Coordinates and attributes of a model, from its training spectra."""
     names = [str(name) for name in spectra.label.values]
     coords = {name: spectra.coords[name] for name in ("wavelength", "chip", "trusted") if name in spectra.coords}
     return xr.Dataset(
@@ -193,7 +193,7 @@ def _label_scaling(labels, names):
 def _check_design(x, pairs, names):
     """Check that there are enough stars, and that no label is a combination of the others."""
     if len(x) <= len(pairs):
-        raise ValueError(f"{len(x)} stars cannot determine {len(pairs)} coefficients a pixel; train on more")
+        raise ValueError(f"{len(x)} stars cannot determine {len(pairs)} coefficients per pixel; train on more")
     covariance = x.T @ x / len(x)
     for k, name in enumerate(names):
         others = np.arange(len(names)) != k
@@ -216,8 +216,8 @@ def _check_factors(factors, n_stars, n_terms):
         raise ValueError(f"the number of factors must be an integer, 0 or more; got {factors!r}")
     if factors and n_stars <= n_terms + 2 * factors:
         raise ValueError(
-            f"{n_stars} stars cannot carry {factors} factors beside {n_terms} coefficients a pixel: train on more than "
-            f"{n_terms + 2 * factors}, or learn fewer factors"
+            f"{n_stars} stars cannot constrain {factors} factors and {n_terms} coefficients per pixel: train on more "
+            f"than {n_terms + 2 * factors}, or learn fewer factors"
         )
 
 

@@ -16,7 +16,8 @@ __all__ = ["fit_double", "fit_shift"]
 _LAGS = np.arange(-25, 26)  # pixels, up to 104 km/s in either direction
 _PRIOR = 2.0  # standard deviation for the second star's scaled labels, so that a faint one does not diverge
 _FARTHEST = 8.0  # largest distance of scaled labels from the training set's mean
-# Of the second star. The first is the brighter one, but the fitted share can exceed 0.5 if its lines are weaker.
+# Limits for the second star. The first is the brighter one, but the fitted share can exceed 0.5 if its lines are
+# weaker.
 _LARGEST_SHARE = 0.6
 
 

@@ -11,7 +11,7 @@ from lab2.diagnosis.doubles import fit_double, fit_shift
 
 __all__ = ["KINDS", "kinds_found", "mean_residuals", "most_telling", "portrait", "worst_window", "zooms"]
 
-# As named by `diagnose`; those that a figure explains best come first.
+# Kinds of `diagnose`; those that a figure explains best come first.
 KINDS = ("labels", "double", "shifted", "broadened", "emission", "added light", "poor fit", "no fit", "continuum")
 # The column of the evidence that selects the clearest star of a kind; the reduced chi^2 for all other kinds.
 _SUREST = {

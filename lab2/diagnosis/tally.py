@@ -133,7 +133,7 @@ def shares_in_words(table: QTable) -> dict[str, str]:
 
 
 def _known(words, case):
-    """1 where a star is such a case and 0 where not; NaN where the flags are not known."""
+    """1 where true and 0 where false; NaN where the flags are not known."""
     return np.where(np.asarray(words) == UNKNOWN, np.nan, case)
 
 

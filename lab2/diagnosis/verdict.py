@@ -17,7 +17,7 @@ from lab2.validation.residuals import paired_residuals, robust_scatter
 
 __all__ = ["UNKNOWN", "diagnose"]
 
-UNKNOWN = "unknown"  # flags, where the catalog has none
+UNKNOWN = "unknown"  # placeholder for flags that the catalog lacks
 
 # Evidence is measured in robust standard deviations of the whole survey. In a normal distribution no star of a survey
 # of this size would exceed 5; real distributions have longer tails, and a few stars in a thousand do. If a catalog flag
@@ -140,7 +140,7 @@ def _gather(fits, own, spectra, rows, model):
         z = found[f"{kind}_z"].values
         table[f"{kind}_z"] = _standardised(z)
         table[f"{kind}_gain"] = np.where(z > 0, z**2, 0.0)  # decrease of chi^2, to compare kinds
-    # lines that are too deep everywhere are as odd: too much light was subtracted
+    # lines that are too deep everywhere are equally odd: too much light was subtracted
     table["dilution_z"], table["dilution_gain"] = np.abs(table["dilution_z"]), found.dilution_z.values**2
     for name in ("velocity", "velocity_share", "v_sin_i", "veil", "veiled_chip", "dilution"):
         table[name] = found[name].values
@@ -159,7 +159,7 @@ def _gather(fits, own, spectra, rows, model):
 
 
 def _in_words(rows, name, bits):
-    """Flags of each star in words; "unknown" where the catalog has none that can be read."""
+    """Flags of each star in words; "unknown" if the catalog has no readable ones."""
     known = np.isfinite(catalog.optional(rows, name))
     return [bits.words(flag) if one else UNKNOWN for flag, one in zip(catalog.flags(rows, name), known, strict=True)]
 

@@ -1,11 +1,11 @@
-"""Many students' notebooks: each executed in a copy of its own, and its key numbers beside the reference's.
+"""Check students' notebooks: execute each in its own copy, and compare its key numbers with the reference.
 
-The modules: ``finding`` (the notebooks in a folder), ``isolation`` (a process with limits, and its end), ``numbers``
-(the key numbers of each notebook of the lab), ``reading`` (what one notebook has left behind), ``judging`` (one
-notebook, from its copy to its record), ``tables`` (what an instructor reads) and ``checking`` (all of them).
+The modules: ``finding`` (the notebooks in a folder), ``isolation`` (a process with limits), ``numbers`` (the key
+numbers of each notebook of the lab), ``reading`` (the results of one notebook), ``judging`` (one notebook, from its
+copy to its record), ``tables`` (the tables for the instructor) and ``checking`` (all notebooks).
 
-This is no sandbox. A notebook runs as the user who runs the check, and can read, change and send what that user can:
-run it in a container, or as a user of its own.
+This is not a sandbox. A notebook runs as the user who runs the check, and can read, change and send whatever that user
+can: run it in a container, or as a separate user.
 """
 
 import lazy_loader
@@ -14,5 +14,5 @@ from lab2._extras import require
 
 require("lab", "lab2.grading")
 
-# what a process with limits reads a notebook's files with (`reading`) need not load what runs notebooks
+# `reading`, which runs in a process with limits, need not load the code that runs notebooks
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"checking": ["check"]})

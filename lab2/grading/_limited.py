@@ -1,7 +1,7 @@
-"""Become another program with limits set. Run as a file, so that nothing of lab2 is loaded: see `isolation`.
+"""Set limits and become another program. Run as a file, so that lab2 is not loaded: see `isolation`.
 
-Arguments: bytes of memory, seconds of CPU time, bytes of a file, seconds until it is killed whatever becomes of the
-process that started it; then the program and its arguments.
+Arguments: bytes of memory, seconds of CPU time, bytes of a file, seconds until it is killed even if its parent has
+ended; then the program and its arguments.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 
 
 def limit(name, value):
-    """Set one limit of this process and of those that it starts; say so where the system cannot."""
+    """Set one limit of this process and its children; report if the system cannot."""
     import resource
 
     try:
@@ -25,5 +25,5 @@ if __name__ == "__main__":
     limit("RLIMIT_CPU", cpu)
     limit("RLIMIT_FSIZE", size)
     limit("RLIMIT_CORE", 0)
-    signal.alarm(seconds)  # it outlives execv
+    signal.alarm(seconds)  # survives execv
     os.execv(sys.argv[5], sys.argv[5:])

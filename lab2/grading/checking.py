@@ -1,4 +1,4 @@
-"""The notebooks of a whole folder, several at a time."""
+"""Check the notebooks of a whole folder, several at a time."""
 
 import os
 import threading
@@ -30,24 +30,24 @@ def check(
     out: str | os.PathLike | None = None,
     progress: bool = True,
 ) -> tuple[list[dict], Path]:
-    """Execute students' notebooks and compare their key numbers with those of the project's own.
+    """Execute students' notebooks and compare their key numbers with those of the project's notebooks.
 
-    Each runs in a process, a temporary folder, a HOME and a LAB2_HOME of its own, with limits of time and memory and
-    without the caller's environment. It reads the survey and the results of the project's own notebooks. What was
-    judged before and has not changed is not run again.
+    Each runs in a separate process with its own temporary folder, HOME and LAB2_HOME, with limits of time and memory
+    and without the caller's environment. It reads the survey and the results of the project's notebooks. A notebook
+    that has not changed since it was checked is not run again.
 
     Parameters
     ----------
     folder : path-like
         With <name>.ipynb or <student>/<name>.ipynb.
     survey : str
-        The survey. Its notebooks must have been run: they are the reference.
+        The survey, on which the project's notebooks must have been run: they are the reference.
     limits : lab2.grading.isolation.Limits
-        Of each notebook.
+        For each notebook.
     workers : int
-        How many run at a time.
+        Number of notebooks that run at a time.
     out : path-like, optional
-        Folder of the results, by default beside `folder`, named <folder>-checked. It holds check.html, check.ecsv,
+        Folder of the results, by default <folder>-checked beside `folder`. It contains check.html, check.ecsv,
         numbers.ecsv, and a folder for each notebook with record.json, log.txt and executed.ipynb.
     progress : bool
         Show a progress bar.
@@ -84,7 +84,7 @@ def check(
 
 
 def _judged(submissions, job, workers, progress):
-    """The record of each submission; what is known already is not run."""
+    """The record of each submission; those already known are not run."""
     records = {submission: known(submission, job) for submission in submissions}
     new = [submission for submission, record in records.items() if record is None]
     before, stop = _state(job.survey), threading.Event()
@@ -98,14 +98,14 @@ def _judged(submissions, job, workers, progress):
                     suspects = [one for other, one in running.items() if other is future or other.running()]
                     stop.set()
                     raise _spoiled(changed, suspects, job)
-        finally:  # on an interruption: what runs is ended, what waits is not begun
+        finally:  # on interruption: running notebooks are ended, waiting ones not started
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
     return [records[submission] for submission in submissions]
 
 
 def _reference(survey, numbers):
-    """The key numbers of the project's own notebooks: number to numbers."""
+    """The key numbers of the project's notebooks, by notebook number."""
     lacking = [source for source in run.find() if not run.executed(source, survey).is_file()]
     needed = [source.stem for source in lacking if source.stem[:2] <= max(numbers)]
     advice = f"run: make lab SURVEY={survey} (or {command(f'run --survey {survey}')})"
@@ -125,7 +125,7 @@ def _reference(survey, numbers):
 
 
 def _state(survey):
-    """What the system knows of each file of the survey and the reference: size and times of its last changes."""
+    """Size and modification times of each file of the survey and the reference."""
     files = [path for path in survey_folder(survey).rglob("*") if path.is_file()]
     files += [path for path in build_folder(survey).glob("[0-9][0-9]_*") if path.suffix in (".nc", ".ecsv")]
     about = {path.relative_to(home()).as_posix(): path.stat() for path in files}
@@ -137,12 +137,12 @@ def _changed(before, after):
 
 
 def _spoiled(changed, suspects, job):
-    """The failure of a check during which files of the lab itself changed; the suspects' records do not stand."""
+    """The failure of a check during which files of the lab changed; records of notebooks then running are void."""
     for submission in suspects:
         (job.out / submission.key / "record.json").unlink(missing_ok=True)
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return Failure(
         f"files of the lab itself changed, and the check has ended: {', '.join(changed[:3])}{more}. It was one of the "
-        f"notebooks that ran: {', '.join(submission.name for submission in suspects)}. Make the survey and its results "
-        f"again (make lab SURVEY={job.survey}), and check these notebooks in a container"
+        f"notebooks that ran: {', '.join(submission.name for submission in suspects)}. Remake the survey and its "
+        f"results (make lab SURVEY={job.survey}), and check these notebooks in a container"
     )

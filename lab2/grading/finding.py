@@ -1,4 +1,4 @@
-"""The notebooks in a folder of students' work, and which notebook of the lab each of them is."""
+"""Find the notebooks in a folder of students' work, and identify the lab notebook of each."""
 
 import hashlib
 import os
@@ -12,9 +12,9 @@ from lab2.files import sha256
 
 __all__ = ["Submission", "find"]
 
-# What `Page` is called with in the source of a cell, as JSON has it.
+# The argument of `Page` in the source of a cell, as in JSON.
 _PAGE = re.compile(rb"""\bPage\(\s*\\?["'](\d\d)_""")
-_SEARCHED = 20_000_000  # bytes of a file in which it is looked for
+_SEARCHED = 20_000_000  # bytes of a file that are searched for it
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Submission:
     ----------
     path : pathlib.Path
     name : str
-        Its path relative to the folder, in characters that a page can show.
+        Its path relative to the folder, in printable characters.
     digest : str
-        The SHA-256 of its content; "" for what is no plain file.
+        The SHA-256 of its contents; "" if it is not a regular file.
     number : str
-        The notebook of the lab that it is, such as "04"; "" where that cannot be told.
+        The corresponding notebook of the lab, such as "04"; "" if unknown.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class Submission:
 
     @property
     def key(self) -> str:
-        """A file name of its own, of plain characters."""
+        """A unique file name of plain characters."""
         plain = re.sub(r"[^A-Za-z0-9]+", "-", self.name.removesuffix(".ipynb")).strip("-")
         return f"{plain[:60]}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
 
@@ -51,8 +51,8 @@ def find(folder: str | os.PathLike, stems: Sequence[str]) -> list[Submission]:
     ----------
     folder : path-like
     stems : sequence of str
-        The names of the lab's notebooks, such as "04_spectral_model". A notebook is that whose name it gives to `Page`,
-        else that whose name, or number at the beginning, its file has.
+        The names of the lab's notebooks, such as "04_spectral_model". A notebook is identified by the name that it
+        passes to `Page`, else by its file name or the number with which that begins.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A process with limits, an environment without secrets, and a certain end."""
+"""Run a process with limits, without secrets in its environment, and end it reliably."""
 
 import contextlib
 import math
@@ -19,13 +19,13 @@ from lab2.survey import root
 
 __all__ = ["Ended", "Interrupted", "Limits", "run"]
 
-# All that a program inherits; whatever else is in the environment may be a secret.
+# The variables that a program inherits; all others may be secrets.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _TOKEN = "LAB2_CHECK"
 _LARGEST_FILE = 2 * 2**30  # bytes; the largest product of the lab is a tenth of it
-_GRACE = 60  # seconds after the limit of time until the alarm ends what nobody waits for
-_ROUNDS = 200  # of looking for processes that are left
+_GRACE = 60  # seconds after the time limit until the alarm ends an orphaned process
+_ROUNDS = 200  # searches for remaining processes
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Limits:
     Attributes
     ----------
     minutes : float
-        Of time.
+        Time limit.
     memory : float
         Address space of each of its processes [GB].
     threads : int
@@ -54,7 +54,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a program ended: its exit status (negative: the signal), the seconds it took, and whether time ran out."""
+    """How a program ended: exit status (negative: the signal), run time in seconds, and whether time ran out."""
 
     status: int
     seconds: float
@@ -62,20 +62,20 @@ class Ended:
 
 
 class Interrupted(RuntimeError):
-    """The program was ended since nobody waits for it any more."""
+    """The program was ended because the check was interrupted."""
 
 
 def run(command: Sequence[str], folder: Path, log: Path, limits: Limits, stop: threading.Event | None = None) -> Ended:
-    """Run a program with limits, and end it with all that it has started.
+    """Run a program with limits, and end it with all processes that it started.
 
     Parameters
     ----------
     command : sequence of str
         Arguments of this Python, such as ["-m", "lab2", "run", path].
     folder : pathlib.Path
-        A folder of its own. HOME, TMPDIR and LAB2_HOME are the folders home/, tmp/ and lab2/ in it.
+        Its working folder. HOME, TMPDIR and LAB2_HOME are the folders home/, tmp/ and lab2/ in it.
     log : pathlib.Path
-        The file for what it prints.
+        The file for its output.
     limits : Limits
     stop : threading.Event, optional
         Ends the program when it is set.
@@ -91,9 +91,9 @@ def run(command: Sequence[str], folder: Path, log: Path, limits: Limits, stop: t
 
     Notes
     -----
-    A Jupyter kernel is in a session, and so a process group, of its own. What belongs to the program is therefore told
-    by a token in the environment, which children inherit. A process that forges its environment and leaves its group
-    escapes: this is no sandbox.
+    A Jupyter kernel has its own session and process group. Processes of the program are therefore identified by a token
+    in the environment, which children inherit. A process that forges its environment and leaves its group escapes: this
+    is not a sandbox.
     """
     token, stop = secrets.token_hex(16), stop or threading.Event()
     seconds = limits.minutes * 60
@@ -128,14 +128,14 @@ def _environment(folder, token, threads):
     own = {"HOME": folder / "home", "TMPDIR": folder / "tmp", "LAB2_HOME": folder / "lab2"}
     for place in own.values():
         place.mkdir(parents=True, exist_ok=True)
-    # the kernel imports the lab2 that checks, wherever it lies
+    # the kernel imports the same lab2 as the check
     settings = {"PYTHONPATH": root(), "JUPYTER_PREFER_ENV_PATH": 1, _TOKEN: token} | dict.fromkeys(_THREADS, threads)
     return inherited | {name: str(value) for name, value in (own | settings).items()}
 
 
 def _end(process, token):
     """Kill a program's process group, and every process with its token, until none is left."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended; macOS says so in the second way
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # already ended; macOS raises the second error
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     for _ in range(_ROUNDS):
@@ -151,5 +151,5 @@ def _end(process, token):
 def _has(process, token):
     try:
         return process.environ().get(_TOKEN) == token and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):  # it has ended, or is another user's
+    except (psutil.Error, OSError):  # already ended, or owned by another user
         return False

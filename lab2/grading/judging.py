@@ -1,4 +1,4 @@
-"""One notebook, from the copy in which it runs to the record of what became of it."""
+"""Check one notebook: run a copy of it and record the result."""
 
 import json
 import re
@@ -20,14 +20,14 @@ __all__ = ["FAILED", "OUTCOMES", "RAN", "REFUSED", "TIMED_OUT", "Job", "judge", 
 
 RAN, FAILED, TIMED_OUT, REFUSED = OUTCOMES = ("ran", "failed", "timed out", "not run")
 
-_READING = 3.0  # minutes to read what a notebook left behind
-_KEPT_LOG = 100_000  # last bytes of what was printed
-_LARGEST_NOTE = 10_000_000  # bytes of the reader's answer
+_READING = 3.0  # minutes to read a notebook's results
+_KEPT_LOG = 100_000  # last bytes of the output
+_LARGEST_NOTE = 10_000_000  # bytes of the reader's output
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all notebooks of a check have in common.
+    """Settings common to all notebooks of a check.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Job:
     out: Path
 
     def given(self, submission: Submission) -> dict:
-        """What a record holds for: it stands as long as this is the same."""
+        """The conditions of a record, which is valid as long as they do not change."""
         return {
             "notebook": submission.digest,
             "manifest": sha256(survey_folder(self.survey) / "manifest.json"),
@@ -53,7 +53,7 @@ class Job:
 def known(submission: Submission, job: Job) -> dict | None:
     """The record of an earlier check of the same notebook on the same survey, or None.
 
-    A notebook that ran to its end would do so with other limits, too; the others are run again when the limits differ.
+    A notebook that ran to its end is not run again when the limits change; the others are.
     """
     path = job.out / submission.key / "record.json"
     if not path.is_file():
@@ -63,24 +63,24 @@ def known(submission: Submission, job: Job) -> dict | None:
         same = record["given"] == job.given(submission)
         return record if same and (record["outcome"] == RAN or record["limits"] == asdict(job.limits)) else None
     except (ValueError, KeyError, TypeError):
-        return None  # it was cut: the notebook is run again
+        return None  # truncated: the notebook is run again
 
 
 def judge(submission: Submission, job: Job, stop: threading.Event | None = None) -> dict:
-    """Execute one notebook in a copy of its own, and keep its record, its outputs and its log in a folder.
+    """Execute a copy of one notebook, and keep its record, its outputs and its log in a folder.
 
     Parameters
     ----------
     submission : lab2.grading.finding.Submission
     job : Job
     stop : threading.Event, optional
-        Ends it when it is set; nothing is kept then.
+        Ends it when set; nothing is kept then.
 
     Returns
     -------
     dict
         file, number (of the notebook of the lab), outcome (one of `OUTCOMES`), cell, cause, seconds, numbers and
-        problem (why there are none); given and limits, for which it holds.
+        problem (why there are none); given and limits, the conditions under which it is valid.
     """
     record = {"file": submission.name, "number": submission.number, "given": job.given(submission)}
     record |= {"limits": asdict(job.limits), "cell": "", "seconds": 0.0, "numbers": [], "problem": ""}
@@ -89,9 +89,9 @@ def judge(submission: Submission, job: Job, stop: threading.Event | None = None)
         shutil.rmtree(kept)
     kept.mkdir(parents=True)
     if not submission.digest:
-        record |= {"outcome": REFUSED, "cause": "a link or a folder, no file"}
+        record |= {"outcome": REFUSED, "cause": "a link or a folder, not a file"}
     else:
-        # two folders: a notebook does as it likes in its own, and may leave behind what cannot be removed
+        # two folders: a notebook may leave files in its own that cannot be removed
         with _temporary() as own, _temporary() as ours:
             record |= _executed(submission, job, (Path(own), Path(ours)), stop)
     with replacing(kept / "record.json") as part:
@@ -104,7 +104,7 @@ def _temporary():
 
 
 def _executed(submission, job, folders, stop):
-    """The part of a record that a run makes."""
+    """The part of a record that comes from a run."""
     (own, ours), kept = folders, job.out / submission.key
     copy, log = own / "source" / "notebook.ipynb", ours / "log.txt"
     copy.parent.mkdir()
@@ -122,7 +122,7 @@ def _executed(submission, job, folders, stop):
 
 
 def _left_behind(number, job, folders, stop):
-    """What `lab2.grading.reading` finds, in a process with limits."""
+    """The output of `lab2.grading.reading`, run in a process with limits."""
     own, ours = folders
     note = ours / "note.json"
     arguments = (own / "lab2", job.survey, number, build_folder(job.survey), note)
@@ -130,12 +130,12 @@ def _left_behind(number, job, folders, stop):
     isolation.run(command, ours, ours / "reader.txt", Limits(_READING, job.limits.memory, job.limits.threads), stop)
     if note.is_file() and note.stat().st_size < _LARGEST_NOTE:
         return json.loads(note.read_text(encoding="utf-8"))
-    problem = "what it left behind could not be read"
+    problem = "its results could not be read"
     return {"executed": None, "running": "", "number": number, "numbers": [], "problem": problem}
 
 
 def _fill_home(folder, survey):
-    """A home with the survey's data and the reference's results, each file a link: deleting one deletes the link."""
+    """A home with links to the survey's data and the reference's results: deleting a file deletes only the link."""
     data, build = survey_folder(survey), build_folder(survey)
     files = [*(path for path in data.rglob("*") if path.is_file()), *(p for p in data.parent.iterdir() if p.is_file())]
     files += [path for path in build.glob("[0-9][0-9]_*") if path.suffix in (".nc", ".ecsv")]
@@ -153,16 +153,16 @@ def _tail(log):
 
 
 def _verdict(name, ended, printed, left, limits):
-    """Outcome, cell and cause, from the status of `lab2 run` and the three lines that it prints of a failure."""
+    """Outcome, cell and cause, from the status of `lab2 run` and the three lines that it prints after a failure."""
     cells, causes = (re.findall(rf"^ +{word}: (.*)$", printed, re.MULTILINE) for word in ("cell", "cause"))
     lines = [line for line in printed.splitlines() if line.strip()]
     last = lines[-1].removeprefix("lab2: error: ") if lines else f"it ended with status {ended.status}"
     cell, cause = (cells or [left["running"]])[-1], (causes or [last])[-1]
     outcome = FAILED
     if ended.timed_out:
-        outcome, cell, cause = TIMED_OUT, left["running"], f"not at its end after {limits.minutes:g} minutes"
+        outcome, cell, cause = TIMED_OUT, left["running"], f"not finished after {limits.minutes:g} minutes"
     elif ended.status == 0:
         outcome, cell, cause = RAN, "", ""
-    elif ended.status == 2 and not left["executed"] and name in cause:  # `lab2 run` has refused it
+    elif ended.status == 2 and not left["executed"] and name in cause:  # `lab2 run` rejected it
         outcome, cell = REFUSED, ""
     return {"outcome": outcome, "cell": cell and visible(cell), "cause": cause and visible(cause)}

@@ -1,7 +1,7 @@
-"""The key numbers of each notebook of the lab, read from what it saves: of a student as of the reference.
+"""The key numbers of each notebook of the lab, read from its results, for students and reference alike.
 
-A tolerance says how far two right answers may lie apart: 0 for what is counted, the bootstrap's standard error or a few
-per cent for what noise and the split of the stars change.
+A tolerance is the largest difference between two correct answers: 0 for counts, the bootstrap standard error or a few
+per cent for numbers that depend on noise and on the split of the stars.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ from lab2.report import products
 __all__ = ["KeyNumber", "compared", "key_numbers"]
 
 _UNITS = {label.name: label.unit for label in LABELS}
-_SHOWN = 300  # stars of which the residual is taken
-_SOME = 0.02  # tolerance of a scatter of many pixels, as a fraction
+_SHOWN = 300  # number of stars for the residual
+_SOME = 0.02  # relative tolerance of the scatter of many pixels
 _OF_DRAWS = 0.1  # tolerance of a posterior, as a fraction of its width
 
 
 @dataclass(frozen=True)
 class KeyNumber:
-    """One number that tells whether a notebook came to the same result; its tolerance is in its unit."""
+    """A number by which results are compared; its tolerance is in its unit."""
 
     name: str
     value: float
@@ -49,7 +49,7 @@ def key_numbers(made: Products) -> list[KeyNumber]:
     Raises
     ------
     FileNotFoundError
-        If it did not save what they are read from.
+        If it did not save the required files.
     ValueError
         If a file is damaged.
     """
@@ -151,7 +151,7 @@ _MAKERS = {
 
 
 def compared(numbers: Sequence[KeyNumber], reference: Sequence[KeyNumber]) -> list[dict]:
-    """Key numbers beside those of the reference.
+    """Key numbers compared with those of the reference.
 
     Parameters
     ----------
@@ -161,8 +161,8 @@ def compared(numbers: Sequence[KeyNumber], reference: Sequence[KeyNumber]) -> li
     -------
     list of dict
         name, unit, value, reference, tolerance and verdict, in the order of the reference: "same" within the tolerance
-        of the reference, "differs", "missing" where only the reference has the number, "no reference" where it has not.
-        What is missing is NaN.
+        of the reference, "differs", "missing" if only the reference has the number, "no reference" if only the notebook
+        has it. Missing numbers are NaN.
     """
     own, known = ({number.name: number for number in some} for some in (numbers, reference))
     rows = []

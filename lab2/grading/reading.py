@@ -1,6 +1,6 @@
-"""What a notebook has left behind, read in a process with limits: its files may be anything.
+"""Read the results of a notebook in a process with limits, since its files may contain anything.
 
-Run as ``python -m lab2.grading.reading``: it prints JSON into a file.
+Run as ``python -m lab2.grading.reading``; it writes JSON to a file.
 """
 
 import json
@@ -16,16 +16,16 @@ _PRODUCT = re.compile(r"(\d\d)_.+\.(?:nc|ecsv|png)")
 
 @dataclass(frozen=True)
 class Products:
-    """The files that a notebook has made.
+    """The files made by a notebook.
 
     Attributes
     ----------
     number : str
         The notebook's number.
     build, figures : pathlib.Path
-        The folders with its results and its figures.
+        The folders of its results and figures.
     others : pathlib.Path
-        Where the results of the other notebooks are.
+        The folder of the results of the other notebooks.
     """
 
     number: str
@@ -34,7 +34,7 @@ class Products:
     others: Path
 
     def path(self, name: str) -> Path:
-        """A result. One of this notebook must be its own, and no link to the reference's."""
+        """Path of a result. Those of this notebook must be its own, not links to the reference."""
         if not name.startswith(self.number):
             return self.others / name
         path = self.build / name
@@ -52,15 +52,15 @@ def left_behind(home: Path, survey: str, number: str, reference: Path) -> dict:
         The folder that was LAB2_HOME.
     survey : str
     number : str
-        Of the notebook; "" where it is told by what was saved.
+        Number of the notebook; "" if it must be inferred from the saved files.
     reference : pathlib.Path
         The folder build/<survey> of the reference.
 
     Returns
     -------
     dict
-        executed (the path of the notebook with its outputs, or None), running (the first line of the cell that had
-        begun and not ended), number, numbers, and problem (why there are none).
+        executed (the path of the notebook with its outputs, or None), running (the first line of the unfinished cell),
+        number, numbers, and problem (why there are none).
     """
     found = {"executed": None, "running": "", "number": number, "numbers": [], "problem": ""}
     executed = sorted(path for path in home.rglob("*.ipynb") if path.is_file() and not path.is_symlink())
@@ -70,7 +70,7 @@ def left_behind(home: Path, survey: str, number: str, reference: Path) -> dict:
     try:
         made = products_of(home, survey, number, reference)
         if made:
-            from lab2.grading.numbers import key_numbers  # most of the time that this takes
+            from lab2.grading.numbers import key_numbers  # takes most of the time
 
             found["number"] = made.number
             found["numbers"] = [asdict(one) for one in key_numbers(made)]
@@ -80,7 +80,7 @@ def left_behind(home: Path, survey: str, number: str, reference: Path) -> dict:
 
 
 def products_of(home: Path, survey: str, number: str, reference: Path) -> Products | None:
-    """The folders in which a notebook has saved something, or None."""
+    """The folders in which a notebook saved results, or None."""
     for path in sorted(home.rglob(f"{survey}/{number or '[0-9][0-9]'}_*")):
         kind, found = path.parents[1], _PRODUCT.fullmatch(path.name)
         if found and kind.name in ("build", "figures") and path.is_file() and not path.is_symlink():
@@ -90,14 +90,14 @@ def products_of(home: Path, survey: str, number: str, reference: Path) -> Produc
 
 
 def _running(path):
-    """The first line of the last cell that began and did not end, as papermill keeps it."""
+    """The first line of the last unfinished cell, as recorded by papermill."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         stages = [(cell["source"], cell["metadata"].get("papermill", {})) for cell in cells]
         begun = ["".join(source) for source, stage in stages if stage.get("start_time") and not stage.get("end_time")]
         return begun[-1].strip().split("\n")[0] if begun else ""
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ""  # it was cut, or is no notebook
+        return ""  # truncated, or not a notebook
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The records of a check as an instructor reads them: a page, and two tables for programs."""
+"""The records of a check: a page for the instructor, and two tables for programs."""
 
 import html
 import math
@@ -35,7 +35,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 
 def counts(records: Sequence[dict]) -> dict[str, int]:
-    """How many notebooks had each outcome, without outcomes that none had."""
+    """Number of notebooks with each outcome that occurred."""
     found = {outcome: sum(record["outcome"] == outcome for record in records) for outcome in OUTCOMES}
     return {outcome: n for outcome, n in found.items() if n}
 
@@ -48,7 +48,7 @@ def write(records: Sequence[dict], reference: Mapping[str, Sequence[KeyNumber]],
     records : list of dict
         As from `lab2.grading.judging.judge`.
     reference : dict of str to list of KeyNumber
-        Those of the project's own notebooks, by the notebook's number.
+        Those of the project's notebooks, by notebook number.
     job : lab2.grading.judging.Job
     """
     rows = {record["file"]: _compared(record, reference) for record in records}
@@ -116,7 +116,7 @@ def _summary(records, rows):
 
 
 def _of_notebook(number, records, rows, known):
-    """The key numbers of all students' notebooks of one number, the reference's first."""
+    """The key numbers of all students' notebooks with one number, the reference first."""
     if not known:
         return ""
     names = [f"{one.name} [{one.unit}]" if one.unit else one.name for one in known]
@@ -141,7 +141,7 @@ def _cell(row):
 
 
 def _shown(value, tolerance):
-    """A number to the second digit of its tolerance; one that is counted in full."""
+    """A number rounded to the second digit of its tolerance; counts are not rounded."""
     if not math.isfinite(value):
         return "–"
     if float(value).is_integer() and not tolerance:

@@ -1,7 +1,7 @@
-"""Labels of any number of apStar files with a trained model: from paths to a table, in blocks and on all cores.
+"""Label any number of apStar files with a trained model: from paths to a table, in blocks and on all cores.
 
-The modules: ``inputs`` (which files), ``blocks`` (a block of files becomes a table), ``stream`` (many blocks, in
-parallel, in order), ``writing`` (tables to a file, part by part), ``training`` (a model from files and a catalog).
+The modules: ``inputs`` (lists of files), ``blocks`` (a table from a block of files), ``stream`` (many blocks, in
+parallel and in order), ``writing`` (tables to a file, in parts), ``training`` (a model from files and a catalog).
 """
 
 from lab2.labelling.blocks import label_block

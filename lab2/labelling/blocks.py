@@ -1,4 +1,4 @@
-"""A block of apStar files as a table of labels, one row a file whatever happens to it."""
+"""A block of apStar files as a table of labels, with one row per file even if it cannot be read."""
 
 import os
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lab2.validation import Calibration
 
 __all__ = ["label_block", "label_spectra"]
 
-# What a file says of its star, in the table's order: the names here and in the table, and what the columns are.
+# Header values of a star, in the table's order: the names here and in the table, and descriptions.
 _STAR = {
     "path": ("file", "the apStar file"),
     "read": ("read", "whether the file could be read"),
@@ -39,16 +39,16 @@ def label_block(paths: Sequence[str | os.PathLike], model: Cannon, calibration: 
     Parameters
     ----------
     paths : sequence of path-like
-        At least one. A file may be anything, or not there.
+        At least one. Files may be missing or of any kind.
     model : lab2.Cannon
         Trained on APOGEE's pixels.
     calibration : lab2.validation.Calibration, optional
-        Of this model's errors; without it they are formal.
+        Calibration of this model's errors; without it they are formal.
 
     Returns
     -------
     astropy.table.Table
-        One row for each path, in order: what the file says of its star (file, read: whether it could be read,
+        One row for each path, in order: header values of the star (file, read: whether it could be read,
         apogee_id, ra, dec, field, telescope, snr, n_visits, starflag, starflag_words, unknown_cards, simulated), then
         the columns of `lab2.cannon.to_table` with ``full=True``, and ``misfit`` (`lab2.cannon.misfit`). A file that
         cannot be read has NaN labels, the flag NO_DATA, and the ``reason``. No calibrated error is quoted, but NaN, for
@@ -65,7 +65,7 @@ def label_spectra(spectra: xr.Dataset, model: Cannon, calibration: Calibration |
     Parameters
     ----------
     spectra : xarray.Dataset
-        As `lab2.continuum.normalize` makes it of what `lab2.apstar.read_rows` read.
+        Output of `lab2.continuum.normalize` for spectra read by `lab2.apstar.read_rows`.
     model, calibration
         As for `label_block`.
 
@@ -86,14 +86,14 @@ def label_spectra(spectra: xr.Dataset, model: Cannon, calibration: Calibration |
 
 
 def _calibrated(fits, calibration):
-    """Calibrated fits; no error where the fit is worse than those that the calibration was learned from."""
+    """Calibrated fits; no errors for fits that are worse than those of the calibration."""
     beyond = xr.DataArray(calibration.misfits(fits), dims="star")
     fits = calibration.apply(fits)
     return fits.assign(covariance=fits.covariance.where(~beyond))
 
 
 def _in_order(table):
-    """What the file says of the star first, under the names of this table."""
+    """The table with the header values first, under the names of this table."""
     words = [StarFlag.words(flag) for flag in table["starflag"]]
     table["starflag_words"] = Column(np.array(words, dtype=str))
     table = table[[*_STAR, *(name for name in table.colnames if name not in _STAR)]]

@@ -1,4 +1,4 @@
-"""Which files are meant: files, folders, patterns and lists become paths, each once."""
+"""Convert files, folders, patterns and lists of files to unique paths."""
 
 import glob
 import os
@@ -17,21 +17,20 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
     Parameters
     ----------
     inputs : sequence of path-like
-        Files, whatever their names, also such as do not exist; folders, which stand for all apStar-*.fits and
-        asStar-*.fits (also .fits.gz) in them and in the folders below, links followed, sorted by path; and patterns
-        with * or ?, ** for any folders.
+        Files with any name, existing or not; folders, which stand for all apStar-*.fits and asStar-*.fits (also
+        .fits.gz) in and below them, following links, sorted by path; and patterns with * or ?, ** for any folders.
     files_from : path-like, optional
-        A text file with one path in each line, "-" for standard input; empty lines are passed over.
+        A text file with one path per line, "-" for standard input; empty lines are ignored.
 
     Returns
     -------
     list of pathlib.Path
-        In the given order; of a path that comes twice, the first.
+        In the given order; repeated paths are dropped.
 
     Raises
     ------
     FileNotFoundError
-        If a folder holds no such file, a pattern matches none, or there is no file `files_from`.
+        If a folder contains no such file, a pattern matches none, or `files_from` does not exist.
     ValueError
         If there is nothing at all.
     """
@@ -44,7 +43,7 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
 
 
 def _expanded(given) -> Iterable[Path]:
-    """The files that one word of a command stands for."""
+    """The files given by one argument."""
     path, text = Path(given), os.fspath(given)
     if path.is_dir():
         found = sorted(_below(path))
@@ -63,7 +62,7 @@ def _expanded(given) -> Iterable[Path]:
 
 
 def _below(folder) -> Iterator[Path]:
-    """The spectra in a folder and below it; a folder that is reached twice through links counts once."""
+    """The spectra in and below a folder; a folder reached twice through links counts once."""
     visited = set()
     for here, folders, names in os.walk(folder, followlinks=True):
         about = os.stat(here)
@@ -75,7 +74,7 @@ def _below(folder) -> Iterator[Path]:
 
 
 def _listed(files_from):
-    """The paths in a list. A name may hold bytes that are no text; it keeps them."""
+    """The paths in a list. Bytes of a name that are not valid text are kept."""
     how = {"encoding": "utf-8", "errors": "surrogateescape"}
     if os.fspath(files_from) == "-":
         sys.stdin.reconfigure(**how)

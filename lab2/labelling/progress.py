@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, one line a minute in a log."""
+"""Progress of a long command: a bar on a terminal, one line per minute in a log."""
 
 import sys
 import time
@@ -13,15 +13,15 @@ _PAUSE = 60.0  # between the lines in a log [s]
 
 
 def progress(tables: Iterable[Table], total: int, pause: float = _PAUSE) -> Iterator[Table]:
-    """The same tables, while the number of their rows is shown on the standard error stream.
+    """Pass tables through, showing the number of their rows on standard error.
 
     Parameters
     ----------
     tables : iterable of astropy.table.Table
     total : int
-        Rows of all.
+        Total number of rows.
     pause : float
-        Seconds between the lines where the stream is no terminal.
+        Seconds between lines if the stream is not a terminal.
 
     Yields
     ------

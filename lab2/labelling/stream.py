@@ -1,4 +1,4 @@
-"""Many files, block by block: in one process or in several, in order, with memory that does not grow."""
+"""Many files, block by block, in one or more processes, in order and with constant memory."""
 
 import contextlib
 import multiprocessing
@@ -23,12 +23,12 @@ from lab2.validation import Calibration
 __all__ = ["BLOCK", "label_files", "label_stream"]
 
 BLOCK = 256  # files worked on at a time by one worker
-_LEAST = 10  # blocks for each worker: a process takes as long to start as to work on these
-_AHEAD = 2  # blocks for each worker that wait for their turn, or to be fetched
+_LEAST = 10  # blocks per worker: starting a process takes as long as working on these
+_AHEAD = 2  # blocks per worker that are queued or waiting to be collected
 
 _OTHER_GRID = "The model was trained on spectra with other pixels than those of apStar files"
 
-_given = {}  # of a worker: what is the same for all blocks
+_given = {}  # state of a worker, the same for all blocks
 
 
 def label_stream(
@@ -42,8 +42,8 @@ def label_stream(
     model, calibration
         As for `label_block`.
     workers : int
-        Processes, each with one thread; with 1, or few files, the work is done in this process. With more, a script
-        needs ``if __name__ == "__main__":`` around what it does, because each process imports it.
+        Number of processes with one thread each; with 1, or few files, the work is done in this process. With more, a
+        script needs ``if __name__ == "__main__":`` around its code, because each process imports it.
 
     Yields
     ------
@@ -53,7 +53,7 @@ def label_stream(
     Raises
     ------
     ValueError
-        If there are no paths, fewer than one worker, or the model is not one of APOGEE's pixels.
+        If there are no paths, fewer than one worker, or the model is not on APOGEE's pixels.
     lab2._failure.Failure
         If a worker is killed.
     """
@@ -112,7 +112,7 @@ def label_files(
 
 @contextlib.contextmanager
 def _deaf():
-    """Start processes that never hear Ctrl-C: it is for the one that started them, which hears it a moment later."""
+    """Start processes that ignore Ctrl-C, which is handled by their parent."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -121,7 +121,7 @@ def _deaf():
 
 
 def _prepare(model, calibration):
-    """Make a new process a worker, which ends when the one that started it has ended, however that was."""
+    """Make a new process a worker that ends whenever its parent ends."""
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     _given.update(model=model, calibration=calibration)
 

@@ -1,4 +1,4 @@
-"""What a table of labels says of itself, and what a command says of the table at the end."""
+"""The header of a table of labels, and the summary that a command prints at the end."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ _SOFTWARE = ("lab2", "numpy", "astropy")
 
 
 def about(model: Cannon, calibration: Calibration | None, path: str | os.PathLike) -> dict[str, str]:
-    """What the header of a table of labels says: the model, its training, the errors, the software and the command.
+    """The header of a table of labels: the model, its training, the errors, the software and the command.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def about(model: Cannon, calibration: Calibration | None, path: str | os.PathLik
 
 
 def _caveat():
-    """What labels from a model of simulated spectra are worth where the star is a real one."""
+    """Accuracy of labels of real stars from a model of simulated spectra."""
     from lab2.simulate import real_offsets
 
     return (
@@ -59,14 +59,14 @@ def _caveat():
 
 
 class Summary:
-    """Counts of a table of labels that comes in parts.
+    """Counts of a table of labels that is processed in parts.
 
     Attributes
     ----------
     stars, unreadable, without, observed : int
         Rows; those whose file could not be read; those without labels; those that were read and are not simulated.
     flags : collections.Counter
-        Rows with each of the `lab2.cannon.Flag` bits, by name, the files that could not be read left out.
+        Rows with each of the `lab2.cannon.Flag` bits, by name, without unreadable files.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Summary:
         self.flags.update({bit.name: int((read & ((flags & bit) != 0)).sum()) for bit in Flag})
 
     def line(self) -> str:
-        """How many stars have labels, how many files could not be read, and how many stars have each flag."""
+        """Numbers of stars with labels, of unreadable files, and of stars with each flag."""
         flags = ", ".join(f"{self.flags[bit.name]} {bit.name}" for bit in Flag if self.flags[bit.name])
         return (
             f"{self.stars - self.without} of {self.stars} stars have labels; files that could not be read: "

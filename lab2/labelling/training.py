@@ -1,4 +1,4 @@
-"""A model from apStar files and a catalog: matched, trained, cross-validated and calibrated in one go."""
+"""A model from apStar files and a catalog: matching, training, cross-validation and calibration in one step."""
 
 import os
 from collections import Counter, defaultdict
@@ -28,10 +28,10 @@ _WHY = {_NO_ROW: "not in the catalog", _SEVERAL_ROWS: "several rows in the catal
 
 
 class Trained(NamedTuple):
-    """A model with its calibration, and how they came about.
+    """A model with its calibration, and statistics of the training.
 
     `statistics`: bias, std and robust scatter of each label in the cross-validation, as from
-    `lab2.validation.statistics`; `left_out`: how many files were left out, by reason.
+    `lab2.validation.statistics`; `left_out`: number of files left out, by reason.
     """
 
     model: cannon.Cannon
@@ -60,7 +60,7 @@ def read_catalog(path: str | os.PathLike) -> Table:
         raise ValueError(f"a catalog is a file of .fits, .ecsv or .csv; got {path}")
     try:
         return Table.read(path, format=formats[path.suffix])
-    except Exception as problem:  # a table that is damaged fails in a dozen ways
+    except Exception as problem:  # damaged tables raise many kinds of error
         raise ValueError(f"{path} cannot be read as a table ({problem})") from problem
 
 
@@ -72,11 +72,11 @@ def train_files(
     seed: int = 128,
     progress: bool = False,
 ) -> Trained:
-    """Train a model on apStar files whose labels a catalog gives.
+    """Train a model on apStar files with labels from a catalog.
 
-    A file and a row belong together if they have the same APOGEE_ID; where the catalog has several rows of a star, also
-    the same FIELD, and where it has several in that field the same S/N. Every file with a row, a spectrum and all
-    labels is trained on: what should not be, such as dwarfs, must not be among the files or in the catalog.
+    Files and rows are matched by APOGEE_ID; if the catalog has several rows of a star, also by FIELD, and if it has
+    several in that field, by S/N. Every file with a row, a spectrum and all labels is trained on: exclude unwanted
+    stars, such as dwarfs, from the files or the catalog.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def train_files(
     factors : int
         Number of hidden factors.
     seed : int
-        Of the split into halves and of the noise that is added.
+        Seed of the split into halves and of the added noise.
     progress : bool
         Show progress bars.
 
@@ -148,7 +148,7 @@ def _training_set(paths, rows, given, progress):
 
 
 class _Index:
-    """Where a catalog has the row of a spectrum."""
+    """Finds the row of a spectrum in a catalog."""
 
     def __init__(self, rows):
         self.fields, self.snr = words(rows, "FIELD"), optional(rows, "SNR")
@@ -157,7 +157,7 @@ class _Index:
             self.places[star].append(place)
 
     def rows(self, block):
-        """Index of the row of each spectrum, or why there is none."""
+        """Index of the row of each spectrum, or the reason why there is none."""
         about = zip(block.star.values.tolist(), block.field.values.tolist(), block.snr.values.tolist(), strict=True)
         return np.array([self._row(*one) for one in about])
 
@@ -165,14 +165,14 @@ class _Index:
         places = self.places.get(star, [])
         if len(places) > 1:
             places = [place for place in places if self.fields[place] == field] or places
-        if len(places) > 1:  # two telescopes saw it: the catalog's S/N is that of the file's header
+        if len(places) > 1:  # observed with two telescopes: the catalog's S/N is that of the file's header
             places = [place for place in places if abs(self.snr[place] - snr) <= _SAME_SNR * snr]
             return places[0] if len(places) == 1 else _SEVERAL_ROWS
         return places[0] if places else _NO_ROW
 
 
 def _known_snr(spectra):
-    """The S/N of the header, or where there is none the median of the pixels'."""
+    """The S/N of the header, or if it is missing the median of the pixels."""
     snr = spectra.snr.values.copy()
     for n in np.flatnonzero(~(snr > 0)):
         flux, ivar = spectra.flux.values[n], spectra.ivar.values[n]

@@ -1,7 +1,7 @@
-"""A table that arrives in parts, written to a file of FITS, Parquet, ECSV or CSV.
+"""Write a table in parts to a FITS, Parquet, ECSV or CSV file.
 
-No format needs the whole table in memory. ECSV, CSV and Parquet grow part by part. A FITS table states in its header
-how many rows and how long texts it has, so its rows wait in an unnamed file beside it until these are known.
+No format needs the whole table in memory. ECSV, CSV and Parquet grow part by part. The header of a FITS table gives the
+number of rows and the lengths of texts, so its rows are kept in an unnamed temporary file until these are known.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ __all__ = ["SUFFIXES", "check_output", "printable", "writing"]
 
 
 def check_output(path: str | os.PathLike) -> Path:
-    """The path of a table to write, or an error that says why it cannot be written; to be asked before the work.
+    """The path of a table to write, or an error if it cannot be written; to be called before the work.
 
     Raises
     ------
     ValueError
-        If the suffix is that of none of the formats.
+        If the suffix is not that of a known format.
     ImportError
         If the package for the format is not installed.
     OSError
@@ -50,9 +50,9 @@ def writing(path: str | os.PathLike, meta: Mapping[str, str]) -> Iterator[Callab
     Parameters
     ----------
     path : path-like
-        As `check_output` accepts it.
+        A path accepted by `check_output`.
     meta : dict of str to str
-        What the file says of the whole table; CSV says nothing. In FITS the names become those of cards.
+        Metadata of the table, which CSV does not store. In FITS the keys become those of cards.
 
     Yields
     ------
@@ -62,7 +62,7 @@ def writing(path: str | os.PathLike, meta: Mapping[str, str]) -> Iterator[Callab
     Raises
     ------
     OSError
-        If the file cannot be written; right at the beginning if there is no permission.
+        If the file cannot be written; at the beginning if there is no permission.
     """
     path = check_output(path)
     with replacing(path) as part, part.open("wb") as file, SUFFIXES[path.suffix](file, dict(meta)) as add:
@@ -70,7 +70,7 @@ def writing(path: str | os.PathLike, meta: Mapping[str, str]) -> Iterator[Callab
 
 
 def _plain(table):
-    """The table with texts that every format can hold."""
+    """The table with texts that every format can store."""
     table = table.copy(copy_data=False)
     for column in table.itercols():
         if column.dtype.kind == "U":
@@ -80,13 +80,13 @@ def _plain(table):
 
 
 def printable(text: str) -> str:
-    """The text as a table has it: what is no printable character is written as an escape."""
+    """The text for a table, with unprintable characters as escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @contextlib.contextmanager
 def _text(file, meta, delimiter, with_header):
-    """Rows of text below the names of the columns, and in ECSV below what is known of them."""
+    """Rows of text below the column names, and in ECSV below their metadata."""
     stream = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     rows, begun = csv.writer(stream, delimiter=delimiter, lineterminator="\n"), False
 
@@ -116,7 +116,7 @@ def _csv(file, meta):
 
 @contextlib.contextmanager
 def _parquet(file, meta):
-    """Row groups. Units and descriptions are metadata of the fields, and in the form in which astropy reads them."""
+    """Row groups. Units and descriptions are metadata of the fields, in the form that astropy reads."""
     import pyarrow as pa
     from astropy.table.meta import get_yaml_from_table
     from pyarrow import parquet
@@ -145,7 +145,7 @@ def _parquet(file, meta):
 
 @contextlib.contextmanager
 def _fits(file, meta):
-    """A binary table in HDU 1. Texts are ASCII, as FITS wants them: other characters are written as escapes."""
+    """A binary table in HDU 1. Texts are ASCII, as FITS requires: other characters are written as escapes."""
     columns, lengths = [], {}
     n_rows = 0
     with tempfile.TemporaryFile(dir=os.path.dirname(file.name) or ".") as rows:

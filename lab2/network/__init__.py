@@ -1,10 +1,10 @@
-"""Labels straight from the spectrum, by an ensemble of small neural networks (the lab's problem 15).
+"""Labels predicted directly from the spectrum by an ensemble of small neural networks (the lab's problem 15).
 
-``basis`` (what training spectra look like, in few numbers), ``architectures`` (a family of three networks),
-``augmentation`` and ``likelihood`` (what they are shown, and what they are to make small), ``training``,
-``checkpoint`` (a training that was interrupted goes on), and ``stored`` (the trained ensemble and its file).
+``basis`` (factor analysis of the training spectra), ``architectures`` (three kinds of network), ``augmentation`` and
+``likelihood`` (the inputs and the loss), ``training``, ``checkpoint`` (resumes an interrupted training), and ``stored``
+(the trained ensemble and its file).
 
-jax, equinox and optax are loaded when something is trained or predicted, not before.
+jax, equinox and optax are loaded only for training and prediction.
 """
 
 import lazy_loader

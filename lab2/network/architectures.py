@@ -1,12 +1,12 @@
-"""A small family of networks: spectrum and weights in, a normal distribution of the labels out.
+"""Three kinds of network that turn a spectrum and its weights into a normal distribution of the labels.
 
-What the network is shown of a spectrum, its *features*, is made with a basis (`lab2.network.basis`) that is not
-trained. Pixels without information have no weight in it.
+The network's inputs, its *features*, are computed from the spectrum with a basis (`lab2.network.basis`) that is not
+trained. Masked pixels have no weight in it.
 
-- "projection": mean and logarithmic width of the scores in the basis, that is what the spectrum says and how well.
+- "projection": mean and logarithmic width of the scores in the basis.
 - "perceptron" and "convolution": for every pixel the deviation from the mean spectrum and the pixel's weight. The
-  deviation is shrunk by the weight S^2 / (S^2 + noise^2), S^2 the variance of the training spectra in this pixel
-  (Wiener's filter): a masked pixel has weight 0 and shows no deviation. Convolutions run within a chip.
+  deviation is multiplied by the weight S^2 / (S^2 + noise^2), with S^2 the variance of the training spectra in this
+  pixel (Wiener filter): a masked pixel has weight 0 and deviation 0. Convolutions do not cross chips.
 """
 
 from itertools import pairwise
@@ -19,13 +19,13 @@ import numpy as np
 
 __all__ = ["Lens", "assemble", "features", "lens", "normal_of", "outputs", "posterior"]
 
-_KERNEL, _STRIDE = 9, 4  # pixels: a line is about 3 wide at half depth
+_KERNEL, _STRIDE = 9, 4  # pixels; a line has a FWHM of about 3
 _CHANNELS = (8, 16)
 _WIDTHS = -7.0, 3.0  # limits of the logarithm of a label's error, in standard deviations of the training labels
 
 
 class Lens(NamedTuple):
-    """A basis as arrays of jax, with the ``products`` of all pairs of basis spectra, which every step needs."""
+    """A basis as jax arrays, with the ``products`` of all pairs of basis spectra, which every step needs."""
 
     mean: jax.Array
     spectra: jax.Array
@@ -34,14 +34,14 @@ class Lens(NamedTuple):
 
 
 def lens(basis) -> Lens:
-    """The lens through which networks see spectra, of a `lab2.network.basis.Basis`."""
+    """The `Lens` of a `lab2.network.basis.Basis`."""
     mean, spectra, s2 = (jnp.asarray(array, dtype=jnp.float32) for array in basis)
     rows, columns = np.triu_indices(spectra.shape[1])
     return Lens(mean, spectra, s2, spectra[:, rows] * spectra[:, columns])
 
 
 class Perceptron(eqx.Module):
-    """A multilayer perceptron beside a linear shortcut from the features to the outputs."""
+    """A multilayer perceptron with a linear shortcut from the features to the outputs."""
 
     layers: list
     shortcut: eqx.nn.Linear
@@ -64,7 +64,7 @@ class Perceptron(eqx.Module):
 
 
 class Convolution(eqx.Module):
-    """Two convolutions, the same on every chip, before a perceptron."""
+    """Two convolutional layers, shared by the chips, followed by a perceptron."""
 
     filters: list
     head: Perceptron
@@ -92,19 +92,19 @@ class Convolution(eqx.Module):
 
 
 def features(kind, basis, deviation, ivar):
-    """What a network is shown of spectra.
+    """The inputs of a network.
 
     Parameters
     ----------
     kind : str
     basis : Lens
     deviation, ivar : jax.Array, shape (n_stars, n_pixels)
-        Flux less the mean spectrum, and inverse variance.
+        Flux minus the mean spectrum, and inverse variance.
 
     Returns
     -------
     jax.Array
-        (n_stars, 2, n_components) for a projection, (n_stars, 2, n_pixels) otherwise: what is seen, and how well.
+        (n_stars, 2, n_components) for a projection, (n_stars, 2, n_pixels) otherwise: values and their precision.
     """
     if kind == "projection":
         mean, covariance = posterior(basis, deviation, ivar)
@@ -115,7 +115,7 @@ def features(kind, basis, deviation, ivar):
 
 
 def posterior(basis, deviation, ivar):
-    """What `lab2.network.basis.scores` computes, by jax: mean and covariance of the scores."""
+    """Mean and covariance of the scores, as `lab2.network.basis.scores`, in jax."""
     n = basis.spectra.shape[1]
     rows, columns = np.triu_indices(n)
     weight = ivar / (1.0 + ivar * basis.s2)
@@ -133,7 +133,7 @@ def assemble(settings, n_components, chips, n_labels, keys):
     settings : lab2.network.Settings
     n_components : int
     chips : tuple of (int, int)
-        First and last pixel (exclusive) of every chip, among the pixels used.
+        First and last pixel (exclusive) of every chip, counting used pixels.
     n_labels : int
     keys : jax.Array, shape (n_members,)
 
@@ -158,7 +158,7 @@ def outputs(networks, shown, keys=None):
     shown : jax.Array, shape (n_stars, ...)
         Features.
     keys : jax.Array, shape (n_members, n_stars), optional
-        Of the dropout; without them nothing is left out.
+        For the dropout; without keys there is no dropout.
     """
     if keys is None:
         return eqx.filter_vmap(lambda network: jax.vmap(network)(shown))(networks)
@@ -166,7 +166,7 @@ def outputs(networks, shown, keys=None):
 
 
 def normal_of(outputs, n_labels):
-    """The normal distribution that one star's outputs stand for.
+    """The normal distribution given by one star's outputs.
 
     Parameters
     ----------

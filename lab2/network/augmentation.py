@@ -1,9 +1,8 @@
-"""What a star's spectrum might have been: noise added and pixels masked, drawn anew each time that it is shown.
+"""Data augmentation: noise and masks drawn anew each time that a training spectrum is used.
 
-Nine hundred spectra are few, and a network learns their noise by heart. What it should learn is that noise means
-nothing, and how large it is. So noise of the star's own error array is added, to a level between the star's own and a
-multiple of it, and the inverse variance that the network is shown is that of the noisier spectrum. A stretch of pixels
-is masked, wherever it lies.
+With only nine hundred spectra a network memorizes their noise, which it should ignore. So noise is added in proportion
+to the star's error array, to a level between the star's own and a multiple of it, and the inverse variance is that of
+the noisier spectrum. A random range of pixels is masked.
 """
 
 import jax
@@ -11,20 +10,20 @@ import jax.numpy as jnp
 
 __all__ = ["redrawn"]
 
-_STEEP = 3  # the power of a uniform number: half of the spectra get little noise, one in ten nearly the most
-_LONGEST = 0.1  # of the pixels: a masked stretch is of any length up to this
+_STEEP = 3  # power of a uniform number: half of the spectra get little noise, one in ten nearly the maximum
+_LONGEST = 0.1  # largest fraction of the pixels that is masked
 
 
 def redrawn(key, deviation, ivar, noise):
-    """Spectra with noise added and a stretch masked.
+    """Spectra with noise added and a range of pixels masked.
 
     Parameters
     ----------
     key : jax.Array
     deviation, ivar : jax.Array, shape (n_stars, n_pixels)
-        Flux less the mean spectrum, 0 where ivar is 0; inverse variance.
+        Flux minus the mean spectrum, 0 where ivar is 0; inverse variance.
     noise : float
-        Each star's noise becomes ``noise**(u**3)`` times as large, u uniform from 0 to 1.
+        Each star's noise is multiplied by ``noise**(u**3)``, u uniform from 0 to 1.
 
     Returns
     -------

@@ -1,13 +1,13 @@
-"""Few numbers for a spectrum: factor analysis of the training spectra, each pixel weighted as it deserves.
+"""Dimensionality reduction: factor analysis of the training spectra, each pixel weighted by its errors.
 
-Every spectrum is a mean, plus some multiples of a few *basis* spectra, plus noise that is independent from pixel to
-pixel: flux = mean + A z + noise, z ~ N(0, 1), variance 1/ivar + s2. A and s2 are those of the greatest likelihood,
-found by expectation and maximization (Rubin & Thayer 1982, Psychometrika 47, 69); labels take no part. Given a
-spectrum, z has a normal distribution whose mean and covariance are known in closed form (their eqs. 5 and 6):
+Every spectrum is a mean, plus multiples of a few *basis* spectra, plus noise that is independent from pixel to pixel:
+flux = mean + A z + noise, z ~ N(0, 1), variance 1/ivar + s2. A and s2 maximize the likelihood, by expectation
+maximization (Rubin & Thayer 1982, Psychometrika 47, 69); labels are not used. Given a spectrum, z has a normal
+distribution whose mean and covariance are known in closed form (their eqs. 5 and 6):
 
     covariance = (1 + A' W A)^-1,  mean = covariance A' W (flux - mean),  W = 1 / (1/ivar + s2).
 
-A pixel without information has W = 0, and then neither its flux nor the basis there says anything.
+A masked pixel has W = 0, so neither its flux nor the basis there has any effect.
 """
 
 from typing import NamedTuple
@@ -18,12 +18,12 @@ from scipy.linalg import eigh
 __all__ = ["Basis", "learn", "scores"]
 
 _ROUNDS = 8
-_LEAST_S2 = 1e-7  # of the flux: 0.03 %
-_RIDGE = 1.0  # weight of a prior, in stars, that a basis spectrum is 0 in a pixel: some are seen by few stars
+_LEAST_S2 = 1e-7  # 0.03 % of the flux, squared
+_RIDGE = 1.0  # weight, in stars, of a prior that a basis spectrum is 0 in a pixel: few stars have data in some pixels
 
 
 class Basis(NamedTuple):
-    """What factor analysis learns: ``mean`` (pixel), ``spectra`` (pixel, component), ``s2`` (pixel)."""
+    """Result of the factor analysis: ``mean`` (pixel), ``spectra`` (pixel, component), ``s2`` (pixel)."""
 
     mean: np.ndarray
     spectra: np.ndarray
@@ -36,9 +36,9 @@ def learn(flux, ivar, n_components) -> Basis:
     Parameters
     ----------
     flux, ivar : array_like, shape (n_stars, n_pixels)
-        ivar is 0 where nothing is known; there the flux only has to be finite.
+        ivar is 0 in masked pixels, where the flux need only be finite.
     n_components : int
-        Fewer than stars and pixels.
+        Less than the numbers of stars and pixels.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def learn(flux, ivar, n_components) -> Basis:
     weight = ivar / (1.0 + 1e-4 * ivar)
     mean = (weight * flux).sum(axis=0) / np.maximum(weight.sum(axis=0), np.float32(1e-9))
     deviation = np.where(ivar > 0, flux - mean, 0.0).astype(np.float32)
-    # principal components, by the smaller of the two matrices of products
+    # principal components, from the smaller of the two product matrices
     _, along = eigh(deviation @ deviation.T, subset_by_index=(len(flux) - n_components, len(flux) - 1))
     spectra = deviation.T @ along[:, ::-1] / np.float32(np.sqrt(len(flux)))
     s2 = np.full(flux.shape[1], deviation.var() / 10, dtype=np.float32)
@@ -59,7 +59,7 @@ def learn(flux, ivar, n_components) -> Basis:
 
 
 def scores(basis, flux, ivar):
-    """Distribution of the multiples of the basis spectra in every spectrum.
+    """Posterior of the coefficients z of the basis spectra in every spectrum.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def _posterior(basis, deviation, ivar):
 
 
 def _improved(basis, deviation, ivar):
-    """One round: the scores' distributions, then for every pixel the regression on them, then its variance."""
+    """One iteration: the posterior of the scores, then for every pixel the regression on them, then its variance."""
     mean, covariance, weight = _posterior(basis, deviation, ivar)
     n_stars, n = mean.shape
     upper = np.triu_indices(n)
@@ -102,6 +102,6 @@ def _improved(basis, deviation, ivar):
     twice = np.where(upper[0] == upper[1], 1.0, 2.0).astype(np.float32)
     uncertain = (covariance[:, upper[0], upper[1]] * twice) @ (spectra[:, upper[0]] * spectra[:, upper[1]]).T
     square = (deviation - mean @ spectra.T) ** 2 + uncertain
-    # the likelihood's derivative by s2, set to 0, one step of Fisher's scoring
+    # one step of Fisher scoring for the maximum of the likelihood in s2
     step = ((weight**2 * square).sum(axis=0) - weight.sum(axis=0)) / np.maximum((weight**2).sum(axis=0), 1e-9)
     return basis._replace(spectra=spectra, s2=np.maximum(basis.s2 + step, _LEAST_S2).astype(np.float32))

@@ -1,7 +1,7 @@
-"""The state of a training on disk, so that one that was interrupted goes on where it was.
+"""The state of a training on disk, to resume it after an interruption.
 
-All random numbers follow from the seed and the epoch. So a training that goes on ends with the same weights, bit for
-bit, as one that was never interrupted.
+All random numbers depend only on the seed and the epoch. So a resumed training ends with the same weights, bit for bit,
+as an uninterrupted one.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ _KIND, _VERSION = "lab2 network checkpoint", 1
 class State(NamedTuple):
     """A training after some epochs; trees of arrays with the members along the first axis, and numpy arrays.
 
-    ``weights`` now, ``best`` (those of each member's best epoch), ``optimizer``; ``lowest`` (member), the loss of the
-    best epoch; ``history`` (epoch, part), as far as it goes.
+    ``weights`` (current), ``best`` (those of each member's best epoch), ``optimizer``; ``lowest`` (member), the loss of
+    the best epoch; ``history`` (epoch, part) so far.
     """
 
     weights: object
@@ -34,7 +34,7 @@ class State(NamedTuple):
 
 
 def fingerprint(settings, seed, *arrays) -> str:
-    """Checksum of all that a training depends on: a checkpoint of another training is refused by it."""
+    """Checksum of everything that a training depends on, by which checkpoints of other trainings are rejected."""
     digest = hashlib.sha256(repr((settings, int(seed))).encode())
     for array in arrays:
         digest.update(str((array.shape, array.dtype)).encode())
@@ -64,7 +64,7 @@ def read(path, like, mark) -> State | None:
     ----------
     path : path-like
     like : State
-        One of the same training, at any time: its tree is that of the state.
+        A state of the same training, at any epoch, which gives the structure.
     mark : str
         The training's fingerprint.
 

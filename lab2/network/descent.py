@@ -16,8 +16,8 @@ from lab2.network.preparation import chips
 
 __all__ = ["Descent"]
 
-_WARM_UP = 0.05  # of the steps: the learning rate rises, and then falls as a cosine
-_LARGEST_GRADIENT = 1.0  # norm at which it is clipped, per member
+_WARM_UP = 0.05  # fraction of the steps in which the learning rate rises; then it falls as a cosine
+_LARGEST_GRADIENT = 1.0  # norm at which the gradient is clipped, per member
 _losses = jax.vmap(jax.vmap(minus_log_likelihood), in_axes=(0, None, None))
 
 
@@ -30,7 +30,7 @@ class Descent:
     basis : lab2.network.basis.Basis
     ready : lab2.network.preparation.Prepared
     mine : numpy.ndarray of bool, shape (n_members, n_stars)
-        Which stars each member is trained on; the others tell when to stop.
+        Which stars each member is trained on; the others are its validation set.
     seed : int
     """
 
@@ -71,8 +71,8 @@ class Descent:
     def epoch(self, state) -> State:
         """The state one epoch later.
 
-        ``history`` gets a row: the mean loss of the spectra as they were shown, with noise, masks and dropout; that of
-        the stars trained on, as they are; and that of the stars left out of the training.
+        ``history`` gets a row: the mean loss of the training spectra with noise, masks and dropout; that of the same
+        stars without; and that of the validation stars.
         """
         key = jax.random.fold_in(self._key, len(state.history))
         weights, optimizer, *losses = self._pass(key, state.weights, state.optimizer, self._basis, self._data)

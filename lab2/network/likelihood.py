@@ -1,9 +1,8 @@
-"""The loss: minus the logarithm of the likelihood of the catalog's labels, per star.
+"""The loss: minus the log-likelihood of the catalog labels, per star.
 
-The network says for each star that its labels are normally distributed about a mean with a covariance S of its own
-(Nix & Weigend 1994, Proc. IEEE ICNN 1, 55). The catalog's labels have errors e besides, which are known: so these
-scatter with the covariance S + diag(e^2), and S is what the spectrum leaves open. A label that the catalog knows badly
-counts little.
+For each star the network predicts a normal distribution of the labels, with a mean and a covariance S (Nix & Weigend
+1994, Proc. IEEE ICNN 1, 55). The catalog labels also have known errors e, so they scatter about the mean with the
+covariance S + diag(e^2). A label with a large catalog error has little weight.
 """
 
 import jax.numpy as jnp
@@ -15,14 +14,14 @@ __all__ = ["minus_log_likelihood"]
 
 
 def minus_log_likelihood(outputs, labels, errors):
-    """Minus ln L of one star, less the constant n/2 ln(2 pi).
+    """Minus ln L of one star, without the constant n/2 ln(2 pi).
 
     Parameters
     ----------
     outputs : jax.Array, shape (n_outputs,)
         Of one network.
     labels, errors : jax.Array, shape (n_labels,)
-        The catalog's, scaled.
+        Those of the catalog, scaled.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Training spectra as arrays: the pixels that are used, the labels scaled, and what cannot be trained on refused."""
+"""Training spectra as checked arrays: the pixels that are used, and scaled labels."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from lab2.spectra import check, seen
 
 __all__ = ["Prepared", "chips", "prepared"]
 
-_MIN_SEEN = 0.5  # share of the training stars that must see a pixel for it to be used
+_MIN_SEEN = 0.5  # fraction of the training stars that must have data in a pixel for it to be used
 _FEWEST = 10  # stars: two in each part
 _GAP = 50  # unused pixels between two chips; runs of bad pixels are shorter
 
@@ -47,7 +47,7 @@ def prepared(spectra) -> Prepared:
     used = (seen(ivar).mean(axis=0) > _MIN_SEEN) & (flux.std(axis=0) > 0)
     if used.sum() < 2:
         raise ValueError(
-            f"{used.sum()} pixels are seen in more than {_MIN_SEEN:.0%} of the {len(labels)} training stars"
+            f"{used.sum()} pixels have data in more than {_MIN_SEEN:.0%} of the {len(labels)} training stars"
         )
     errors = _errors(spectra, labels.shape)
     return Prepared(
@@ -62,7 +62,7 @@ def prepared(spectra) -> Prepared:
 
 
 def chips(used) -> tuple:
-    """First and last (exclusive) of the used pixels on each chip: where many in a row are not used, a chip ends.
+    """First and last (exclusive) used pixel of each chip; a chip ends where many consecutive pixels are not used.
 
     Parameters
     ----------

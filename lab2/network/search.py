@@ -1,4 +1,4 @@
-"""The recorded search for the settings (tools/network_search.py makes it)."""
+"""The recorded hyperparameter search (made by tools/network_search.py)."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ TABLE = Path(__file__).parents[1] / "tables" / "network_search.ecsv"
 
 
 def tried():
-    """What the search tried and what it gave, an astropy QTable with a row per training.
+    """Settings and results of the search: an astropy QTable with one row per training.
 
-    Columns: round, the settings (`lab2.network.Settings`), epochs, ``loss`` (minus ln L per star of stars that were not
-    trained on, at the best epoch), and seconds. ``meta["source"]`` says on which stars.
+    Columns: round, the settings (`lab2.network.Settings`), epochs, and ``loss`` (minus ln L per validation star, at the
+    best epoch). ``meta["source"]`` says which stars were used.
     """
     return read_table(TABLE)

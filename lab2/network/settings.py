@@ -1,4 +1,4 @@
-"""What is chosen before a network is trained."""
+"""Hyperparameters of a network."""
 
 from dataclasses import dataclass
 
@@ -21,15 +21,15 @@ class Settings:
     hidden : tuple of int
         Sizes of the hidden layers.
     dropout : float
-        Share of the hidden units that is left out at each step.
+        Fraction of the hidden units that is dropped at each step.
     rate, decay : float
-        Learning rate at its largest, and weight decay (AdamW: Loshchilov & Hutter 2019, arXiv:1711.05101).
+        Maximum learning rate, and weight decay (AdamW: Loshchilov & Hutter 2019, arXiv:1711.05101).
     noise : float
-        By how much noise is raised at the most when a spectrum is shown, in units of its own.
+        Largest factor by which the noise of a training spectrum is increased.
     epochs : int
-        How often every star is shown.
+        Number of passes over the training set.
     batch : int
-        Stars a step.
+        Stars per step.
     """
 
     kind: str = "projection"

@@ -36,9 +36,9 @@ class Network(Kept):
         ``used`` (wavelength), whether a pixel is an input; ``basis_mean``, ``basis_s2`` (input) and
         ``basis_spectra`` (input, component), as in `lab2.network.basis`; ``center`` (quantity, feature), subtracted
         from the features; ``label_mean``, ``label_scale`` (label); ``offset``, ``stretch``, ``widening`` (label), by
-        which answers and errors are corrected; ``score_mean`` (component) and ``score_precision`` (component,
-        component_2), of the training stars, and ``edge``, the distance of the farthest; ``history`` (epoch, part);
-        ``weights_0``, ``weights_1``, ..., the arrays of the networks, members first.
+        which predictions and errors are corrected; ``score_mean`` (component) and ``score_precision`` (component,
+        component_2), of the training stars, and ``edge``, the distance of the farthest one; ``history`` (epoch, part);
+        ``weights_0``, ``weights_1``, ..., the networks' arrays, with the members along the first axis.
     """
 
     kind, version = "lab2 network", 3
@@ -62,7 +62,7 @@ class Network(Kept):
     }
 
     def check_whole(self) -> None:
-        """Raise a ValueError if the arrays are not those of such networks."""
+        """Raise a ValueError if the arrays do not fit the settings."""
         self._settings()
         n_members = self.dataset.attrs.get("n_members")
         if not isinstance(n_members, int | np.integer) or not 1 <= n_members <= 100:
@@ -81,7 +81,7 @@ class Network(Kept):
 
     @property
     def settings(self) -> Settings:
-        """How it was made."""
+        """The hyperparameters."""
         return self._settings()
 
     @property
@@ -93,13 +93,13 @@ class Network(Kept):
     def history(self) -> xr.DataArray:
         """Mean loss of a star (epoch, part), over the members: part "as shown", "training" and "validation".
 
-        The coordinate ``step`` (epoch) counts the steps made. The loss is `lab2.network.likelihood`'s.
+        The coordinate ``step`` (epoch) counts the steps. The loss is that of `lab2.network.likelihood`.
         """
         return self.dataset.history
 
     @property
     def simulated(self) -> bool:
-        """Whether spectra that `lab2.simulate` made are among those it was trained on, as their files say."""
+        """Whether the training spectra include simulated ones, according to their files."""
         return bool(self.dataset.attrs.get("simulated", False))
 
     def predict(self, spectra) -> xr.Dataset:
@@ -115,18 +115,18 @@ class Network(Kept):
         xarray.Dataset
             ``labels`` (star, label), in each label's unit, the mean of the members; ``covariance`` (star, label,
             label_2): the mean of the members' covariances plus the covariance of their means (law of total covariance:
-            Lakshminarayanan et al. 2017, arXiv:1612.01474, section 2.4); answers and errors are corrected as stars
-            demand that a member did not see (`lab2.network.training`); ``spread`` (star, label), the standard deviation
-            of the members' means; ``n_pixels`` (star), the inputs with information; ``reduced_chi2`` (star), of the
-            spectrum about the nearest combination of basis spectra; ``distance`` (star), that of its scores from the
-            training set's mean, 1 at its edge; ``flag`` (star), `lab2.cannon.Flag` bits: NO_DATA, where labels are NaN;
-            OUTSIDE_TRAINING where the distance exceeds 1; POOR_FIT where the reduced chi^2 exceeds 2; UNCONSTRAINED
-            where a label's error exceeds its standard deviation in the training set.
+            Lakshminarayanan et al. 2017, arXiv:1612.01474, section 2.4); labels and errors are corrected by means of
+            held-out stars (`lab2.network.training`); ``spread`` (star, label), the standard deviation of the members'
+            means; ``n_pixels`` (star), the inputs with information; ``reduced_chi2`` (star), of the spectrum about the
+            best combination of basis spectra; ``distance`` (star), of its scores from the mean of the training set, 1
+            at its edge; ``flag`` (star), `lab2.cannon.Flag` bits: NO_DATA, where labels are NaN; OUTSIDE_TRAINING where
+            the distance exceeds 1; POOR_FIT where the reduced chi^2 exceeds 2; UNCONSTRAINED where a label's error
+            exceeds its standard deviation in the training set.
 
         Raises
         ------
         ValueError
-            If the wavelengths are not the network's, or the spectra such as `lab2.spectra.check` refuses.
+            If the wavelengths are not the network's, or `lab2.spectra.check` rejects the spectra.
         """
         check_wavelengths(spectra, self.dataset.wavelength)
         blocks = [
@@ -139,7 +139,7 @@ class Network(Kept):
         ).assign_attrs(flags=[f"{int(bit)}: {bit.name}" for bit in Flag])
 
     def sensitivity(self, spectra) -> xr.DataArray:
-        """What the network looks at: how its answers follow the flux of each pixel, at the mean of some spectra.
+        """Derivative of the predicted labels with respect to the flux of each pixel, at the mean of some spectra.
 
         Parameters
         ----------
@@ -149,8 +149,7 @@ class Network(Kept):
         Returns
         -------
         xarray.DataArray
-            (label, wavelength), the derivative of the ensemble's label by the flux, per unit of the normalized flux; 0
-            in pixels that are not used.
+            (label, wavelength), in the label's unit per unit of normalized flux; 0 in pixels that are not used.
         """
         check_wavelengths(spectra, self.dataset.wavelength)
         used, d = self.dataset.used.values, self.dataset
@@ -170,7 +169,7 @@ class Network(Kept):
         ivar = block.ivar.values[:, used].astype(np.float32)
         deviation = np.where(ivar > 0, block.flux.values[:, used] - d.basis_mean.values, 0.0).astype(np.float32)
         n_stars = len(ivar)
-        rows = min(_BLOCK, 1 << max(n_stars - 1, 0).bit_length())  # few sizes, as jax compiles for each
+        rows = min(_BLOCK, 1 << max(n_stars - 1, 0).bit_length())  # few sizes, since jax compiles for each
         padding = ((0, rows - n_stars), (0, 0))
         padded = np.pad(deviation, padding), np.pad(ivar, padding)
         found = _evaluated(
@@ -203,7 +202,7 @@ class Network(Kept):
         return result
 
     def _combined(self, means, roots):
-        """Labels, covariance and spread, in the labels' units, from the members' scaled ones."""
+        """Labels, covariance and spread in the labels' units, from the scaled predictions of the members."""
         d = self.dataset
         scale = d.label_scale.values * d.stretch.values
         mean = means.mean(axis=0)
@@ -251,13 +250,13 @@ def axes(number, leaf):
 
 
 def _is_array(leaf):
-    """Whether a leaf of a skeleton stands for an array of weights."""
+    """Whether a leaf of a skeleton represents an array of weights."""
     return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 @eqx.filter_jit
 def _evaluated(networks, basis, center, kind, deviation, ivar):
-    """Means and roots of the covariance by member, scores in the basis, and chi^2 about the nearest combination."""
+    """Means and roots of the covariance by member, scores in the basis, and chi^2 about the best combination."""
     shown = features(kind, basis, deviation, ivar) - center
     found = outputs(networks, shown)
     means, roots = jax.vmap(jax.vmap(lambda one: normal_of(one, _count(found.shape[-1]))))(found)
@@ -269,7 +268,7 @@ def _evaluated(networks, basis, center, kind, deviation, ivar):
 
 @eqx.filter_jit
 def _slopes(networks, basis, center, kind, deviation, ivar):
-    """Derivative of the members' mean answer by the flux of each pixel, (n_labels, n_pixels)."""
+    """Derivative of the members' mean prediction with respect to the flux of each pixel, (n_labels, n_pixels)."""
 
     def answer(deviation):
         found = outputs(networks, features(kind, basis, deviation[None], ivar[None]) - center)

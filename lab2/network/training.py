@@ -1,9 +1,8 @@
-"""Training of an ensemble, each member stopped by stars of its own.
+"""Training of an ensemble, each member with its own validation set.
 
-The training stars are dealt into five parts. A member is trained on four of them, and its weights are those of the
-epoch at which it predicted the fifth best (early stopping). So all stars are used, and each is predicted by a member
-that never saw its labels: these predictions say how far the answers are drawn toward the mean, and how wide the errors
-have to be.
+The training stars are divided into five parts. A member is trained on four of them and keeps the weights of the epoch
+with the lowest loss on the fifth (early stopping). So all stars are used, and each is held out from one member. The
+predictions for held-out stars show how far labels are drawn toward the mean, and how large the errors must be.
 """
 
 import json
@@ -30,9 +29,9 @@ __all__ = ["PARTS", "train"]
 
 PARTS = 5
 _STARS_PER_COMPONENT = 4
-_CHECKPOINTS = 10  # in a training
+_CHECKPOINTS = 10  # per training
 _OUTLIER = 5.0  # robust standard deviations
-_MOST_STRETCH = 1.5  # more would make noise of what the spectrum does not say
+_MOST_STRETCH = 1.5  # more would only amplify noise
 _KEPT_ATTRS = ("survey", "label_tree", "normalization")
 
 
@@ -43,17 +42,17 @@ def train(spectra, settings=None, members=PARTS, seed=128, checkpoint=None, prog
     ----------
     spectra : xarray.Dataset
         ``flux``, ``ivar`` (star, wavelength) and ``labels`` (star, label); ``label_errors`` (star, label), the
-        catalog's own, if known: NaN counts as 0.
+        catalog errors, if known: NaN counts as 0.
     settings : lab2.network.Settings, optional
-        By default those that the recorded search found best.
+        By default the best ones of the recorded search.
     members : int
         Number of networks, 1 to 5.
     seed : int
-        Of the parts, the first weights, the order of the stars, the noise, the masks and the dropout. Training twice
+        For the parts, the initial weights, the order of the stars, the noise, the masks and the dropout. Training twice
         with the same seed on the same machine gives the same weights, bit for bit.
     checkpoint : path-like, optional
-        Where the state of the training is kept while it runs. If there is one of this same training, it goes on from
-        there. The file is removed at the end.
+        File for the state of the training while it runs. If it exists, that training is resumed. The file is removed at
+        the end.
     progress : bool
         Show a progress bar.
 
@@ -64,13 +63,13 @@ def train(spectra, settings=None, members=PARTS, seed=128, checkpoint=None, prog
     Raises
     ------
     ValueError
-        If labels are missing or all the same, or too few stars or pixels are left, or the spectra are such as
-        `lab2.spectra.check` refuses; if `checkpoint` is a file of another training.
+        If labels are missing or all the same, too few stars or pixels are left, or `lab2.spectra.check` rejects the
+        spectra; if `checkpoint` is a file of another training.
 
     Notes
     -----
-    jax uses a GPU if it was installed for one. Sums are made in another order there, and the weights are not quite
-    those of a CPU.
+    jax uses a GPU if it was installed for one. Sums are then taken in another order, so the weights differ slightly
+    from those of a CPU.
     """
     settings = Settings() if settings is None else settings
     if not 1 <= members <= PARTS:
@@ -105,7 +104,7 @@ def _descended(descent, checkpoint, mark, progress):
 
 
 def _dataset(spectra, ready, basis, descent, state, part):
-    """All that a network consists of."""
+    """The dataset of the trained network."""
     members = len(state.lowest)
     found, _ = scores(basis, ready.flux, ready.ivar)
     precision = np.linalg.pinv(np.atleast_2d(np.cov(found.T.astype(float))), hermitian=True)
@@ -143,7 +142,7 @@ def _versions():
 
 
 class Correction(NamedTuple):
-    """What is done to the networks' answers, by label: ``(mean - offset) * stretch``, errors times ``widening`` too."""
+    """Correction of each label: ``(mean - offset) * stretch``; errors are also multiplied by ``widening``."""
 
     offset: np.ndarray
     stretch: np.ndarray
@@ -151,14 +150,15 @@ class Correction(NamedTuple):
 
 
 def _correction(found, ready, part) -> Correction:
-    """The correction that answers for stars need which a member did not see.
+    """The correction that predictions for held-out stars need.
 
-    A network that minimizes its error answers with what is likely for a star of the training set: drawn toward the
-    mean, the more so the less the spectrum says. The line answer = offset + slope * label is fitted and undone; the
-    known errors of the labels are taken from the variance that the slope is divided by (Fuller 1987, Measurement Error
-    Models, section 1.1). And its errors are those of stars that it has learned to predict, too small for others (Guo
-    et al. 2017, arXiv:1706.04599): they are multiplied by the robust width of the pulls. Where the labels' own errors
-    dominate, pulls say little of the network's, and the factor is nearer to 1 than what would make them 1 wide.
+    A network that minimizes its error draws its predictions toward the mean of the training set, the more so the less
+    the spectrum constrains a label. The line prediction = offset + slope * label is fitted and inverted; the known
+    errors of the labels are subtracted from the variance in the denominator of the slope (Fuller 1987, Measurement
+    Error Models, section 1.1). The errors are those of stars that the network was trained on, too small for others (Guo
+    et al. 2017, arXiv:1706.04599): they are multiplied by the robust width of the pulls. Where the errors of the labels
+    dominate, pulls constrain those of the network weakly, and the factor is closer to 1 than the one that would give
+    unit width.
     """
     n_labels = ready.labels.shape[1]
     stars = np.flatnonzero(part < len(found))

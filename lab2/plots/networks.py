@@ -1,4 +1,4 @@
-"""Figures of networks: their training, what they look at, and how they compare with the Cannon."""
+"""Figures of neural networks: loss curves, sensitivity to pixels, and comparison with the Cannon."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,12 +25,17 @@ from lab2.plots.style import (
 __all__ = ["against", "losses", "responses", "sensitivities"]
 
 _COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE)
+_PARTS = {
+    "as shown": ("training, augmented", "0.6"),
+    "training": ("training", BLUE),
+    "validation": ("validation", VERMILION),
+}
 _MARKERS = "osD^v"
 
 
 @styled
 def losses(history: xr.DataArray) -> Figure:
-    """A network's losses against the number of steps.
+    """Training and validation loss of a network against training step.
 
     Parameters
     ----------
@@ -41,14 +46,14 @@ def losses(history: xr.DataArray) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.8))
-    for part, color in zip(history.part.values, (ORANGE, BLUE, VERMILION), strict=True):
-        ax.plot(history.step, history.sel(part=part), color=color, lw=1.2, label=part)
-    # the first epochs are far above the rest
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 2.2))
+    for part, (text, color) in _PARTS.items():
+        ax.plot(history.step, history.sel(part=part), color=color, lw=1.2, label=text)
+    # the loss of the first epochs is far larger
     settled = history.values[history.sizes["epoch"] // 10 :]
     margin = 0.08 * np.ptp(settled)
     ax.set(ylim=(settled.min() - margin, settled.max() + margin), xlim=(0, float(history.step[-1])))
-    ax.set(xlabel="step", ylabel=r"$-\ln L$ of a star")
+    ax.set(xlabel="training step", ylabel=r"$-\ln L$ per star")
     ax.legend()
     return figure
 
@@ -62,7 +67,7 @@ def against(
     *,
     logarithmic: bool = False,
 ) -> Figure:
-    """A number for each label against a quantity, one panel a label, one curve a method.
+    """A number for each label against a quantity: one panel per label, one curve per method.
 
     Parameters
     ----------
@@ -72,9 +77,9 @@ def against(
     names : sequence of str
         Names of the labels.
     axes : tuple of str
-        Texts of the two axes; the panel's title names label and unit.
+        Texts of the two axes; the panel's title gives label and unit.
     logarithmic : bool
-        Both axes.
+        Whether both axes are logarithmic.
 
     Returns
     -------
@@ -85,8 +90,8 @@ def against(
     for k, (ax, name) in enumerate(zip(np.atleast_1d(panels), names, strict=True)):
         for (text, values), color, marker in zip(curves.items(), _COLORS, _MARKERS, strict=False):
             ax.plot(x, np.asarray(values)[:, k], marker=marker, ms=3.5, lw=1.1, color=color, label=text)
-        ax.set_title(axis_text(name), fontsize=8)
-        ax.tick_params(labelsize=6.5)
+        ax.set_title(axis_text(name), fontsize=8.5)
+        ax.tick_params(labelsize=7.5)
         if logarithmic:
             ax.set(xscale="log", yscale="log", xticks=x, xticklabels=[f"{value:g}" for value in x])
             ax.minorticks_off()
@@ -110,17 +115,17 @@ def sensitivities(
     marks: Mapping[str, ArrayLike],
     window: tuple[float, float],
 ) -> Figure:
-    """How a network's answers follow the pixels, beside the gradients of the Cannon, in a window.
+    """Derivatives of a network's labels with respect to the flux, and gradients of the Cannon, in a window.
 
     Parameters
     ----------
     wavelength : array_like, shape (n_pixels,)
         [Angstrom].
     network, gradients : dict of str to array_like, shape (n_pixels,)
-        Label to the derivative of the answer by the flux, and to that of the model's flux by the label. Each is drawn
-        in units of its largest value in the window.
+        For each label, the derivative of the label with respect to the flux, and of the model's flux with respect to
+        the label. Each is drawn in units of its largest value in the window.
     marks : dict of str to array_like
-        Label to wavelengths of lines.
+        For each label, wavelengths of lines.
     window : tuple of float
         [Angstrom].
 
@@ -139,7 +144,7 @@ def sensitivities(
             if window[0] < line < window[1]:
                 ax.plot(line, 1.15, "v", color=BLACK, ms=3.5)
         ax.axhline(0, color="0.6", lw=0.5)
-        ax.set(ylabel=axis_text(label).split(" [")[0] if "/" not in label else label, ylim=(-1.3, 1.3), xlim=window)
+        ax.set(ylabel=axis_text(label).split(" [")[0], ylim=(-1.3, 1.3), xlim=window)
     np.atleast_1d(panels)[-1].set_xlabel(WAVELENGTH_AXIS)
     figure.legend(*np.atleast_1d(panels)[0].get_legend_handles_labels(), ncols=2, loc="outside upper center")
     return figure
@@ -147,12 +152,12 @@ def sensitivities(
 
 @styled
 def responses(matrices: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure:
-    """What each method answers when one label alone is changed: one panel a method.
+    """Response of each method to a change of a single label: one panel per method.
 
     Parameters
     ----------
     matrices : dict of str to array_like, shape (n_labels, n_labels)
-        Title to the change of the answer (column) per change of the label (row), both scaled.
+        Title to the change of the predicted label (column) per change of the label (row), both scaled.
     names : sequence of str
         Names of the labels.
 
@@ -165,17 +170,17 @@ def responses(matrices: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure
     for ax, (title, matrix) in zip(np.atleast_1d(panels), matrices.items(), strict=True):
         mesh = ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
         for (row, column), value in np.ndenumerate(np.asarray(matrix)):
-            ax.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=6, color=_ink(value))
-        ax.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=texts, xlabel="answer")
+            ax.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=7, color=_ink(value))
+        ax.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=texts, xlabel="predicted label")
         ax.set_xticklabels(texts, rotation=45, ha="right")
         ax.set_title(title)
-        ax.tick_params(labelsize=7, length=0)
+        ax.tick_params(labelsize=8, length=0)
         ax.minorticks_off()
-    np.atleast_1d(panels)[0].set_ylabel("changed")
+    np.atleast_1d(panels)[0].set_ylabel("changed label")
     figure.colorbar(mesh, ax=panels, pad=0.015, aspect=25)
     return figure
 
 
 def _ink(value):
-    """A color of text that is legible on that of the value."""
+    """Text color that is legible on the color of the value."""
     return "white" if abs(value) > 0.6 else BLACK

@@ -1,8 +1,8 @@
 """Whole surveys: labels in shards, on one machine or many (Dask), and spectra as a store (Zarr).
 
-The modules, in order of use: ``plan`` (which spectra, which model, cut into shards), ``shards`` (one shard: whole or
-not at all, and its record), ``cluster`` (many shards: workers, second tries, what failed), ``labels`` (the labels of a
-shard), ``catalog`` (one table from all shards, counted), ``store`` (spectra read once, for many models) and ``run``.
+The modules, in order of use: ``plan`` (spectra and model, divided into shards), ``shards`` (one shard, written
+atomically, and its record), ``cluster`` (many shards: workers, retries, failures), ``labels`` (the labels of a shard),
+``catalog`` (one checked table from all shards), ``store`` (spectra read once, for many models) and ``run``.
 """
 
 from lab2._extras import require

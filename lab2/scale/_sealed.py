@@ -1,4 +1,4 @@
-"""JSON with a seal as its last line: plans and records, which are believed only if their bytes fit the seal."""
+"""JSON with a seal as its last line, for plans and records, which are valid only if their bytes match the seal."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,14 @@ __all__ = ["read", "write"]
 
 
 def write(path, content) -> None:
-    """Write a dict as JSON, sealed, atomically."""
+    """Write a dict as sealed JSON, atomically."""
     text = (json.dumps(content, indent=1) + "\n").encode()
     with replacing(path) as part:
         part.write_bytes(text + seal(text))
 
 
 def read(path) -> dict:
-    """Read what `write` wrote.
+    """Read a file that `write` wrote.
 
     Raises
     ------

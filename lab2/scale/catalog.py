@@ -1,4 +1,4 @@
-"""One catalog from the shards of a run: every planned spectrum once, in the planned order, or no catalog."""
+"""One catalog from the shards of a run, with every planned spectrum once and in order, or no catalog."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ def read_labels(path: str | os.PathLike, columns: Sequence[str] | None = None) -
         As `lab2.labelling.writing.writing` wrote it. (`astropy.table.Table.read` reads it too, but warns that it does
         not know in advance how long texts are.)
     columns : sequence of str, optional
-        Only these.
+        Columns to read; default: all.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def read_labels(path: str | os.PathLike, columns: Sequence[str] | None = None) -
 
 
 def assemble(folder: Path, plan: Plan, records: list[dict], header: Mapping[str, str]) -> Summary:
-    """Write the shards' tables as one, labels.parquet and labels.fits, shard by shard, and count.
+    """Write the shards' tables as one, labels.parquet and labels.fits, shard by shard, and count the rows.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def assemble(folder: Path, plan: Plan, records: list[dict], header: Mapping[str,
     records : list of dict
         Of all shards, by number.
     header : dict of str to str
-        What the catalog says of itself, as from `lab2.labelling.summary.about`.
+        Header of the catalog, as from `lab2.labelling.summary.about`.
 
     Returns
     -------
     lab2.labelling.summary.Summary
-        Of the rows that were written.
+        Summary of the written rows.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Many shards on many workers: a cluster on this machine, or the scheduler of any other, and what to do when they fail.
+"""Many shards on many workers, on this machine or through an existing scheduler, and the handling of failures.
 
-Dask hands out the shards. A worker that dies takes its shard with it; the scheduler gives that to another worker, and
-after four deaths of workers on the same shard counts it as failed. What failed is tried again after all others. Where
-the scheduler itself is lost, its shards are tried again once it, or another under the same address, answers.
+Dask distributes the shards. If a worker dies, the scheduler gives its shard to another, and after four such deaths the
+shard counts as failed. Failed shards are tried again after all others. If the scheduler itself is lost, its shards are
+tried again as soon as it, or another at the same address, answers.
 """
 
 import contextlib
@@ -25,24 +25,24 @@ from lab2.scale.shards import Job, finish
 __all__ = ["connected", "work"]
 
 _LOOPBACK = "127.0.0.1"
-_TRIES = 3  # of a shard, each with up to four workers
-_PATIENCE = 60.0  # for a scheduler that does not answer [s]
-_ANSWER = 10.0  # that a scheduler has for one answer [s]
-_LOG = 60.0  # between two lines of progress where nobody watches [s]
+_TRIES = 3  # tries of a shard, each with up to four workers
+_PATIENCE = 60.0  # waiting time for a scheduler that does not answer [s]
+_ANSWER = 10.0  # time limit of a scheduler's answer [s]
+_LOG = 60.0  # between two lines of progress in a log [s]
 # Results go to files and only short records to the scheduler: there is nothing to spill from memory to disks.
 _SETTINGS = {"distributed.worker.memory.target": False, "distributed.worker.memory.spill": False}
 
 
 @contextlib.contextmanager
 def connected(workers: int | None = None, scheduler: str | None = None) -> Iterator[str]:
-    """The address of a scheduler, with workers of its own on this machine unless one is given.
+    """The address of a scheduler; unless one is given, it and its workers are started on this machine.
 
     Parameters
     ----------
     workers : int, optional
-        Processes to start here, of one thread each; by default one a core.
+        Processes to start here, with one thread each; by default one per core.
     scheduler : str, optional
-        Address of a scheduler that runs already, such as "tcp://10.0.0.1:8786".
+        Address of a running scheduler, such as "tcp://10.0.0.1:8786".
 
     Yields
     ------
@@ -67,14 +67,14 @@ def connected(workers: int | None = None, scheduler: str | None = None) -> Itera
             host=_LOOPBACK,
             dashboard_address=f"{_LOOPBACK}:0",
             local_directory=folder,
-            silence_logs=logging.CRITICAL,  # what failed is reported here, and a worker that is slow to end is no news
+            silence_logs=logging.CRITICAL,  # failures are reported here, and slow termination of a worker is irrelevant
         ) as cluster,
     ):
         yield cluster.scheduler_address
 
 
 def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = print) -> list[dict]:
-    """Finish shards on the workers of a scheduler.
+    """Process shards on the workers of a scheduler.
 
     Parameters
     ----------
@@ -83,21 +83,21 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
     job : lab2.scale.shards.Job
     shards : sequence of lab2.scale.plan.Shard
     report : callable
-        Takes a line of text for whoever runs this.
+        Called with lines of text for the user.
 
     Returns
     -------
     list of dict
-        Their records, by number.
+        Records of the shards, by number.
 
     Raises
     ------
     Failure
-        If shards failed three times, the others being finished; the message lists them. If the scheduler does not
+        If shards failed three times, after all others are finished; the message lists them. If the scheduler does not
         answer for a minute.
     """
     records, failed, tries, link = {}, {}, dict.fromkeys(shards, 0), None
-    # tqdm writes a line a minute where nobody watches
+    # in a log tqdm writes one line per minute
     pause = 0.5 if sys.stderr.isatty() else _LOG
     total = sum(shard.count for shard in shards)
     with tqdm(total=total, unit="star", mininterval=pause, desc=job.make.__name__) as bar:
@@ -112,7 +112,7 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
                     if isinstance(outcome, dict):
                         records[shard.number] = outcome
                         bar.update(shard.count)
-                    elif isinstance(outcome, CancelledError):  # the scheduler was lost, which is not the shard's fault
+                    elif isinstance(outcome, CancelledError):  # the scheduler was lost: not counted as a try
                         continue
                     else:
                         tries[shard] += 1
@@ -128,7 +128,7 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
 
 @contextlib.contextmanager
 def _client(address):
-    """A client of the scheduler, which may be starting again."""
+    """A client of the scheduler, which may be restarting."""
     give_up = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -146,15 +146,15 @@ def _client(address):
 
 
 def _outcomes(client, job, shards):
-    """Each shard with its record or with the exception that it ended with, in the order in which they end."""
+    """Each shard with its record or its exception, in order of completion."""
     futures = {}
     for shard in shards:
-        key = f"{job.identity[:12]}-{shard.name}-{time.time_ns()}"  # of this try: Dask remembers how others ended
+        key = f"{job.identity[:12]}-{shard.name}-{time.time_ns()}"  # unique: Dask remembers earlier outcomes
         futures[client.submit(finish, job, shard, key=key, pure=False)] = shard
     for future in as_completed(futures, loop=client.loop):
         try:
             outcome = future.result()
-        except (Exception, CancelledError) as problem:  # whatever a worker raised is said, and tried again
+        except (Exception, CancelledError) as problem:  # any error of a worker is reported, and the shard tried again
             outcome = problem
         shard = futures[future]
         future.release()
@@ -162,7 +162,7 @@ def _outcomes(client, job, shards):
 
 
 def _listed(failed, count, folder):
-    """What failed, as a text; shards that failed for the same reason in one line."""
+    """The failures as text, with one line for all shards that failed for the same reason."""
     reasons = {}
     for shard, reason in failed.items():
         reasons.setdefault(reason, []).append(shard.name)

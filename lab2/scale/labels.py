@@ -1,4 +1,4 @@
-"""The labels of a shard: from its files of spectra, or its part of a store, to one Parquet file."""
+"""The labels of a shard: from its spectra, or its part of a store, to one Parquet file."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -26,7 +26,7 @@ def labelling(job: Job, shard: Shard, paths: Sequence[str]) -> dict:
     job : lab2.scale.shards.Job
     shard : lab2.scale.plan.Shard
     paths : sequence of str
-        Of its spectra.
+        Paths of its spectra.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def labelling(job: Job, shard: Shard, paths: Sequence[str]) -> dict:
 
 
 def counts(summary: Summary) -> dict:
-    """What a summary has counted, for JSON."""
+    """The counts of a summary, for JSON."""
     return vars(summary) | {"flags": dict(summary.flags)}
 
 
@@ -57,12 +57,12 @@ def load_model(folder: str, model: str, calibration: str | None) -> tuple[Cannon
     folder : str
         Of the run.
     model, calibration : str
-        SHA-256 of the two files; None where there is no calibration.
+        SHA-256 of the two files; None if there is no calibration.
 
     Raises
     ------
     ValueError
-        If a file is another than the plan's.
+        If a file is not that of the plan.
     """
     paths = [Path(folder, "model.nc"), Path(folder, "calibration.nc")]
     for path, digest in zip(paths, (model, calibration), strict=True):

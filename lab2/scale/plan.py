@@ -1,8 +1,8 @@
-"""What a run is to do, written before anything is done: which spectra, in which shards, with what.
+"""The plan of a run, written before the work: spectra, shards and settings.
 
-A run has a folder. Its file plan.json holds the settings (checksums of model, calibration and code) and the list of
-shards; the paths of a shard's spectra, one a line, lie beside its results in shards/. Both are fixed: a folder holds
-the results of one plan, and a run that is interrupted goes on only with the same plan. The message to a worker is a
+A run has a folder. Its file plan.json contains the settings (checksums of model, calibration and code) and the list of
+shards; the paths of a shard's spectra, one per line, are stored beside its results in shards/. Both are fixed: a folder
+contains the results of one plan, and an interrupted run is resumed only with the same plan. A worker receives only a
 shard's number, count and checksum, however many spectra there are.
 """
 
@@ -23,14 +23,14 @@ _KIND, _VERSION = "lab2 plan", 1
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of the spectra, worked on as a whole by one worker.
+    """A part of the spectra, processed by one worker.
 
     Attributes
     ----------
     number : int
         From 0.
     start, count : int
-        Index of its first spectrum among all, and how many it has.
+        Index of its first spectrum, and number of its spectra.
     digest : str
         SHA-256 of its list of paths.
     """
@@ -42,7 +42,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """Of its files in shards/, without the suffix."""
+        """Name of its files in shards/, without the suffix."""
         return f"{self.number:06d}"
 
 
@@ -53,9 +53,9 @@ class Plan:
     Attributes
     ----------
     settings : dict
-        Whatever the results depend on besides the spectra; JSON can hold it.
+        Everything that the results depend on besides the spectra, in a form suitable for JSON.
     root : str
-        A folder that holds all spectra.
+        A folder that contains all spectra.
     shards : tuple of Shard
     """
 
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def identity(self) -> str:
-        """SHA-256 of settings and shards: results belong together if, and only if, this agrees."""
+        """SHA-256 of settings and shards: results belong together if and only if it agrees."""
         content = [dict(self.settings), self.root, [asdict(shard) for shard in self.shards]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -76,16 +76,16 @@ class Plan:
 
 
 def make_plan(folder: Path, paths: Iterable[str | os.PathLike], size: int, settings: Mapping) -> Plan:
-    """Write the plan of a run, or find it as it was written.
+    """Write the plan of a run, or read it if it exists.
 
     Parameters
     ----------
     folder : pathlib.Path
         Of the run.
     paths : iterable of path-like
-        The spectra. A path that is given twice counts once.
+        The spectra. Repeated paths count once.
     size : int
-        Spectra a shard, at most.
+        Maximum number of spectra per shard.
     settings : dict
 
     Returns
@@ -132,7 +132,7 @@ def read_plan(folder: Path) -> Plan:
     FileNotFoundError
         If the folder has none.
     ValueError
-        If the file is damaged or no plan.
+        If the file is damaged or not a plan.
     """
     path = folder / "plan.json"
     try:
@@ -145,7 +145,7 @@ def read_plan(folder: Path) -> Plan:
 
 
 def list_path(folder: Path, shard: Shard) -> Path:
-    """Where the paths of a shard's spectra are listed."""
+    """Path of the list of a shard's spectra."""
     return folder / "shards" / f"{shard.name}.list"
 
 
@@ -155,7 +155,7 @@ def read_list(folder: Path, shard: Shard) -> list[str]:
     Raises
     ------
     ValueError
-        If the list is not the one of the plan.
+        If the list is not that of the plan.
     """
     path = list_path(folder, shard)
     text = path.read_bytes()
@@ -165,7 +165,7 @@ def read_list(folder: Path, shard: Shard) -> list[str]:
 
 
 def _compare(plan, old, folder):
-    """Raise an error if the folder holds another plan; it says what differs."""
+    """Raise an error if the folder contains another plan; it says what differs."""
     if plan.identity == old.identity:
         return
     differing = [name for name in plan.settings if plan.settings[name] != old.settings.get(name)]

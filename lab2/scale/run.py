@@ -1,4 +1,4 @@
-"""A survey's labels, from its spectra to one catalog."""
+"""Label a survey, from its spectra to one catalog."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from lab2.validation import Calibration
 
 __all__ = ["SHARD", "label_survey"]
 
-SHARD = 16 * BLOCK  # spectra: some ten seconds of work for a core, in whole blocks: labels as `lab2 label` finds them
+SHARD = 16 * BLOCK  # spectra; ten seconds of work for one core, in blocks as of `lab2 label`
 
 
 def label_survey(
@@ -39,29 +39,29 @@ def label_survey(
 ) -> Summary:
     """Label any number of spectra, in shards, on this machine or on a cluster.
 
-    What is finished is kept: the same call goes on where another was interrupted, however it ended, and makes anew what
-    is damaged or belongs to spectra that have changed since.
+    Finished shards are kept: the same call resumes an interrupted run, and repeats shards that are damaged or whose
+    spectra have changed since.
 
     Parameters
     ----------
     spectra : iterable of path-like, or path-like
         apStar files, or one store of spectra (`lab2.scale.build_store`).
     model : path-like
-        A trained model. A copy of it goes into the run's folder, from where every worker reads it once.
+        A trained model. It is copied to the run's folder, from which every worker reads it once.
     out : path-like
-        The folder of the run. At the end the catalog is in it, labels.parquet and labels.fits, one row a spectrum
-        as `lab2.labelling.label_block` describes it, in the given order.
+        The folder of the run. At the end it contains the catalog, labels.parquet and labels.fits, with one row per
+        spectrum as in `lab2.labelling.label_block`, in the given order.
     calibration : path-like, optional
-        Of the model's errors; by default that in the model's file, if it has one.
+        Calibration of the model's errors; by default that in the model's file, if any.
     shard : int
         Spectra a shard, at most.
     workers : int, optional
-        Processes on this machine; by default one a core.
+        Processes on this machine; by default one per core.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers do it instead. They need the same version of lab2, and reach the
+        Address of a Dask scheduler whose workers to use instead. They need the same version of lab2, and access to the
         spectra and `out` under the same paths.
     report : callable
-        Takes lines of text about how it goes.
+        Called with lines of text about the progress.
 
     Returns
     -------
@@ -71,12 +71,12 @@ def label_survey(
     Raises
     ------
     lab2._lock.BusyError
-        If another process works in the folder.
+        If another process is using the folder.
     ValueError
         If the model or the calibration cannot be used, a store has other continuum pixels than the model, no spectrum
         is given, or the folder holds another run.
     lab2._failure.Failure
-        If shards failed again and again: the message lists them, and there is no catalog.
+        If shards failed repeatedly: the message lists them, and there is no catalog.
     """
     folder = Path(out).resolve()
     source = _store(spectra)
@@ -103,7 +103,7 @@ def _store(spectra):
 
 
 def _settings(model, loaded, calibration, source):
-    """What the labels depend on besides the spectra, after a look at all of it."""
+    """Everything that the labels depend on besides the spectra, after checking it."""
     if calibration is not None:
         Calibration.load(calibration).check_model(loaded)
     if source and not np.array_equal(open_store(source.parent).trusted.values, loaded.trusted):
@@ -120,7 +120,7 @@ def _settings(model, loaded, calibration, source):
 
 
 def _copy(path, target, digest):
-    """A copy of a file in the run's folder; nothing where it is there already."""
+    """Copy a file to the run's folder, unless it is already there."""
     if path is None or (target.is_file() and sha256(target) == digest):
         return
     with replacing(target) as part:

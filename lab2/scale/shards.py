@@ -1,8 +1,8 @@
-"""One shard of a run: its result is one file, whole or not at all, with a record beside it that says what it is of.
+"""One shard of a run: its result is a file, written atomically, with a record of its origin beside it.
 
-A result counts if its record does: if that is sealed, names the plan, fits the files of the spectra as they are now
-(path, size, time of change) and gives the checksum of the result. Whatever else lies in the folder (half of a result,
-a damaged one, one of another plan) is made anew. So a shard may be tried any number of times, by any number of workers.
+A result is valid if its record is sealed, names the plan, agrees with the current files of the spectra (path, size,
+modification time) and gives the checksum of the result. Anything else in the folder (incomplete, damaged, or of another
+plan) is remade. So a shard may be tried any number of times, by any number of workers.
 """
 
 import contextlib
@@ -25,23 +25,23 @@ __all__ = ["Job", "finish", "record_of"]
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to know of a run; small, and the same for all shards.
+    """The information about a run that a worker needs; small, and the same for all shards.
 
     Attributes
     ----------
     folder : str
-        Of the run; every worker reaches it, and the spectra, under the same path.
+        Folder of the run; every worker has access to it, and to the spectra, under the same path.
     identity : str
         Of its plan.
     settings : dict
         Of its plan.
     root : str
-        Of its plan: where this folder is missing, the worker lacks a disk. Unused if there is a `source`.
+        Root of its plan: if this folder is missing, the worker lacks a disk. Unused if there is a `source`.
     source : str
-        A file that changes whenever the spectra do, such as a store's manifest; "" to look at each file of spectra.
+        A file that changes whenever the spectra do, such as a store's manifest; "" to check each file of spectra.
     make : callable
-        ``make(job, shard, paths)`` writes the files of the result, each atomically, and returns what the record is to
-        say of them, a dict; its ``files`` are their names, relative to the folder.
+        ``make(job, shard, paths)`` writes the files of the result, each atomically, and returns a dict for the record;
+        its ``files`` are their names, relative to the folder.
     """
 
     folder: str
@@ -53,12 +53,12 @@ class Job:
 
     @classmethod
     def of(cls, folder: Path, plan: Plan, make: Callable, source: str = "") -> Self:
-        """The job of finishing a plan's shards."""
+        """The job for the shards of a plan."""
         return cls(str(folder), plan.identity, dict(plan.settings), plan.root, source, make)
 
 
 def finish(job: Job, shard: Shard) -> dict:
-    """Make a shard's result, unless it is there already.
+    """Make a shard's result, unless it already exists.
 
     Parameters
     ----------
@@ -69,15 +69,15 @@ def finish(job: Job, shard: Shard) -> dict:
     -------
     dict
         Its record: ``plan``, ``shard``, ``count``, ``spectra`` (checksum over the files' paths, sizes and times),
-        ``files`` (each file of the result with its SHA-256), ``made``, ``host``, ``seconds``, what `job.make` says, and
-        ``kept``, whether it was there already.
+        ``files`` (each file of the result with its SHA-256), ``made``, ``host``, ``seconds``, the output of `job.make`,
+        and ``kept``, whether it already existed.
 
     Raises
     ------
     OSError
-        If the folder of the spectra is not there, or the result cannot be written.
+        If the folder of the spectra is missing, or the result cannot be written.
     RuntimeError
-        If this process runs other code than the plan was made with: it might give other results.
+        If the code of this process differs from that of the plan, and might give other results.
     """
     folder = Path(job.folder)
     if _code.digest(_code.RUN) != job.settings["code"]:
@@ -85,7 +85,7 @@ def finish(job: Job, shard: Shard) -> dict:
             f"the worker on {socket.gethostname()} has other code of lab2 than the plan was made with: install the same"
         )
     if not job.source and not os.path.isdir(job.root):
-        # else each of its files would count as missing
+        # otherwise each of its files would count as missing
         raise FileNotFoundError(f"{socket.gethostname()} has no folder {job.root}, where the spectra are")
     paths = read_list(folder, shard)
     spectra = _states([job.source] if job.source else paths)
@@ -110,7 +110,7 @@ def finish(job: Job, shard: Shard) -> dict:
 
 
 def record_of(folder: Path, identity: str, shard: Shard) -> dict | None:
-    """The record of a shard; None where there is none, it is damaged, or of another plan."""
+    """The record of a shard; None if it is missing, damaged, or of another plan."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         record = _sealed.read(_record_path(folder, shard))
         if (record["plan"], record["shard"]) == (identity, shard.digest):
@@ -123,7 +123,7 @@ def _record_path(folder, shard):
 
 
 def _as_recorded(folder, record):
-    """Whether the files of a result have the checksums that its record gives."""
+    """Whether the files of a result have the checksums of its record."""
     try:
         return all(sha256(folder / name) == digest for name, digest in record["files"].items())
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def _as_recorded(folder, record):
 
 
 def _states(paths):
-    """Checksum over the paths, sizes and times of change of files, which may be missing."""
+    """Checksum over the paths, sizes and modification times of files, which may be missing."""
     total = hashlib.sha256()
     for path in paths:
         try:

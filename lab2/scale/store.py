@@ -1,15 +1,15 @@
-"""Spectra as a store: apStar files read, masked and normalized once, then kept for any number of models.
+"""A store of spectra: apStar files read, masked and normalized once, and kept for any number of models.
 
-A file of spectra costs as much to open as its star costs to label, and survey after survey is labelled again with each
-new model. The store is a Zarr group (format 3) that xarray opens as the Dataset of `lab2.continuum.normalize`, without
-the continuum: flux and ivar (star, wavelength) as float32, normalized, and every variable of a star. Normalized rather
-than raw, because that saves another millisecond a star; the price is that a model with other continuum pixels needs
-another store, which says so itself (the coordinate ``trusted``).
+Opening a file takes as long as labeling its star, and surveys are labeled again with each new model. The store is a
+Zarr group (format 3) that xarray opens as the Dataset of `lab2.continuum.normalize`, without the continuum: normalized
+flux and ivar (star, wavelength) as float32, and every variable of a star. Storing normalized spectra saves another
+millisecond per star, but a model with other continuum pixels needs another store; the coordinate ``trusted`` records
+the pixels.
 
 Chunks hold 256 stars and a seventh of the wavelengths, so that fits read whole stars and training reads some pixels of
-all stars; a file (a shard, in Zarr's words) holds the chunks of 2048 stars. Every chunk is followed by its CRC-32C,
-which is compared whenever it is read. To Zarr a file that is missing is one full of the fill value; so the store has a
-manifest of its files, which is compared when it is opened.
+all stars; a file (a Zarr shard) contains the chunks of 2048 stars. Every chunk is followed by its CRC-32C, which is
+checked at each reading. Zarr treats a missing file as filled with the fill value; so the store has a manifest of its
+files, which is checked when it is opened.
 """
 
 import hashlib
@@ -39,8 +39,8 @@ from lab2.scale.shards import Job
 __all__ = ["MANIFEST", "build_store", "open_store"]
 
 MANIFEST = "manifest.json"
-_STARS, _PIXELS, _FILE = 256, 1225, 2048  # of a chunk, and stars of a file; 1225 is a seventh of 8575
-_LEVEL = 1  # of zstd; noise hardly packs at any
+_STARS, _PIXELS, _FILE = 256, 1225, 2048  # stars and pixels of a chunk, and stars of a file; 1225 is a seventh of 8575
+_LEVEL = 1  # level of zstd; noise hardly compresses at any level
 _SPECTRA = ("flux", "ivar")
 
 
@@ -54,21 +54,21 @@ def build_store(
 ) -> Path:
     """Read, mask and normalize apStar files into a store.
 
-    Nothing has the store's name before it is whole. What is being built lies beside it, in <out>.building: a build that
-    is interrupted goes on from there.
+    The store appears under its name only when complete. It is built in <out>.building beside it, from which an
+    interrupted build is resumed.
 
     Parameters
     ----------
     paths : iterable of path-like
-        apStar files. One that cannot be read has a row without information, and ``read_error`` says why.
+        apStar files. One that cannot be read has an empty row, and ``read_error`` gives the reason.
     out : path-like
         The store to make, .zarr.
     pixels : array_like of bool, shape (8575,), optional
-        The continuum pixels, as of `lab2.continuum.normalize`; those of a model are its ``trusted``.
+        The continuum pixels, as for `lab2.continuum.normalize`; those of a model are its ``trusted``.
     workers : int, optional
         Processes on this machine; by default one a core.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers do it instead.
+        Address of a Dask scheduler whose workers to use instead.
     report : callable
         Takes lines of text about how it goes.
 
@@ -80,9 +80,9 @@ def build_store(
     Raises
     ------
     FileExistsError
-        If there is something of this name.
+        If something of this name exists.
     ValueError
-        If no path is given, or another store was begun under this name.
+        If no path is given, or the building of another store was begun under this name.
     lab2._failure.Failure
         If parts of it could not be made.
     """
@@ -109,20 +109,20 @@ def build_store(
 
 
 def open_store(path: str | os.PathLike, stars: slice = slice(None)) -> xr.Dataset:
-    """Normalized spectra from a store; flux and ivar are read when they are used, block by block.
+    """Normalized spectra from a store; flux and ivar are read on use, block by block.
 
     Parameters
     ----------
     path : path-like
         A store, .zarr.
     stars : slice
-        Which of its stars.
+        The stars to take.
 
     Returns
     -------
     xarray.Dataset
-        As `lab2.continuum.normalize` makes it, without ``continuum``. `lab2.fit_labels` and, once it has labels,
-        `lab2.train` take it as it is.
+        As from `lab2.continuum.normalize`, without ``continuum``. `lab2.fit_labels` and, with labels added,
+        `lab2.train` accept it directly.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def open_store(path: str | os.PathLike, stars: slice = slice(None)) -> xr.Datase
         If there is no such store.
     ValueError
         If it is damaged: files are missing or have another size, or their contents fail their checksums. Those of flux
-        and ivar are found when these are read.
+        and ivar are checked when these are read.
     """
     path = Path(path)
     if not (path / MANIFEST).is_file():
@@ -139,11 +139,11 @@ def open_store(path: str | os.PathLike, stars: slice = slice(None)) -> xr.Datase
     try:
         part = xr.open_zarr(path, chunks=None, consolidated=True).isel(star=stars)
         small = part.drop_vars(_SPECTRA).load()
-    except Exception as problem:  # zarr raises whatever its codecs do
+    except Exception as problem:  # zarr passes on any error of its codecs
         raise ValueError(f"{path} is damaged: {problem}; build it again") from problem
     variables = {name: part.variables[name] for name in _SPECTRA}
     for name, variable in small.variables.items():
-        is_text = variable.dtype.kind in "TO"  # of variable length, which nothing else here has
+        is_text = variable.dtype.kind in "TO"  # the only strings of variable length
         variables[name] = variable.astype(object).astype(str) if is_text else variable
     return xr.Dataset(variables).set_coords(small.coords)
 
@@ -151,7 +151,7 @@ def open_store(path: str | os.PathLike, stars: slice = slice(None)) -> xr.Datase
 def reading(job, shard, paths):
     """Read, mask and normalize the spectra of a shard, and write its part of the store."""
     parts = []
-    # a chunk that is full of the fill value is written, too: to the manifest, a file that is missing is damage
+    # chunks full of the fill value are also written: for the manifest a missing file is damage
     with one_thread(), zarr.config.set({"array.write_empty_chunks": True}):
         group = zarr.open_group(Path(job.folder) / "store", mode="r+")
         pixels = group["trusted"][:]
@@ -175,7 +175,7 @@ def _along_stars(spectra):
 
 
 def _begin(folder, count, pixels):
-    """Make the store's arrays, without a star in them; nothing where they are there."""
+    """Create the store's empty arrays, unless they exist."""
     if folder.exists():
         return
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
@@ -189,14 +189,14 @@ def _begin(folder, count, pixels):
 
 
 def _make_array(group, name, variable, count):
-    """An array for a variable of all stars; the values of one that does not depend on the star."""
+    """An array for a variable of all stars; one that does not depend on the star is written directly."""
     by_star = variable.dims[:1] == ("star",)
     shape = (count, *variable.shape[1:]) if by_star else variable.shape
     chunks, files = shape, None
     if by_star:
         chunks = (_FILE, *shape[1:])
     if name in _SPECTRA:
-        # so that the pixels of a chunk divide those of a file
+        # so that chunks divide a file evenly in pixels
         pixels = _PIXELS if shape[1] % _PIXELS == 0 else shape[1]
         chunks, files = (_STARS, pixels), (_FILE, shape[1])
     kind = variable.dtype
@@ -219,7 +219,7 @@ def _close(building, plan, records):
     """Write the metadata of all arrays into one file, and the manifest."""
     store = building / "store"
     with warnings.catch_warnings():
-        # zarr and xarray read it; other readers of format 3 pass over it
+        # read by zarr and xarray; other readers of format 3 ignore it
         warnings.filterwarnings("ignore", "Consolidated metadata")
         zarr.consolidate_metadata(store)
     digests = {name.removeprefix("store/"): digest for record in records for name, digest in record["files"].items()}

@@ -1,10 +1,10 @@
-"""A simulated APOGEE survey with the files and columns of a real one.
+"""A simulated APOGEE survey with the files and columns of the real one.
 
-`make_survey` writes it; `spectrum` is the model of a star's spectrum behind it, and `giants` makes some without files.
+`make_survey` writes it; `spectrum` computes the model spectrum of a star, and `giants` makes spectra without files.
 The modules: ``population`` (labels of the stars in each field), ``chemistry`` (abundances that are not labels),
 ``stars`` (which stars are in the survey), ``pipeline`` (their catalog rows), ``synthesis`` and ``emulator`` (their
 spectra), ``sky`` and ``instrument`` (the observation), ``oddities`` (peculiar stars), ``writing`` (the files) and
-``reality`` (how far real stars are off).
+``reality`` (offsets of real stars).
 """
 
 from lab2.simulate.ideal import giants

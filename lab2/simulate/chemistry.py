@@ -44,9 +44,9 @@ _VMICRO_SCATTER, _VMACRO_SCATTER = 0.08, 0.12
 def typical(labels: np.ndarray) -> dict[str, np.ndarray]:
     """Mean abundances and velocities at given labels.
 
-    Carbon is born with the alpha elements, nitrogen in proportion to metallicity. The first dredge-up (near log g 3.4)
+    At birth carbon follows the alpha elements, and nitrogen the metallicity. The first dredge-up (near log g 3.4)
     lowers C and raises N; above the bump (log g 2.4) extra mixing continues this, more strongly in metal-poor stars
-    (Shetrone et al. 2019, ApJ 872, 137). The sizes are those that DR17 finds in 75 alpha-rich giants of [Fe/H] -0.7:
+    (Shetrone et al. 2019, ApJ 872, 137). The sizes are those of 75 alpha-rich giants of DR17 with [Fe/H] -0.7:
     [C/Fe] +0.08 and [N/Fe] -0.01 below the bump, +0.05 and +0.07 above. The velocities are those of Holtzman et al.
     2018 (AJ 156, 125), for giants.
 
@@ -95,6 +95,6 @@ def draw(rng: np.random.Generator, labels: np.ndarray) -> dict[str, np.ndarray]:
     hidden["n_fe"] = hidden["n_fe"] + _N_BY_MASS * mass * dredged + _N_AT_BIRTH * nitrogen
     for name, scatter in (("vmicro", _VMICRO_SCATTER), ("vmacro", _VMACRO_SCATTER)):
         hidden[name] = hidden[name] * np.exp(rng.normal(0, scatter, n))
-    # a star in the tails is moved to the edge of the emulator's grid
+    # stars in the tails are moved to the edge of the emulator's grid
     hidden["c_fe"] = np.minimum(hidden["c_fe"], hidden["o_fe"] + CARBON_EXCESS)
     return {name: np.clip(value, *emulator.limits().get(name, (None, None))) for name, value in hidden.items()}

@@ -1,4 +1,4 @@
-"""A small network that emulates the synthesis of tools/synthesis: labels and abundances in, spectrum out.
+"""A small network that emulates the synthesis of tools/synthesis: it predicts a spectrum from labels and abundances.
 
 It was trained on synthetic spectra of model atmospheres (see tools/synthesis/README.md) and is evaluated here with
 numpy only: two hidden layers map labels and abundances to the amplitudes of the grid's principal components.

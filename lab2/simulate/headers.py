@@ -11,7 +11,7 @@ from lab2.simulate.visits import DATE_TO_JD, MJD_ZERO
 
 __all__ = ["apstar_header"]
 
-# Keyword, column, and the comment of DR17, misprints included.
+# Keyword, column, and the comment of DR17 with its misprints.
 _STAR = (
     ("FIELD", "field", "APOGEE field name"),
     ("OBJID", "apogee_id", "APOGEE object name"),
@@ -53,7 +53,7 @@ _RANGE = {
 
 
 def apstar_header(star: Row, chip_range: Mapping) -> fits.Header:
-    """The cards of a star's apStar file, those of the wavelength grid excepted.
+    """The cards of a star's apStar file, except those of the wavelength grid.
 
     Parameters
     ----------
@@ -98,6 +98,6 @@ def _visit_cards(star, visit):
 
 
 def _plain(value):
-    """A cell of a table as a type that FITS knows; numbers to six decimals."""
+    """A cell of a table as a type that FITS accepts; numbers to six decimals."""
     value = value.item() if hasattr(value, "item") else value
     return round(value, 6) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Spectra of simulated giants without files, for examples and first tries."""
+"""Spectra of simulated giants without files, for examples and first experiments."""
 
 import numpy as np
 import xarray as xr
@@ -25,7 +25,7 @@ def giants(n_stars: int = 100, snr: float = 100.0, seed: int = 128) -> xr.Datase
     snr : float
         Signal-to-noise ratio per pixel, where the flux is 1.
     seed : int
-        Of the labels and the noise.
+        For the labels and the noise.
 
     Returns
     -------

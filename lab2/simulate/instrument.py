@@ -181,7 +181,7 @@ def _bad_pixels(rng, flux, error, truth, bitmask, edges):
 
 
 def _littrow_ghost(rng, flux, truth, bitmask):
-    """The Littrow ghost, an undispersed reflection on the green chip: a little added light, flagged."""
+    """The Littrow ghost, an undispersed reflection on the green chip: weak additional light, flagged."""
     start = 4374 + rng.integers(0, 30)
     pixels = slice(start, start + 60)
     _flag(bitmask, pixels, "LITTROW_GHOST")

@@ -1,8 +1,8 @@
 """The catalog of the survey: positions, magnitudes, S/N, ASPCAP-like labels and flags.
 
 The labels are the true ones plus noise that depends on S/N and small trends typical of pipelines. Their errors are
-those that DR17 gives a star of such labels and S/N. They say how much repeated observations scatter, not how far from
-the truth the labels are: the labels scatter about the truth by 1.2 ([Si/Fe]) to 2 times (Teff) their errors.
+those that DR17 gives a star with these labels and S/N. They describe the scatter of repeated observations, not the
+accuracy: the labels scatter about the truth by 1.2 ([Si/Fe]) to 2 times (Teff) their errors.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ EXTINCTION_J, EXTINCTION_H = 2.50, 1.55
 
 # Catalog column of each label or abundance, scatter about the truth at high S/N, and scatter to add in quadrature at
 # S/N 100 [K, dex]; similar to DR17's repeat visits and comparisons with other work; that of log g is limited by the
-# narrow clump of real giants, where it costs 985 K a dex (tools/giant_sequences.py).
+# narrow clump of real giants, where Teff changes by 985 K per dex (tools/giant_sequences.py).
 _NOISE = {
     "teff": ("TEFF", 18.0, 12.0),
     "logg": ("LOGG", 0.030, 0.020),
@@ -178,7 +178,7 @@ def aspcap(rng: np.random.Generator, stars: Table) -> None:
 
 
 def _ordinary_flags(rng, stars):
-    """Flags that mean little, and those of the S/N at DR17's limits (`lab2.catalog`), in place."""
+    """Harmless flags, and those of the S/N at DR17's limits (`lab2.catalog`), in place."""
     n, snr = len(stars), np.asarray(stars["snr"])
     stars["ASPCAPFLAG"] = np.zeros(n, dtype=np.int64)
     stars["STARFLAG"] = np.zeros(n, dtype=np.int64)
@@ -215,7 +215,7 @@ def rv_labels(rng: np.random.Generator, stars: Table) -> None:
     """
     for column, name, offset, scatter in _RV:
         stars[column] = np.asarray(stars[name]) + offset + scatter * rng.normal(size=len(stars))
-    # the edges of its models
+    # the edges of the pipeline's models
     stars["RV_LOGG"] = np.clip(stars["RV_LOGG"], *RV_LOGG_RANGE)
 
 

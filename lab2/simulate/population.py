@@ -120,8 +120,9 @@ def draw_giants(
 def branch_teff(logg: np.ndarray, fe_h: np.ndarray, mg_fe: np.ndarray) -> np.ndarray:
     """Teff [K] of a star on the giant branch.
 
-    Fitted to 3592 giants of DR16 with log g 1 to 3.4 that asteroseismology places there (astroNN's catalog, Mackereth
-    et al. 2019, MNRAS 489, 176; tools/giant_sequences.py); continued beyond, and held below [Fe/H] = -1.2.
+    Fitted to 3592 giants of DR16 with log g 1 to 3.4 and this asteroseismic classification (astroNN's catalog,
+    Mackereth et al. 2019, MNRAS 489, 176; tools/giant_sequences.py); extrapolated beyond, and constant below [Fe/H] =
+    -1.2.
     """
     x, z = logg - 2.4, np.maximum(fe_h, -1.2)
     return 4635 + 506 * x - 69 * x**2 - 31 * x**3 - (401 + 59 * x) * z - 21 * z**2 - (705 + 338 * x) * mg_fe
@@ -246,7 +247,7 @@ def _along_isochrone(rng, m_h):
 
 
 def _place_giants(rng, stars, fe_h, mg_fe, high):
-    """Move giants to where asteroseismology finds them, in place: an isochrone has one age, the disk has many."""
+    """Move giants to the observed asteroseismic sequences, in place: an isochrone has one age, the disk has many."""
     n = len(stars)
     spread, own, young, above = rng.normal(size=n), rng.normal(size=n), rng.random(n), rng.uniform(*SECONDARY_RANGE, n)
     secondary = (young < SECONDARY_SHARE) & ~high & (fe_h > SECONDARY_FE_H)

@@ -1,4 +1,4 @@
-"""What a model trained on the simulated survey makes of real giants: offsets measured by tools/real_giants.py."""
+"""Label offsets of real giants under a model of the simulated survey, measured by tools/real_giants.py."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ REAL_GIANTS = Path(__file__).parents[1] / "tables" / "real_giants.ecsv"
 
 
 def real_offsets() -> str:
-    """The largest size of the offsets in any region, as text: "60 K, 0.1, 0.05 and 0.05 dex (Teff, log g, ...)"."""
+    """The largest offsets in any region, as text: "60 K, 0.1, 0.05 and 0.05 dex (Teff, log g, ...)"."""
     table = Table.read(REAL_GIANTS, format="ascii.ecsv")
     teff, logg, fe_h, mg_fe = (np.max(table[f"size_{name}"]) for name in ("teff", "logg", "fe_h", "mg_fe"))
     return f"{teff:.0f} K, {logg:.2f}, {fe_h:.2f} and {mg_fe:.2f} dex (Teff, log g, [Fe/H], [Mg/Fe]; 68 % of the stars)"

@@ -1,4 +1,4 @@
-"""Replace a survey's folder by a new one that is complete, and lose nothing of anybody else's."""
+"""Replace a survey's folder by a complete new one, without losing files of other origin."""
 
 import contextlib
 import json
@@ -13,17 +13,17 @@ from lab2._lock import alone
 
 __all__ = ["replacing_survey"]
 
-# Left by an interrupted writing of a file, and by a file manager that has shown the folder.
+# Left behind by interrupted writing, and by file managers.
 _WORTHLESS = re.compile(r"\.part-.*|\.DS_Store")
 
 
 @contextlib.contextmanager
 def replacing_survey(folder: str | os.PathLike) -> Iterator[Path]:
-    """Write a survey beside its final place, in a hidden folder of this run's own, and move it there when complete.
+    """Write a survey to a hidden temporary folder beside its final place, and move it there when complete.
 
-    A process that is killed leaves the old survey or the new one whole. Where it was killed between the two renames,
-    the old survey is put back by the next run, which also removes the hidden folder: it holds the lock, so the run that
-    made the folder has ended.
+    A killed process leaves either the old survey or the new one complete. If it was killed between the two renames, the
+    next run restores the old survey. It also removes the hidden folder: it holds the lock, so the run that made the
+    folder has ended.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def replacing_survey(folder: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If the folder holds anything that `lab2.simulate.make_survey` did not make.
+        If the folder holds files that `lab2.simulate.make_survey` did not make.
     lab2._lock.BusyError
         If another process is making this survey.
     """
@@ -53,14 +53,14 @@ def replacing_survey(folder: str | os.PathLike) -> Iterator[Path]:
             new = temporary / "new"
             new.mkdir()
             yield new
-            refuse_others(target)  # again: making a survey takes minutes
+            refuse_others(target)  # check again: making a survey takes minutes
             _swap(temporary, target)
         finally:
             shutil.rmtree(temporary)
 
 
 def refuse_others(folder: str | os.PathLike) -> None:
-    """Raise a ValueError if a folder holds files that are not of a survey that was simulated there."""
+    """Raise a ValueError if a folder holds files that do not belong to a survey simulated there."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; a survey is a folder")
     others = sorted(_files(folder) - _listed(folder))
@@ -73,7 +73,7 @@ def refuse_others(folder: str | os.PathLike) -> None:
 
 
 def _files(folder):
-    """The files below a folder that are worth something, and links, relative to it."""
+    """The files and links below a folder that matter, relative to it."""
     found = set()
     for place, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
@@ -83,7 +83,7 @@ def _files(folder):
 
 
 def _listed(folder):
-    """The files that the simulation wrote, by the manifest; none if this was written by anything else."""
+    """The files that the simulation wrote, according to the manifest; none if something else wrote it."""
     try:
         about = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         return {"manifest.json", *about["files"]} if about["simulated"] is True and "seed" in about else set()
@@ -106,7 +106,7 @@ def _swap(temporary, target):
 
 
 def _restore(temporary, target):
-    """Put the old survey back where none has taken its place."""
+    """Restore the old survey if no new one has replaced it."""
     old = temporary / "old"
     if old.exists() and not target.exists():
         os.rename(old, target)

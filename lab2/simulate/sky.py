@@ -40,7 +40,7 @@ def airglow(velocity: float) -> np.ndarray:
     Parameters
     ----------
     velocity : float
-        Velocity that the spectrum was shifted by to bring the star to rest [km/s].
+        Velocity by which the spectrum was shifted to the star's rest frame [km/s].
 
     Returns
     -------

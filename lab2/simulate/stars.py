@@ -1,4 +1,4 @@
-"""The stars of the survey: giants that pass the cuts on the catalog, and stars that each cut removes."""
+"""The stars of the survey: giants that pass the cuts on the catalog, and stars that the cuts remove."""
 
 import numpy as np
 from astropy import units as u
@@ -14,7 +14,7 @@ __all__ = ["NAMED", "draw_survey", "mystery_star"]
 
 # Stars that the lab handout names, by field: that of checkpoint 1, and an ordinary giant.
 NAMED = {"M15": "2M21235315+1244123", "K2_C4_168-21": "2M03533659+2512012"}
-# That of checkpoint 1 as its apStar file in SDSS DR17 has it, with its visits and its labels of the radial-velocity
+# That of checkpoint 1 according to its apStar file in SDSS DR17, with its visits and its labels of the radial-velocity
 # pipeline.
 EXAMPLE_HEADER = {
     "ra": 320.971464, "dec": 12.736775, "j": 10.969, "h": 10.379, "k": 10.258, "ak": 0.0404,
@@ -25,7 +25,7 @@ EXAMPLE_VISITS = {
     "visit_jd": (2456837.87876, 2456838.88916), "visit_snr": (149.1635, 151.0489),
     "visit_v": (-143.233192, -143.284683), "visit_verr": (0.038203, 0.037785),
 }  # fmt: skip
-# Its true labels: those that ASPCAP finds for giants of DR17 with such labels of the radial-velocity pipeline
+# Its true labels: those of ASPCAP for giants of DR17 with similar labels of the radial-velocity pipeline
 # (`lab2.simulate.pipeline.rv_labels`); [Mg/Fe] and [Si/Fe] are typical of its [Fe/H].
 EXAMPLE_LABELS = (4660.0, 2.2, -0.60, 0.25, 0.20)
 NAMED_SNR = 170.0
@@ -162,7 +162,7 @@ def _others(rng, field, n):
 
 
 def _example_star(rng, field):
-    """The star of checkpoint 1, ready for `_complete`; abundances that are no label are those of a giant like it."""
+    """The star of checkpoint 1, ready for `_complete`; abundances that are not labels are those of a similar giant."""
     stars = draw_giants(rng, field, 400)
     distance = np.sum(((labels_of(stars) - EXAMPLE_LABELS) / _SPREAD) ** 2, axis=1)
     row = int(np.argmin(distance))
@@ -194,7 +194,7 @@ def _add_visits(rng, stars, first_plate=visits.FIRST_PLATE):
 
 
 def _name_one(giants, name):
-    """Give the most typical giant this name, the position that the name implies, and a high S/N."""
+    """Give the most typical giant this name, the corresponding position, and a high S/N."""
     distance = np.sum(((labels_of(giants) - ORDINARY) / _SPREAD) ** 2, axis=1)
     row = int(np.argmin(distance))
     text = name[2:]

@@ -93,8 +93,8 @@ def _within(name, values, limits):
     outside = (values < limits[0]) | (values > limits[1])
     if np.any(outside):
         raise ValueError(
-            f"{name} = {values[outside][0]:g} lies outside {limits[0]:g} to {limits[1]:g}, where the "
-            "simulated spectra mean something; give values inside"
+            f"{name} = {values[outside][0]:g} is outside {limits[0]:g} to {limits[1]:g}, the range of the "
+            "simulated spectra; give values inside it"
         )
 
 

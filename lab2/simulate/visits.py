@@ -1,7 +1,7 @@
 """The visits behind a star's coadded spectrum: plate, fiber, dates, S/N and velocities.
 
-Stars of a field that were visited equally often share plates, and so their dates. Dates are such that the field is high
-and the sky dark at Apache Point; the Earth's velocity toward the star follows from them.
+Stars of a field with the same number of visits share plates and therefore dates. At these dates the field is high and
+the sky dark at Apache Point; the Earth's velocity toward the star follows from them.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ MJD_ZERO, J2000 = 2400000.5, 2451545.0
 # that of the time halfway between.
 DATE_TO_JD = 0.02327
 MOST_VISITS = 3
-# No plate of SDSS has such a number.
+# Larger than the number of any SDSS plate.
 FIRST_PLATE = 20001
 # Fibers, and those on stars other than telluric standards.
 FIBERS, PER_PLATE = 300, 230
@@ -69,7 +69,7 @@ def add_visits(rng: np.random.Generator, stars: Table, first_plate: int = FIRST_
 
 
 def summarize(stars: Table) -> None:
-    """Add what follows from the visits, as DR17 computes it, in place.
+    """Add the quantities that follow from the visits, computed as in DR17, in place.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def summarize(stars: Table) -> None:
 
 
 def barycentric_correction(ra: ArrayLike, dec: ArrayLike, jd: ArrayLike) -> np.ndarray:
-    """Velocity of Apache Point toward a star: what is added to the velocity measured there [km/s].
+    """Velocity of Apache Point toward a star, to be added to the velocity measured there [km/s].
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def barycentric_correction(ra: ArrayLike, dec: ArrayLike, jd: ArrayLike) -> np.n
     Returns
     -------
     numpy.ndarray
-        In the shape of `jd`, NaN where this is; better than 0.01 km/s.
+        In the shape of `jd`, NaN where it is NaN; better than 0.01 km/s.
     """
     jd = np.asarray(jd, dtype=float)
     # the minute between UTC and TDB changes the velocity by less than 0.001 km/s

@@ -24,8 +24,9 @@ from lab2.survey import write_manifest
 __all__ = ["make_survey"]
 
 BATCH = 64  # stars whose spectra are computed together
-# With 42 or fewer a half has no more stars than coefficients, and with 60 there is no choice of hidden factors. With
-# 100 notebook 06 has 20 stars or fewer on the giant branch for six seeds in ten, with 150 for one in sixty.
+# With 42 or fewer stars a half has no more stars than coefficients, and with 60 the number of hidden factors cannot be
+# chosen. With 100, notebook 06 has 20 stars or fewer on the giant branch for six seeds in ten, with 150 for one in
+# sixty.
 SMALLEST = 150
 
 
@@ -86,7 +87,7 @@ def _write(folder, seed, n_stars, progress):
     locations = {name: 5001 + i for i, name in enumerate(f.name for f in FIELDS)}
     locations.update({field.neighbor: 5101 + i for i, field in enumerate(FIELDS)})
     catalog = pipeline.allstar(rows, locations)
-    catalog.meta[SIMULATED] = True  # a card of the table's header: it stays when the table is read and written again
+    catalog.meta[SIMULATED] = True  # a card of the table's header, which survives reading and writing the table
     catalog.write(folder / "allStar.fits")
     mystery = mystery_star(seed)
     _truth(vstack([selected, mystery])).write(folder / "truth.ecsv")
@@ -121,7 +122,7 @@ def _truth(selected):
     # ECSV cannot store an empty string, so a star without an oddity gets "none".
     truth["oddity"] = np.where(truth["oddity"] == "", "none", truth["oddity"])
     truth.meta["simulated"] = True
-    truth.meta["comments"] = ["the simulated stars as they are: teff in K, abundances in dex, v in km/s, ak in mag"]
+    truth.meta["comments"] = ["true values of the simulated stars: teff in K, abundances in dex, v in km/s, ak in mag"]
     return truth
 
 

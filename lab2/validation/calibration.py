@@ -80,7 +80,7 @@ class Calibration(Kept):
     }
 
     def check_whole(self) -> None:
-        """Raise a ValueError if the floor is no covariance, or something is below its least value."""
+        """Raise a ValueError if the floor is not a covariance, or a value is below its minimum."""
         names = self.dataset.label.values.tolist()
         if self.dataset.label_2.values.tolist() != names:
             raise ValueError("label_2 must be the labels in the same order")
@@ -135,8 +135,8 @@ class Calibration(Kept):
         xarray.Dataset
             The same with calibrated ``covariance``, the formal one as ``formal_covariance``, the offset subtracted from
             ``labels``, and the attribute ``calibrated``, which gives the number of stars in the calibration. A star
-            with a larger formal error than any of these, or one that the model fits worse than it fits 99 % of them, is
-            flagged `lab2.cannon.Flag.UNCALIBRATED`: nothing is known about its errors.
+            with a larger formal error than any of these, or a worse fit than 99 % of them, is flagged
+            `lab2.cannon.Flag.UNCALIBRATED`: its errors are unknown.
 
         Raises
         ------
@@ -180,7 +180,7 @@ class Calibration(Kept):
         return fits.reduced_chi2.values > float(self.dataset.largest_chi2)
 
     def widen(self, draws: ArrayLike, seed: int = 128) -> np.ndarray:
-        """Draws from a posterior, less the offset, broadened to the calibrated covariance.
+        """Draws from a posterior, minus the offset, broadened to the calibrated covariance.
 
         Parameters
         ----------

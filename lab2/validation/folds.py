@@ -11,7 +11,7 @@ from lab2.validation._leave_one_out import fit_each_without_itself
 
 __all__ = ["cross_validate", "fields_or", "split"]
 
-# Fields are left out where the smallest training set is at least this fraction of that of the groups in their place.
+# Fields are used as groups if the smallest training set is at least this fraction of that of the alternative groups.
 _SPARED = 0.8
 
 
@@ -83,14 +83,14 @@ def split(spectra: xr.Dataset, folds: int = 2, seed: int = 128, training: ArrayL
 
 
 def fields_or(groups: xr.DataArray, spectra: xr.Dataset) -> xr.DataArray:
-    """The fields as groups to be left out one at a time, or other groups where a field cannot be spared.
+    """The fields as groups to leave out one at a time, or other groups if too few stars would be left to train on.
 
-    A survey of one field has no other to train on, and where most stars are in one field, too few are left without it.
+    This is so for a survey of a single field, or one with most of its stars in one field.
 
     Parameters
     ----------
     groups : xarray.DataArray of int
-        (star), the groups that take the place of the fields, such as the halves of `split`.
+        (star), the alternative groups, such as the halves of `split`.
     spectra : xarray.Dataset
         The same stars, with ``field`` (star) where it is known.
 
@@ -151,8 +151,8 @@ def cross_validate(
     -------
     xarray.Dataset
         As from `lab2.cannon.fitting.fit_labels`, with ``fold`` (star). The attribute ``model`` is the fingerprint
-        (`lab2.cannon.model.fingerprint`) of the model that is trained on all stars which are trained on here: what is
-        learned about the errors of these fits holds for fits of that model.
+        (`lab2.cannon.model.fingerprint`) of a model trained on all of these training stars: a calibration of the errors
+        of these fits applies to fits with that model.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a method answers when one label of a star changes and nothing else: does it read the label or its company?"""
+"""Response of a method to a change of a single label: does it measure the label, or infer it from correlated labels?"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,27 +16,27 @@ _STEP = 0.5  # of a standard deviation of the training labels
 
 
 def response(answer: Callable[[xr.Dataset], xr.Dataset], model: Cannon, spectra: xr.Dataset) -> np.ndarray:
-    """Change of every answer per change of one label alone.
+    """Change of every predicted label per change of a single label.
 
-    The spectrum of each star is changed by what the Cannon's gradient says of half a standard deviation of one label,
-    up and down, while all else, noise included, stays. A method that reads each label from what that label does to the
-    spectrum answers with the identity; one that reads a label from those that come with it among the training stars
-    does not.
+    The Cannon's gradients give the change of each star's spectrum for a change of one label by half a standard
+    deviation, up and down; everything else, including the noise, is unchanged. The response of a method that measures
+    each label by its own effect on the spectrum is the identity matrix; that of a method which infers labels from their
+    correlations in the training set is not.
 
     Parameters
     ----------
     answer : callable
         From spectra to a Dataset with ``labels`` (star, label): `lab2.network.Network.predict`, for example.
     model : lab2.Cannon
-        Its gradients at each star's labels are taken for the truth about one label.
+        Its gradients at each star's labels define the effect of each label.
     spectra : xarray.Dataset
         With ``labels`` (star, label).
 
     Returns
     -------
     numpy.ndarray, shape (n_labels, n_labels)
-        Row: the label changed; column: the answer; both in standard deviations of the training labels; median over the
-        stars.
+        Row: the changed label; column: the predicted label; both in standard deviations of the training labels; median
+        over the stars.
     """
     labels, scale = spectra.labels.sel(label=model.labels), model.label_scale.values
     rows = []
@@ -67,7 +67,7 @@ def weight_on_lines(wavelength: ArrayLike, curves: Mapping[str, ArrayLike], elem
     Returns
     -------
     astropy.table.QTable
-        A row per element or molecule: its name, and a column for every curve.
+        One row per element or molecule: its name, and one column per curve.
     """
     table = None
     for name, curve in curves.items():

@@ -1,4 +1,4 @@
-"""Spectra unlike any of the training set, made from ordinary ones: does a method notice?"""
+"""Spectra unlike any in the training set, made from ordinary ones, to test whether a method flags them."""
 
 import numpy as np
 import xarray as xr
@@ -13,20 +13,20 @@ _DOUBT = cannon.Flag.OUTSIDE_TRAINING | cannon.Flag.POOR_FIT | cannon.Flag.UNCON
 
 
 def strangers(spectra: xr.Dataset, seed: int = 128) -> dict[str, xr.Dataset]:
-    """Spectra that no method was trained for, made from those of ordinary stars on the grid of apStar files.
+    """Changed spectra that are unlike any in the training set, from those of ordinary stars on the apStar grid.
 
     Parameters
     ----------
     spectra : xarray.Dataset
-        Of at least two stars; only flux and ivar are used.
+        Spectra of at least two stars; only flux and ivar are used.
     seed : int
 
     Returns
     -------
     dict of str to xarray.Dataset
-        What was done to the spectra of all stars: nothing; "shifted by 30 km/s", a wrong radial velocity; "two stars",
-        the mean of two spectra, the second at rest 60 km/s from the first; "half the lines", light of something without
-        lines added; "no lines", a continuum with the star's noise; "pixels shuffled", the same values in another order.
+        By type of change, applied to all stars: "nothing"; "shifted by 30 km/s", a wrong radial velocity; "two stars",
+        the mean of two spectra, the second shifted by 60 km/s; "half the lines", added light without lines; "no lines",
+        a continuum with the star's noise; "pixels shuffled", the same values in another order.
     """
     rng = np.random.default_rng(seed)
     flux, ivar = spectra.flux.values.astype(float), spectra.ivar.values.astype(float)
@@ -50,5 +50,6 @@ def strangers(spectra: xr.Dataset, seed: int = 128) -> dict[str, xr.Dataset]:
 
 
 def flagged(fits: xr.Dataset) -> float:
-    """Share of the stars whose answer is flagged: outside the training set, fitted badly, or not constrained."""
+    """Fraction of the stars that are flagged: outside the training set, fitted badly, unconstrained, or without
+    data."""
     return float(np.mean((fits.flag.values & int(_DOUBT)) != 0))

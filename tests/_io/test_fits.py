@@ -107,7 +107,7 @@ def test_wavelengths_that_are_wrong_or_unreadable_in_any_hdu(whole, hdu, key, va
         (0, "NAXIS", "1", "card NAXIS1 of HDU 0 is missing"),
         (1, "BITPIX", "32", "HDU 1 holds int64, where an apStar file has its flux"),
         (2, "XTENSION", "'BINTABLE'", "HDU 2 is of the kind BINTABLE"),
-        (0, "SIMPLE", "", "not a whole FITS file|read_error"),
+        (0, "SIMPLE", "", "not a complete FITS file|read_error"),
     ],
 )
 def test_a_damaged_card_that_is_needed_is_named(whole, hdu, key, value, message):
@@ -188,7 +188,7 @@ def test_nothing_but_a_file_is_opened(tmp_path):
 )
 def test_other_packers_than_gzip_are_named(tmp_path, beginning, packer):
     (tmp_path / "a.fits").write_bytes(beginning + bytes(3000))
-    with pytest.raises(SpectrumError, match=rf"a.fits: packed by {packer}.*, and only gzip is read here: unpack it"):
+    with pytest.raises(SpectrumError, match=rf"a.fits: compressed with {packer}.*, and only gzip is supported"):
         apstar.read(tmp_path / "a.fits")
 
 
@@ -202,7 +202,7 @@ def test_damaged_gzip(whole, damage):
     else:
         packed = packed[:12]
     whole.write_bytes(packed)
-    with pytest.raises(SpectrumError, match=r"not a whole FITS file .*fetch it again"):
+    with pytest.raises(SpectrumError, match=r"not a complete FITS file .*fetch it again"):
         apstar.read(whole)
 
 
@@ -246,7 +246,7 @@ def little():
     ("kind", "message"),
     [
         ("sparse", "no apStar file has more than 1000 rows"),
-        ("bomb", "unpacks to more than 274 MB"),
+        ("bomb", "decompresses to more than 274 MB"),
         ("compressed", "a compressed image .unpack it with funpack"),
         ("no END", "no card END within 36000 cards"),
     ],
@@ -276,14 +276,14 @@ def test_truncated_file(whole, keep):
     content = whole.read_bytes()
     assert keep < content.index(b"Pixel bitmask") + 17150  # the last is cut in the bitmask's first row
     whole.write_bytes(content[:keep])
-    with pytest.raises(SpectrumError, match=r"2M9.fits: not (a whole FITS|an apStar) file"):
+    with pytest.raises(SpectrumError, match=r"2M9.fits: not (a complete FITS|an apStar) file"):
         apstar.read(whole)
 
 
 @pytest.mark.parametrize("content", [b"", b"SIMPLE\n", b"<html>404 not found</html>\n" * 300, bytes(range(256)) * 40])
 def test_other_file_named_fits(tmp_path, content):
     (tmp_path / "text.fits").write_bytes(content)
-    with pytest.raises(SpectrumError, match=r"text.fits: not a whole FITS file .*fetch it again"):
+    with pytest.raises(SpectrumError, match=r"text.fits: not a complete FITS file .*fetch it again"):
         apstar.read(tmp_path / "text.fits")
 
 

@@ -59,9 +59,9 @@ def test_other_files_are_no_allstar(tmp_path, allstar, real_spectra):
     with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing"):
         module.read(tmp_path / "nothing.fits", ["M15"])
     (tmp_path / "text.fits").write_text("not FITS")
-    with pytest.raises(ArchiveError, match=r"text\.fits is not a whole FITS file"):
+    with pytest.raises(ArchiveError, match=r"text\.fits is not a complete FITS file"):
         module.read(tmp_path / "text.fits", ["M15"])
-    with pytest.raises(ArchiveError, match=r"is not a whole FITS file with a table in HDU 1|has no column FIELD"):
+    with pytest.raises(ArchiveError, match=r"is not a complete FITS file with a table in HDU 1|has no column FIELD"):
         module.read(real_spectra["giant"], ["M15"])
     table = Table.read(allstar)
     table["FILE"] = [str(name).replace("-dr17-", "-r12-") for name in table["FILE"]]

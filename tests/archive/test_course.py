@@ -20,7 +20,7 @@ def test_the_course_s_files_are_fetched_by_their_checksum(archive, home, folder,
     assert (folder / "mystery.fits").read_bytes() == b"mystery" * 1000
     (archive.course / "mystery_spec_wiped.fits").write_bytes(b"another")
     (home / "data" / "mystery_spec_wiped.fits").unlink()
-    with pytest.raises(ArchiveError, match=r"that is not the course's: its SHA-256.*put it into data/"):
+    with pytest.raises(ArchiveError, match=r"is not the course's: its SHA-256.*put it into data/"):
         course.course_file("mystery")
     assert present_course_file("mystery") is None
 

@@ -51,7 +51,7 @@ def test_nothing_is_fetched_twice(archive, folder):
 def test_a_plan_writes_nothing(archive, folder, capsys):
     assert main(["fetch", "--dry-run"]) == 0
     said = capsys.readouterr().out
-    assert "0 are here; 150 to fetch, about 0." in said
+    assert "0 present; 150 to fetch, about 0." in said
     assert "fields 060+00, K2_C4_168-21, M15, N6791; " in said
     assert "tree synspec, from http://127.0.0.1" in said
     assert not folder.exists()
@@ -119,7 +119,7 @@ def test_another_star_s_spectrum_is_refused(archive, folder, tmp_path, observed_
     about, _ = fetch()
     ((name, reason),) = about["missing"].items()
     assert name == f"apStar/N6791/{other.name}"
-    assert reason.startswith("the file is of the star")
+    assert reason.startswith("the file belongs to the star")
 
 
 def test_spectra_are_read_one_at_a_time(archive, monkeypatch):
@@ -165,7 +165,7 @@ def test_a_file_that_always_comes_damaged_is_its_own_fault(archive, folder, tmp_
         about, _ = fetch()
         ((name, reason),) = about["missing"].items()
         assert name == f"apStar/N6791/{bad.name}"
-        assert "CRVAL1" in reason or "not a whole FITS file" in reason
+        assert "CRVAL1" in reason or "not a complete FITS file" in reason
         assert sum(request[0].endswith(bad.name) for request in archive.requests) == transfer.ATTEMPTS
         assert len(spectra(folder)) == 149
         assert parts_in(folder) == []
@@ -302,14 +302,14 @@ def test_no_name_leads_out_of_the_folder(archive, home, folder, column, value):
     giants, _ = catalog.select_giants(plan.table)
     fetching._look(bad, giants, catalog.spectrum_paths(giants, "dr17"), verify=False)
     assert len(bad.refused) == 1
-    assert "no plain names" in next(iter(bad.refused.values()))
+    assert "not plain names" in next(iter(bad.refused.values()))
     assert len(bad.downloads) == len(giants) - 1
     inside = folder.resolve() / "apStar"
     assert all(inside in download.path.resolve().parents for download in bad.downloads)
 
 
 def test_a_field_with_an_odd_name_is_refused(archive):
-    with pytest.raises(ValueError, match=r"no field of APOGEE is called '\.\./M15'"):
+    with pytest.raises(ValueError, match=r"'\.\./M15' is not the name of an APOGEE field"):
         sdss.plan(fields=["../M15"])
     assert archive.statements == []
 
@@ -355,7 +355,7 @@ def test_a_catalog_that_is_there_is_kept(archive, folder):
     assert plan.record["sql"][0].endswith("WHERE s.field = 'M15'")
     assert plan.record["sha256"] == sha256(folder / "allStar.fits")
     assert plan.present == 4
-    with pytest.raises(ValueError, match=r"has the fields M15, not those.*Choose another name"):
+    with pytest.raises(ValueError, match=r"has the fields M15, not these.*Choose another name"):
         sdss.plan(fields=["N6791"])
     with pytest.raises(ValueError, match="has a catalog already, from http"):
         sdss.plan(allstar="allStar-dr17.fits")

@@ -121,7 +121,7 @@ def course_file(archive, kind):
 
 
 SQL = {"table apogeeStar", "table aspcapStar", "COUNT(*) AS n", "the lab's fields", "SQL of one field"}
-SQL |= {"SQL, rows in one answer", "label tree of SkyServer", "SQL, queries a minute"}
+SQL |= {"SQL, rows in one answer", "label tree of SkyServer", "SQL, queries per minute"}
 OTHERS = {"URL, telescope apo1m", "URL, telescope lco25m"}  # their names come from SkyServer
 OF_FILE = {"lab2.apstar reads it", "OBJID is the APOGEE_ID", "cards of its header", "width of its bitmask"}
 FILE = {"URL, telescope apo25m", "part of a file", "identity of a file", "size of a file"} | OF_FILE
@@ -147,7 +147,7 @@ BROKEN = {
     ),
     "few queries at once": (
         lambda a: setattr(a, "most_queries", 9),
-        {"SQL, queries a minute", "URL, telescope lco25m"},
+        {"SQL, queries per minute", "URL, telescope lco25m"},
     ),
     "SkyServer is broken": (lambda a: setattr(a, "sql", "500"), SQL | OTHERS),
     "no example": (lambda a: a.lost.add(EXAMPLE), FILE),
@@ -203,7 +203,7 @@ def test_every_assumption_was_broken():
         "table apogeeStar",
         "table aspcapStar",
         "COUNT(*) AS n",
-        "SQL, queries a minute",
+        "SQL, queries per minute",
         "URL, telescope apo25m",
     }
 
@@ -214,9 +214,9 @@ def test_a_wrong_assumption_is_status_1_and_says_what_to_do(archive, capsys):
     said = capsys.readouterr()
     assert "1 of 20 assumptions do not hold" in said.err
     (line,) = [line for line in said.out.splitlines() if line.startswith("part of a file")]
-    assert "206, and the last bytes of it" in line
+    assert "206, and its last bytes" in line
     assert "200, no Content-Range" in line
-    assert "nothing: broken transfers begin anew" in line
+    assert "nothing: broken transfers restart" in line
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ exit(main(["fetch"]))
         _, said = client.communicate(timeout=60)
         assert client.returncode in ({-signal.SIGKILL} if death == signal.SIGKILL else {130}), said[-500:]
         if death == signal.SIGINT:
-            assert b"the same command goes on from here" in said
+            assert b"run the same command to continue" in said
             assert b"Traceback" not in said
         killed += 1
         fetched_again = {
@@ -118,10 +118,10 @@ BAD_REDIRECTS = {
     "file:///etc/passwd": "to another server",
     "http://127.0.0.1:9/a.fits": "to another server",
     "//elsewhere/a.fits": "to another server",
-    "http://[bad/a.fits": "to something that is no address",
-    "http://127.0.0.1:99999/a.fits": "to something that is no address",
-    "http://x:y/a.fits": "to something that is no address",
-    "\xff\xfe": "to something that is no address",
+    "http://[bad/a.fits": "to an invalid address",
+    "http://127.0.0.1:99999/a.fits": "to an invalid address",
+    "http://x:y/a.fits": "to an invalid address",
+    "\xff\xfe": "to an invalid address",
 }
 
 
@@ -167,7 +167,7 @@ def test_a_trickle_is_given_up_with_its_reason(archive, source, http, tmp_path, 
     monkeypatch.setattr(transfer, "ATTEMPTS", 2)
     archive.trickle, archive.slow_heads = 0.05, slow_heads  # there is always a next byte
     start = time.monotonic()
-    with pytest.raises(TransientError, match=r"a\.fits: no answer, or one that is too slow, within 0\.4 s"):
+    with pytest.raises(TransientError, match=r"a\.fits: no complete answer within 0\.4 s"):
         transfer.fetch(http, download(archive, tmp_path))
     assert time.monotonic() - start < 5
     assert len(archive.requests) == 2
@@ -252,7 +252,7 @@ def test_nonsense_is_no_part_of_a_file(http, tmp_path, monkeypatch, said):
     answer = Answer([b"12345"], **{"Content-Range": said})
     answer.status_code = 206
     monkeypatch.setattr(http, "get", lambda *given, **also: answer)
-    with pytest.raises(TransientError, match="part of a file, without saying which"):
+    with pytest.raises(TransientError, match="the server sent part of a file without saying which"):
         transfer.fetch(http, Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000))
 
 

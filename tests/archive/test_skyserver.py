@@ -50,7 +50,7 @@ def test_the_query_is_what_astroquery_sends_and_what_the_web_server_takes(archiv
     assert sdss.SDSSClass()._get_query_url(17) == f"https://skyserver.sdss.org/{skyserver.PATH}"
     assert len(urlencode(payload)) < 2048
     assert "--" not in statement  # where astroquery would cut it off
-    with pytest.raises(ValueError, match="more than the 1500 that SkyServer takes"):
+    with pytest.raises(ValueError, match="more than the 1500 that SkyServer accepts"):
         skyserver.sql("x" * 1500)
 
 
@@ -84,16 +84,16 @@ def test_an_unknown_field_is_named(archive):
             TransientError,
             r"answered 500: SkyServer Error , sorry\. Try again later, or give .*--allstar",
         ),
-        ("page", TransientError, r"words in the place of rows: SkyServer Error , sorry\. Try again later"),
+        ("page", TransientError, r"text instead of rows: SkyServer Error , sorry\. Try again later"),
         ("refused", RefusedError, r"answered SELECT .*Invalid column name.*Try again later, or give"),
         (
             "words",
             RefusedError,
-            r"answered SELECT .* words in the place of rows: .*SQL returned an error.*Invalid object name 'x'.*or give",
+            r"answered SELECT .* text instead of rows: .*SQL returned an error.*Invalid object name 'x'.*or give",
         ),
         ("empty", TransientError, r"sent 0 of \d+ rows.*Try again later"),
         ("truncated", TransientError, r"sent \d+ of \d+ rows"),
-        ("stall", TransientError, r"SkyServer: http\S+: no answer, .* within 0\.2 s\. Try again later"),
+        ("stall", TransientError, r"SkyServer: http\S+: no complete answer within 0\.2 s\. Try again later"),
     ],
 )
 def test_every_way_to_fail_has_its_advice(archive, monkeypatch, how, kind, message):
@@ -142,7 +142,7 @@ def test_a_body_s_time_is_bounded_though_there_is_always_a_next_byte(archive, mo
     monkeypatch.setattr(skyserver, "ATTEMPTS", 1)
     archive.sql = "trickle"
     start = time.monotonic()
-    with pytest.raises(TransientError, match=r"no answer, or one that is too slow, within 0\.4 s"):
+    with pytest.raises(TransientError, match=r"no complete answer within 0\.4 s"):
         skyserver.query(["M15"])
     assert time.monotonic() - start < 20
 
@@ -234,7 +234,7 @@ def test_rows_that_were_multiplied_are_found(table):
 def test_fields_are_those_that_were_asked_for(table):
     with pytest.raises(ArchiveError, match=r"it: nothing for N6791"):
         columns.checked(table, ["M15", "N6791"], "it")
-    with pytest.raises(ArchiveError, match=r"it: nothing for N6791; not asked for: M15"):
+    with pytest.raises(ArchiveError, match=r"it: nothing for N6791; not requested: M15"):
         columns.checked(table, ["N6791"], "it")
 
 

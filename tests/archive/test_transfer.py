@@ -147,7 +147,7 @@ def test_a_stalled_answer_is_given_up_and_resumed(archive, source, http, tmp_pat
 
 @pytest.mark.parametrize(
     ("faults", "message"),
-    [(Faults(busy=1.0), "answered 503"), (Faults(page=1.0), "a web page came in the place of the file")],
+    [(Faults(busy=1.0), "answered 503"), (Faults(page=1.0), "received a web page instead of the file")],
 )
 def test_what_never_passes_is_tried_six_times(archive, source, http, tmp_path, faults, message):
     archive.faults = faults
@@ -185,7 +185,7 @@ def test_an_answer_shorter_than_it_says_is_not_believed(http, tmp_path, monkeypa
     monkeypatch.setattr(web, "BACKOFF", 0.001)
     monkeypatch.setattr(http, "get", lambda *given, **also: Answer([b"12345"], **{"Content-Length": "10"}))
     one = Download("http://x/", tmp_path / "x", lambda path: None, 0, 1_000_000)
-    with pytest.raises(TransientError, match="5 of 10 bytes came"):
+    with pytest.raises(TransientError, match="received 5 of 10 bytes"):
         transfer.fetch(http, one)
     assert not one.path.exists()
 

@@ -96,7 +96,7 @@ def test_untrained_pixels_survive_the_file(tmp_path, small):
 
 
 def test_missing_model_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such file of a lab2 Cannon"):
+    with pytest.raises(FileNotFoundError, match="no such lab2 Cannon file"):
         Cannon.load(tmp_path / "none.nc")
 
 
@@ -105,19 +105,19 @@ def test_truncated_model_file(tmp_path, model, keep):
     path = tmp_path / "model.nc"
     model.save(path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"model.nc is not a whole file"):
+    with pytest.raises(ValueError, match=r"model.nc is not a complete file"):
         Cannon.load(path)
 
 
 def test_text_file_is_no_model(tmp_path):
     (tmp_path / "model.nc").write_text("theta: 1 2 3\n" * 100)
-    with pytest.raises(ValueError, match="not a whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         Cannon.load(tmp_path / "model.nc")
 
 
 def test_foreign_netcdf(tmp_path, small):
     small.to_netcdf(tmp_path / "spectra.nc", engine="h5netcdf")
-    with pytest.raises(ValueError, match=r"spectra\.nc is not a whole file: .* changed by another program"):
+    with pytest.raises(ValueError, match=r"spectra\.nc is not a complete file: .* changed by another program"):
         Cannon.load(tmp_path / "spectra.nc")
 
 

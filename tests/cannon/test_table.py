@@ -59,7 +59,7 @@ def test_what_the_spectra_say_of_each_star_is_there_once(fits, spectra):
         "M15",
         True,
     )
-    with pytest.raises(ValueError, match="not of the same stars"):
+    with pytest.raises(ValueError, match="do not have the same stars"):
         lab2.to_table(fits, spectra.isel(star=slice(None, None, -1)))
 
 

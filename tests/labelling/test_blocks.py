@@ -29,7 +29,7 @@ def test_every_file_has_a_row_in_the_given_order(mixed, trained):
     assert np.flatnonzero(table["flag"] & Flag.NO_DATA).tolist() == bad
     assert [text.split(": ")[0] for text in table["reason"][[0, 3]]] == ["-", "no such spectrum file"]
     assert table["reason"][4].startswith(f"{mixed[4]}: not an apStar file")
-    assert table["reason"][5].startswith(f"{mixed[5]}: not a whole FITS file")
+    assert table["reason"][5].startswith(f"{mixed[5]}: not a complete FITS file")
     # the star that is given twice has two rows, with the same numbers
     assert table["apogee_id"][0] == table["apogee_id"][-1]
     assert table["teff"][0] == pytest.approx(table["teff"][-1], rel=1e-12)

@@ -87,7 +87,7 @@ def test_what_is_wrong_is_found_before_the_first_file(giants, trained, tmp_path,
         ([giants.files[0], *out, "--calibration", tmp_path / "other.nc"], "belongs to another model"),
         (
             [giants.files[0], *out, "--calibration", trained.path.with_name("no.nc")],
-            "no such file of a lab2 calibration",
+            "no such lab2 calibration file",
         ),
         ([giants.files[0], "-o", tmp_path / "folder.csv"], "is a folder"),
         ([giants.files[0], "-o", giants.files[0]], "would replace one of the spectra"),
@@ -124,7 +124,7 @@ def test_after_ctrl_c_nothing_stands_under_the_final_name(giants, trained, tmp_p
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert said.endswith("interrupted; nothing was written; the same command begins anew\n")
+    assert said.endswith("interrupted; nothing was written; run the same command to start again\n")
     assert "Traceback" not in said
     assert os.listdir(out.parent) == []
 

@@ -107,7 +107,7 @@ def test_a_folder_without_permission_is_found_before_the_work(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_found_before_the_work(tmp_path):
     (tmp_path / "file").touch()
-    message = "a file stands where its folder should be"
+    message = "a file has the name of its folder"
     with pytest.raises(OSError, match=message), writing(tmp_path / "file" / "a.csv", META):
         pytest.fail("the work has begun")
 

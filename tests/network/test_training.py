@@ -175,7 +175,7 @@ def test_the_checkpoint_of_another_training_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"state\.nc is the checkpoint of another training"):
         network.train(training_set, SHORT, seed=1, checkpoint=path)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match="not a whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         network.train(training_set, SHORT, seed=1, checkpoint=path)
 
 
@@ -205,11 +205,11 @@ def test_a_saved_network_predicts_the_same(trained, tmp_path):
 
 
 def test_files_that_hold_no_network_are_refused(trained, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such file of a lab2 network"):
+    with pytest.raises(FileNotFoundError, match="no such lab2 network file"):
         network.Network.load(tmp_path / "none.nc")
     trained.save(tmp_path / "whole.nc")
     (tmp_path / "cut.nc").write_bytes((tmp_path / "whole.nc").read_bytes()[:3000])
-    with pytest.raises(ValueError, match="not a whole file"):
+    with pytest.raises(ValueError, match="not a complete file"):
         network.Network.load(tmp_path / "cut.nc")
     write_dataset(tmp_path / "other.nc", trained.dataset, cannon.Cannon.kind, cannon.Cannon.version)
     with pytest.raises(ValueError, match="is not a lab2 network: its attribute 'format' is 'lab2 Cannon'"):

@@ -248,7 +248,7 @@ def test_observed_surveys_keep_the_seed_of_their_notebooks(lab, make_survey, hom
 
 
 def test_a_survey_that_nobody_asked_to_simulate_is_not(home, lab):
-    with pytest.raises(FileNotFoundError, match="'mine' was never made"):
+    with pytest.raises(FileNotFoundError, match="'mine' does not exist"):
         make("lab", "mine")
     with pytest.raises(ValueError, match="the targets are survey, lab, "):
         make("everything")

@@ -150,14 +150,14 @@ def test_damaged_products_are_named_with_the_notebook_that_makes_them(home, surv
     files = [first.save(spectra_and_fits()[0], "03_a.nc"), first.save(QTable({"star": ["a", "b"]}), "03_a.ecsv")]
     for path, read in zip(files, (second.open, second.table), strict=True):
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-        with pytest.raises(ValueError, match=rf"^run .* run 03 --survey simulated .*: {path} is not a whole"):
+        with pytest.raises(ValueError, match=rf"^run .* run 03 --survey simulated .*: {path} is not a complete"):
             read(path.name)
 
 
 def test_bad_arguments_of_a_page(home, survey, displays):
     with pytest.raises(ValueError, match="named like '04_spectral_model', not 'model'"):
         Page("model", "simulated", 1)
-    with pytest.raises(FileNotFoundError, match="never made"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         Page("04_model", "dr17", 1)
     sheet = Page("04_spectral_model", "simulated", 1)
     with pytest.raises(

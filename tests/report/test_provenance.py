@@ -78,7 +78,7 @@ def test_a_notebook_refuses_a_catalog_or_spectrum_that_changed(copied):
     path = copied / "allStar.fits"
     with fits.open(path, mode="update") as hdus:
         hdus[1].data["TEFF"][:30] += 500
-    with pytest.raises(ValueError, match=r"'myfields' is not what its manifest says: allStar\.fits has changed"):
+    with pytest.raises(ValueError, match=r"'myfields' does not match its manifest: allStar\.fits has changed"):
         Page("01_training_set", "myfields", 1)
     catalog.adopt("myfields")
     Page("01_training_set", "myfields", 1)

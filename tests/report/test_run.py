@@ -153,7 +153,7 @@ def test_nothing_runs_when_something_given_is_wrong(home, notebooks):
         run(["01"], parameters={"sead": 2}, progress=False)
     with pytest.raises(ValueError, match="no notebook 07; there are 01_first, 02_second"):
         run(["07"], progress=False)
-    with pytest.raises(FileNotFoundError, match="'dr17' was never made"):
+    with pytest.raises(FileNotFoundError, match="'dr17' does not exist"):
         run(["01"], survey="dr17", progress=False)
     assert not (home / "build").exists()
 

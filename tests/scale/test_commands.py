@@ -46,14 +46,14 @@ def test_a_model_of_simulated_spectra_on_a_real_star(real_spectra, model, addres
 
 def test_what_is_wrong_is_said_before_any_work(files, tmp_path, capsys):
     assert main(["label-survey", str(files[0]), "--model", str(tmp_path / "no.nc"), "-o", str(tmp_path / "run")]) == 2
-    assert "no such file" in capsys.readouterr().err
+    assert "no such lab2 Cannon file" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
 def test_the_default_shard_is_the_one_of_the_function(capsys):
     with pytest.raises(SystemExit):
         main(["label-survey", "--help"])
-    assert f"spectra a shard (default: {SHARD})" in " ".join(capsys.readouterr().out.split())
+    assert f"spectra per shard (default: {SHARD})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_without_the_extra_the_message_says_which(monkeypatch):

@@ -86,7 +86,7 @@ def test_damage_is_noticed(built, tmp_path, name, change):
     copy = tmp_path / "s.zarr"
     shutil.copytree(built, copy)
     change(copy / name)
-    said = r"damaged|no such store|not a whole|checksum"
+    said = r"damaged|no such store|not a complete|checksum"
     with pytest.raises((ValueError, FileNotFoundError, RuntimeError), match=said):
         open_store(copy).ivar.values.sum()
 

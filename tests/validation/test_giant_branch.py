@@ -62,7 +62,7 @@ def test_the_clump_and_what_no_isochrone_reaches_are_not_on_the_branch():
 
 
 def test_another_age_is_refused():
-    with pytest.raises(ValueError, match="isochrones are carried for 6 Gyr"):
+    with pytest.raises(ValueError, match="isochrones are included for 6 Gyr"):
         against_isochrones(giants(), age_gyr=3.0)
 
 

@@ -61,7 +61,7 @@ def test_stars_without_labels_are_left_out_and_counted():
 
 def test_statistics_refuses_other_stars_and_too_few():
     fits = fitted(np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="not of the same stars in the same order"):
+    with pytest.raises(ValueError, match="do not have the same stars in the same order"):
         statistics(fits, fits.labels[::-1])
     with pytest.raises(ValueError, match="only 2 stars have both labels"):
         statistics(fits.isel(star=slice(2)), fits.labels[:2])
