@@ -124,7 +124,8 @@ def label_comparison(
         top.set(xlim=limits, ylim=limits)
         low.set(ylim=(-half, half), xlabel=f"{reference_name} {axis_text(name, unit)}")
         top.set_title(axis_text(name, unit))
-        written = {"fontsize": 6.5, "va": "top", "linespacing": 1.3, "transform": top.transAxes}
+        box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+        written = {"fontsize": 6.5, "va": "top", "linespacing": 1.3, "transform": top.transAxes, "bbox": box}
         top.text(0.04, 0.96, _in_panel(row), **written)
         top.tick_params(labelbottom=False)
         if running is not None:
