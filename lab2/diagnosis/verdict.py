@@ -7,6 +7,7 @@ from astropy.table import QTable
 from lab2 import cannon, catalog, continuum
 from lab2._arguments import TableLike, as_table, expect
 from lab2._blocks import map_blocks
+from lab2._rounding import MINUS
 from lab2.cannon import Flag
 from lab2.diagnosis import doubles, filters
 from lab2.grid import LOG_STEP
@@ -230,9 +231,10 @@ def _moved_or_doubled(row, model, spectrum, labels):
     price = np.log(seen(spectrum.ivar.values, model.typical_s2).sum())
     cheaper = shift["chi2"] + shift["parameters"] * price < double["chi2"] + double["parameters"] * price
     if cheaper or double["share"] > _BRIGHTER:
-        return "shifted", f"the spectrum is moved by {shift['velocity']:+.1f} km/s", shift["velocity"], 1.0
+        text = f"the spectrum is moved by {shift['velocity']:+.1f} km/s"
+        return "shifted", text.replace("-", MINUS), shift["velocity"], 1.0
     text = f"a second star at {double['velocity']:+.0f} km/s with {100 * double['share']:.0f} % of the light"
-    return "double", text, double["velocity"], double["share"]
+    return "double", text.replace("-", MINUS), double["velocity"], double["share"]
 
 
 def _about_labels(row):

@@ -10,6 +10,7 @@ from astropy.table import QTable
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from lab2._rounding import measured
 from lab2.labels import Label, units_of
 from lab2.plots.style import BLACK, BLUE, GREEN, PURPLE, VERMILION, WIDTH, axis_text, styled
 
@@ -123,7 +124,8 @@ def label_comparison(
         top.set(xlim=limits, ylim=limits)
         low.set(ylim=(-half, half), xlabel=f"{reference_name} {axis_text(name, unit)}")
         top.set_title(axis_text(name, unit))
-        written = {"fontsize": 6.5, "va": "top", "linespacing": 1.3, "transform": top.transAxes}
+        box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
+        written = {"fontsize": 6.5, "va": "top", "linespacing": 1.3, "transform": top.transAxes, "bbox": box}
         top.text(0.04, 0.96, _in_panel(row), **written)
         top.tick_params(labelbottom=False)
         if running is not None:
@@ -148,13 +150,7 @@ def label_comparison(
 def _in_panel(row):
     """Bias, standard deviation and robust scatter, rounded by their errors."""
     lines = (("bias", "bias"), ("std", "std"), ("MAD", "scatter"))
-    return "\n".join(f"{text} {_rounded(row[column], row[f'{column}_error'])}" for text, column in lines)
-
-
-def _rounded(value, error):
-    """A value and its error, to two digits of the error."""
-    digits = max(0, 1 - int(np.floor(np.log10(error)))) if error > 0 else 3
-    return f"{value:.{digits}f} ± {error:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return "\n".join(f"{text} {measured(row[column], row[f'{column}_error'])}" for text, column in lines)
 
 
 @styled

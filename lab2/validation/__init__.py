@@ -10,7 +10,7 @@ spectrum).
 
 from lab2.validation.baselines import ridge, without_spectrum
 from lab2.validation.bias import biases, removed_by, running_medians, worst_bin
-from lab2.validation.budget import CAUSES, error_budget, largest_causes
+from lab2.validation.budget import error_budget, largest_causes, percentages
 from lab2.validation.by_hand import fit_by_hand, scan_scatter
 from lab2.validation.calibration import Calibration, calibrate
 from lab2.validation.coverage import (
@@ -43,7 +43,6 @@ from lab2.validation.single_labels import response, weight_on_lines
 from lab2.validation.strangers import flagged, strangers
 
 __all__ = [
-    "CAUSES",
     "Calibration",
     "against_isochrones",
     "band",
@@ -70,6 +69,7 @@ __all__ = [
     "median_errors",
     "neighbor_correlation",
     "on_branch",
+    "percentages",
     "published",
     "pulls",
     "rank_distance",

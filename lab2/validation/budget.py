@@ -11,7 +11,7 @@ from astropy.table import QTable
 
 from lab2.files import read_table
 
-__all__ = ["CAUSES", "error_budget", "largest_causes"]
+__all__ = ["CAUSES", "error_budget", "largest_causes", "percentages"]
 
 # What can be switched off. "odd stars" is training on them; "catalog labels" the errors of the labels that a model is
 # trained on; "other abundances" includes the turbulent velocities; "continuum" the error of the pseudo-continuum.
@@ -45,6 +45,35 @@ def error_budget(with_factors: bool) -> QTable:
     """
     table = read_table(TABLE)
     return table[(table["factors"] > 0) == with_factors]
+
+
+def percentages(table: QTable) -> QTable:
+    """The shares of the variance as a table of causes and labels.
+
+    Parameters
+    ----------
+    table : astropy.table.QTable
+        As from `error_budget`.
+
+    Returns
+    -------
+    astropy.table.QTable
+        One row per cause, "misfit of the model" and "remainder"; for each label the share and its error [%], in columns
+        with the label's name, and that name with "_error".
+
+    Examples
+    --------
+    >>> found = percentages(error_budget(with_factors=True))
+    >>> len(found) == len(CAUSES) + 2 and bool(abs(sum(found["teff"]) - 100) < 0.1)
+    True
+    """
+    names = {cause: cause for cause in CAUSES} | {"everything": "misfit of the model", "remainder": "remainder"}
+    found = QTable({"cause": list(names.values())})
+    for label in dict.fromkeys(table["label"]):
+        rows = {row["off"]: row for row in table[table["label"] == label]}
+        for column, name in (("share", label), ("share_error", f"{label}_error")):
+            found[name] = [100 * rows[off][column] for off in names]
+    return found
 
 
 def largest_causes(table: QTable, label: str) -> list[tuple[str, float]]:

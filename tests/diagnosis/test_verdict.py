@@ -71,7 +71,7 @@ def test_verdicts_measure_what_they_name(table):
     assert table["verdict"][0].startswith("a second star at +5")
     assert table["velocity"][1] == pytest.approx(-25.0, abs=0.5)
     assert table["share"][1] == 1.0
-    assert table["verdict"][1].startswith("the spectrum is moved by -2")
+    assert table["verdict"][1].startswith("the spectrum is moved by \N{MINUS SIGN}2")
     assert 5 < table["v_sin_i"][2] < 30
     assert "green chip: shallow lines" in table["verdict"][4]
     assert table["verdict"][5] == "a good fit: the catalog's labels are in doubt"
@@ -120,6 +120,8 @@ def test_a_flag_that_points_the_same_way_makes_weak_evidence_enough():
         ({"flag": Flag.OUTSIDE_TRAINING}, "the fit lies outside the training set"),
         ({"n_pixels": 600}, "few good pixels"),
         ({"VSCATTER": 5.0}, "the velocity varies: a binary"),
+        # of one visit there is no scatter
+        ({"VSCATTER": 5.0, "NVISITS": 1}, "a good fit: the catalog's labels are in doubt"),
         ({"ASPCAPFLAG": AspcapFlag.TEFF_WARN}, "a good fit; the catalog warns of its labels"),
         # the surer evidence goes first
         ({"ASPCAPFLAG": AspcapFlag.STAR_BAD, "flag": Flag.MULTIPLE_MINIMA}, "two minima compete"),
@@ -129,6 +131,7 @@ def test_a_flag_that_points_the_same_way_makes_weak_evidence_enough():
 )
 def test_verdict_on_labels_by_what_else_is_known(survey, evidence, verdict):
     fits, spectra, rows = survey[0].copy(deep=True), survey[1], survey[2].copy()
+    rows["NVISITS"] = 3
     for name, value in evidence.items():
         (rows if name in rows.colnames else fits)[name][5] = value
     assert diagnose(fits, spectra, rows)["verdict"][5] == verdict
