@@ -5,18 +5,16 @@ from lab2._extras import require
 require("plot", __name__)
 
 from lab2.plots.flux import (
-    gradients,
     masked_fraction,
     model_overlay,
     normalization,
     pixel_likelihood,
     raw_spectra,
-    scatter_spectrum,
-    sequence,
     star_sheet,
     velocity_year,
 )
 from lab2.plots.label_space import corner, kiel, label_comparison, selection
+from lab2.plots.lines import contrast, gradients, line_zooms, scatter_spectrum, sequence
 from lab2.plots.networks import against, losses, responses, sensitivities
 from lab2.plots.survey import catalog_summary
 from lab2.plots.trust import factor_gain, odd_star, predictive, pulls, rank_histograms, shared_residual
@@ -24,11 +22,13 @@ from lab2.plots.trust import factor_gain, odd_star, predictive, pulls, rank_hist
 __all__ = [
     "against",
     "catalog_summary",
+    "contrast",
     "corner",
     "factor_gain",
     "gradients",
     "kiel",
     "label_comparison",
+    "line_zooms",
     "losses",
     "masked_fraction",
     "model_overlay",

@@ -3,8 +3,8 @@
 ``folds``, ``residuals`` and ``baselines`` (quality of the labels), ``likelihood`` and ``hidden`` (quality of the
 model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
 ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the
-training set, and spectra of which one label is changed), ``giant_branch`` (comparison with isochrones) and
-``degeneracy`` (labels with similar effects on the spectrum).
+training set, and spectra of which one label is changed), ``typical`` (stars that a model describes), ``giant_branch``
+(comparison with isochrones) and ``degeneracy`` (labels with similar effects on the spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
@@ -21,7 +21,7 @@ from lab2.validation.coverage import (
     ranks,
     within_band,
 )
-from lab2.validation.degeneracy import match_absorption
+from lab2.validation.degeneracy import match_absorption, matched_pair, mean_absorption
 from lab2.validation.folds import cross_validate, fields_or, split
 from lab2.validation.giant_branch import against_isochrones, on_branch
 from lab2.validation.hidden import guess_abundances
@@ -37,6 +37,7 @@ from lab2.validation.residuals import (
 from lab2.validation.robustness import correlation_inflation, degrade, deviates, neighbor_correlation, refits
 from lab2.validation.single_labels import response, weight_on_lines
 from lab2.validation.strangers import flagged, strangers
+from lab2.validation.typical import well_predicted
 
 __all__ = [
     "Calibration",
@@ -58,6 +59,8 @@ __all__ = [
     "held_out_likelihood",
     "log_likelihood",
     "match_absorption",
+    "matched_pair",
+    "mean_absorption",
     "median_errors",
     "neighbor_correlation",
     "on_branch",
@@ -77,6 +80,7 @@ __all__ = [
     "trends",
     "twin_differences",
     "weight_on_lines",
+    "well_predicted",
     "within_band",
     "without_spectrum",
 ]
