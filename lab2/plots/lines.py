@@ -53,10 +53,12 @@ def gradients(
             for name, at in names.get(title, {}).items():
                 if window[0] <= at < window[1]:
                     ax.plot([at, at], [low - 0.16 * height, low - 0.06 * height], color=VERMILION, lw=0.9)
-                    ax.annotate(name, (at, low - 0.19 * height), fontsize=6.5, ha="center", va="top")
+                    side = "left" if at < window[0] + 40 else "right" if at > window[1] - 40 else "center"
+                    ax.annotate(name, (at, low - 0.19 * height), fontsize=6.5, ha=side, va="top")
             bottom = 0.4 if names.get(title) else 0.1
             ax.set(xlim=window, ylim=(low - bottom * height, high + 0.24 * height))
             ax.tick_params(labelsize=7)
+            ax.xaxis.set_major_locator(plt.MultipleLocator(200))
         row[0].set_ylabel(title, fontsize=8)
     figure.align_ylabels()
     figure.supxlabel(WAVELENGTH_AXIS, fontsize=9)
@@ -83,7 +85,14 @@ def line_zooms(
     """
     widths = [high - low for low, high in windows]
     figure, axes = plt.subplots(
-        2, len(windows), figsize=(WIDTH, 3.3), sharex="col", sharey="row", squeeze=False, width_ratios=widths
+        2,
+        len(windows),
+        height_ratios=[1.2, 1],
+        figsize=(WIDTH, 3.4),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        width_ratios=widths,
     )
     for (window, names), (top, low) in zip(windows.items(), axes.T, strict=True):
         here = (wavelength >= window[0]) & (wavelength <= window[1])
@@ -93,14 +102,14 @@ def line_zooms(
         low.axhline(0, color="0.6", lw=0.5)
         for name, at in names.items():
             for ax in (top, low):
-                ax.axvline(at, ymax=0.62 if ax is top else 1.0, color="0.75", lw=0.6, zorder=0)
+                ax.axvline(at, ymax=0.54 if ax is top else 1.0, color="0.75", lw=0.6, zorder=0)
             place = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom", "rotation": 90}
-            top.annotate(name, (at, 0.64), fontsize=6.5, **place)
+            top.annotate(name, (at, 0.56), fontsize=6, **place)
         top.set(xlim=window)
         low.xaxis.set_major_locator(plt.MaxNLocator(max(2, round(len(widths) * (window[1] - window[0]) / sum(widths)))))
         low.xaxis.set_major_formatter("{x:.0f}")
     bottom, high = axes[0, 0].get_ylim()
-    axes[0, 0].set(ylim=(bottom, bottom + 1.6 * (high - bottom)), ylabel="normalized flux")
+    axes[0, 0].set(ylim=(bottom, bottom + 2.0 * (high - bottom)), ylabel="normalized flux")
     axes[1, 0].set_ylabel("change of flux")
     handles, texts = axes[1, 0].get_legend_handles_labels()
     figure.legend(handles, texts, ncols=len(slopes), loc="outside upper center", fontsize=8, handlelength=3)
@@ -123,7 +132,7 @@ def scatter_spectrum(
     mean_flux : array_like, shape (n_pixels,)
         Normalized flux of the mean labels.
     names : dict of str to float
-        Names and wavelengths of peaks of the last scatter.
+        Peaks of the last scatter as from `lab2.lines.peak_names`; of a name only the species is written.
     """
     figure, axes = plt.subplots(len(_CHIPS), 1, figsize=(WIDTH, 4.6), sharey=True)
     top = max(np.nanmax(values) for values in scatters.values())
@@ -137,9 +146,10 @@ def scatter_spectrum(
         spectrum_line(ax, wavelength[here], depth, color=BLACK, lw=0.45, label="mean spectrum (not to scale)")
         for name, at in names.items():
             if window[0] <= at <= window[1]:
-                ax.annotate(name, (at, 1.06 * top), fontsize=6, rotation=90, ha="center", va="bottom")
-                ax.plot([at, at], [0.99 * top, 1.05 * top], color="0.4", lw=0.5)
-        ax.set(xlim=window, ylim=(-0.5 * top, 1.75 * top))
+                species = name.rpartition(" ")[0]
+                ax.annotate(species, (at, 1.1 * top), fontsize=6, rotation=90, ha="center", va="bottom")
+                ax.plot([at, at], [1.0 * top, 1.08 * top], color="0.4", lw=0.5)
+        ax.set(xlim=window, ylim=(-0.5 * top, 1.5 * top))
         ax.set_yticks([tick for tick in ax.get_yticks() if 0 <= tick <= top])
     figure.legend(*axes[0].get_legend_handles_labels(), ncols=3, loc="outside upper center", fontsize=8)
     axes[1].set_ylabel(r"intrinsic scatter $s_\lambda$")
@@ -186,7 +196,7 @@ def sequence(
     for name, at in (lines or {}).items():
         ax.plot([at, at], [lowest - 0.1, highest + 0.03], color="0.85", lw=0.5, zorder=0)
         ax.annotate(name, (at, highest + 0.06), ha="center", fontsize=6.5, color="0.2", rotation=90, va="bottom")
-    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(lowest - 0.1, highest + (1.6 * offset if lines else 0.1)))
+    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(lowest - 0.1, highest + (1.2 * offset if lines else 0.1)))
     ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalized flux, in steps of {offset:g}")
     return figure
 
@@ -221,9 +231,9 @@ def contrast(
         low.axvline(at, color="0.8", lw=0.6, zorder=0)
         top.annotate(name, (at, high + 0.03), fontsize=6.5, color="0.2", rotation=90, ha="center", va="bottom")
     height = high - bottom
-    top.set(ylim=(bottom - 0.3 * height, high + 0.5 * height), ylabel="normalized flux")
+    top.set(ylim=(bottom - 0.3 * height, high + 0.6 * height), ylabel="normalized flux")
     low.axhline(0, color="0.5", lw=0.6)
-    half = 1.6 * np.nanmax(np.abs(next(iter(differences.values()))))
+    half = 1.8 * np.nanmax(np.abs(next(iter(differences.values()))))
     low.set(ylim=(-half, half), xlim=(wavelength[0], wavelength[-1]), ylabel="difference", xlabel=WAVELENGTH_AXIS)
     for ax in (top, low):
         ax.legend(loc="lower right", ncols=2, handlelength=3)

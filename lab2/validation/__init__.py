@@ -3,8 +3,8 @@
 ``folds``, ``residuals`` and ``baselines`` (quality of the labels), ``likelihood`` and ``hidden`` (quality of the
 model), ``calibration`` and ``coverage`` (size of the errors), ``by_hand`` (simple, slow methods that check the fast
 ones), ``robustness`` (changes that should not matter), ``strangers`` and ``single_labels`` (spectra unlike the
-training set, and spectra of which one label is changed), ``typical`` (stars that a model describes), ``giant_branch``
-(comparison with isochrones) and ``degeneracy`` (labels with similar effects on the spectrum).
+training set, and spectra of which one label is changed), ``typical`` (stars that a model describes), ``masks`` (which
+bits of the pixel mask to heed), ``giant_branch`` (comparison with isochrones) and ``degeneracy`` (labels with similar effects on the spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
@@ -21,11 +21,12 @@ from lab2.validation.coverage import (
     ranks,
     within_band,
 )
-from lab2.validation.degeneracy import match_absorption, matched_pair, mean_absorption
+from lab2.validation.degeneracy import match_absorption, matched_pairs, mean_absorption
 from lab2.validation.folds import cross_validate, fields_or, split
 from lab2.validation.giant_branch import against_isochrones, on_branch
 from lab2.validation.hidden import guess_abundances
 from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
+from lab2.validation.masks import compare_masks
 from lab2.validation.residuals import (
     robust_scatter,
     shrinkage,
@@ -45,6 +46,7 @@ __all__ = [
     "band",
     "calibrate",
     "calibrate_held_out",
+    "compare_masks",
     "correlation_inflation",
     "coverage",
     "coverage_deviation",
@@ -59,7 +61,7 @@ __all__ = [
     "held_out_likelihood",
     "log_likelihood",
     "match_absorption",
-    "matched_pair",
+    "matched_pairs",
     "mean_absorption",
     "median_errors",
     "neighbor_correlation",

@@ -10,9 +10,10 @@ from scipy.optimize import brentq, minimize_scalar
 from lab2._arguments import expect
 from lab2.cannon import Cannon
 
-__all__ = ["match_absorption", "matched_pair", "mean_absorption"]
+__all__ = ["match_absorption", "matched_pairs", "mean_absorption"]
 
 _EQUAL = 1e-9  # of normalized flux
+_TOLERANCE = 0.001  # of mean flux, in which two stars count as equal
 _COMMON = 0.9  # fraction of the stars that must have a pixel for mean fluxes to be comparable
 
 
@@ -113,10 +114,10 @@ def mean_absorption(
     return missing / number, np.sqrt(variance) / number
 
 
-def matched_pair(
-    spectra: xr.Dataset, targets: ArrayLike, widths: ArrayLike, pixels: ArrayLike, tolerance: float = 0.001
-) -> tuple[str, str]:
-    """Two observed stars near two points of label space, with the same mean flux in a set of pixels.
+def matched_pairs(
+    spectra: xr.Dataset, targets: ArrayLike, widths: ArrayLike, pixels: ArrayLike, count: int = 10
+) -> list[tuple[str, str]]:
+    """Pairs of observed stars near two points of label space, with the same mean flux in a set of pixels.
 
     Parameters
     ----------
@@ -125,16 +126,17 @@ def matched_pair(
     targets : array_like, shape (2, n_labels)
         The two points, in the labels' units.
     widths : array_like, shape (n_labels,)
-        Differences of the labels that count as much as a difference of mean flux by `tolerance`.
+        Differences of the labels that count as much as a difference of 0.001 in mean flux.
     pixels : array_like of bool, shape (n_pixels,)
         Whose mean flux is compared; only pixels that are good in at least 90 % of the stars are used.
-    tolerance : float
-        Of the difference of mean flux.
+    count : int
+        Number of pairs; fewer are returned if there are not enough stars.
 
     Returns
     -------
-    first, second : str
-        The stars that minimize the sum of squares of the distances from the targets and of the difference of mean flux.
+    list of tuple of str
+        The stars near the first and the second target. The pairs are those with the smallest sums of squares of both
+        distances from the targets and of the difference of mean flux, best first; no star is in two pairs.
 
     Raises
     ------
@@ -149,10 +151,13 @@ def matched_pair(
     usable = np.flatnonzero(np.isfinite(mean) & np.isfinite(labels).all(axis=1))
     if len(usable) < 2:
         raise ValueError(f"a pair needs two stars with labels and good pixels; there are {len(usable)}")
-    labels, mean = labels[usable], mean[usable]
+    labels, mean, stars = labels[usable], mean[usable], spectra.star.values[usable]
     near = [(((labels - target) / np.asarray(widths)) ** 2).sum(axis=1) for target in np.asarray(targets, dtype=float)]
-    cost = near[0][:, None] + near[1] + ((mean[:, None] - mean) / tolerance) ** 2
+    cost = near[0][:, None] + near[1] + ((mean[:, None] - mean) / _TOLERANCE) ** 2
     np.fill_diagonal(cost, np.inf)
-    first, second = np.unravel_index(cost.argmin(), cost.shape)
-    stars = spectra.star.values[usable]
-    return str(stars[first]), str(stars[second])
+    pairs = []
+    for _ in range(min(count, len(stars) // 2)):
+        first, second = np.unravel_index(cost.argmin(), cost.shape)
+        pairs.append((str(stars[first]), str(stars[second])))
+        cost[[first, second]] = cost[:, [first, second]] = np.inf
+    return pairs
