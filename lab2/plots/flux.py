@@ -55,7 +55,7 @@ def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
         if masked and not good.all():
             bad = ~good & np.isfinite(flux)
             ax.plot(one.wavelength[bad], flux[bad], ".", color=VERMILION, ms=2, label=f"masked ({bad.sum()} pixels)")
-            ax.legend(loc="upper right")
+            ax.legend(loc="lower left")
         low, high = np.nanpercentile(flux[good & np.isfinite(flux)], [0.2, 99.8])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
         ax.set_title(literal(title), loc="left")
