@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from lab2.lines import concentration, name_peaks, strong_lines
+from lab2.grid import BRACKETT, WAVELENGTH
+from lab2.lines import (
+    UNIDENTIFIED,
+    absorption,
+    concentration,
+    leading_species,
+    name_peaks,
+    peak_names,
+    strong_lines,
+)
+from lab2.simulate import emulator
 
 # Wavelengths in air [Angstrom] of lines that APOGEE abundance work rests on: Smith et al. 2013, ApJ 765, 16,
 # tables 2 and 5, by element; the strongest Si I line of the band, at 15888.41, from NIST.
@@ -134,16 +144,89 @@ def test_concentration_in_the_lines_of_an_element():
     assert 0.5 < table["ratio"][1] < 1.5  # as by chance
 
 
-def test_peaks_are_named_by_their_nearest_line():
+def giant(**values):
+    """Synthetic spectrum of the giant that the strengths of the lines are computed for."""
+    labels = dict.fromkeys(emulator.inputs(), 0.0) | {"teff": 4600.0, "logg": 2.2, "vmicro": 1.5} | values
+    return emulator.spectra(np.array([list(labels.values())]))[0].astype(float)
+
+
+def test_the_known_lines_absorb_where_a_synthetic_giant_does():
+    spectrum = giant()
+    inside = (WAVELENGTH > 15160) & (WAVELENGTH < 16940)
+    assert np.corrcoef(absorption(WAVELENGTH[inside]), 1 - spectrum[inside])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(("element", "name", "least"), [("Mg", "mg_fe", 8), ("Si", "si_fe", 14), ("Al", "al_fe", 8)])
+def test_a_synthetic_spectrum_responds_to_an_element_where_its_lines_absorb(element, name, least):
+    """The strongest peaks of the response, beside chance: the element's pixels are a few per cent of all."""
+    response = giant(**{name: 0.1}) - giant(**{name: -0.1})
+    inside = (WAVELENGTH > 15160) & (WAVELENGTH < 16940)
+    peaks = name_peaks(WAVELENGTH[inside], response[inside], 15)
+    on_lines = absorption(WAVELENGTH[inside], element) >= 0.01
+    assert on_lines[peaks["pixel"]].sum() >= least
+    assert on_lines.mean() < 0.1
+
+
+def test_the_absorption_of_all_elements_adds_up():
+    wavelength = np.arange(15500.0, 15800.0, 0.2)
+    elements = {*strong_lines()["element"].tolist(), "H"}
+    total = sum(absorption(wavelength, element) for element in elements)
+    assert total == pytest.approx(absorption(wavelength), abs=1e-12)
+    assert 0 <= total.min() < total.max() < 0.4
+    with pytest.raises(ValueError, match=r"no lines of element 'Xx'.*Mg"):
+        absorption(wavelength, "Xx")
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "species"),
+    [
+        (15745.02, "Mg I"),  # a faint line of CN lies nearer
+        (15753.3, "Mg I"),
+        (15770.9, "Mg I"),  # in the wing of the line at 15770.1
+        (15235.8, "Mg I"),
+        (15697.7, "Mg I"),
+        (16351.3, "Si I"),
+        (16723.5, "Al I"),  # beside a line of OH
+        (15339.0, "Ti I"),
+        (15892.75, "Si I"),
+        (16811.2, "H I"),
+        (15391.8, "CN"),
+        (15981.9, "CO"),
+    ],
+)
+def test_features_of_giants_bear_the_name_of_what_absorbs_there(wavelength, species):
+    assert leading_species([wavelength]).tolist() == [species]
+
+
+def test_where_nothing_absorbs_a_peak_stays_unidentified():
+    wavelength = np.arange(15160.0, 16940.0, 0.2)
+    clear = absorption(wavelength) < 0.002
+    assert clear.any()
+    assert set(leading_species(wavelength[clear])) == {UNIDENTIFIED}
+    middle = wavelength[clear][len(wavelength[clear]) // 2]
+    spectrum = np.exp(-0.5 * ((wavelength - middle) / 0.3) ** 2)
+    peaks = name_peaks(wavelength, spectrum, count=1)
+    assert peaks["species"].tolist() == [UNIDENTIFIED]
+    assert np.isnan(peaks["line"][0])
+    assert peak_names(peaks) == {}
+
+
+def test_peaks_come_highest_first_with_the_line_that_absorbs_most():
     wavelength = np.linspace(15700, 15800, 1001)
-    table = strong_lines("Mg", 1.8)
-    known = table["wavelength"].value
-    spectrum = -0.2 * np.exp(-0.5 * ((wavelength - known[0]) / 0.3) ** 2)
-    spectrum += 0.1 * np.exp(-0.5 * ((wavelength - 15720.0) / 0.3) ** 2)
+    spectrum = -0.2 * np.exp(-0.5 * ((wavelength - 15753.3) / 0.3) ** 2)
+    spectrum += 0.1 * np.exp(-0.5 * ((wavelength - 15770.1) / 0.3) ** 2)
     spectrum[:5] = np.nan
-    peaks = name_peaks(wavelength, spectrum, table, count=2)
-    assert peaks["wavelength"] == pytest.approx([known[0], 15720.0], abs=0.11)
-    assert peaks["value"] == pytest.approx([-0.2, 0.1], rel=0.05)
-    assert peaks["matched"].tolist() == [True, False]
-    assert peaks["species"][0] == "Mg I"
-    assert peaks["distance"][1] == pytest.approx(15720.0 - known.min(), abs=0.11)
+    peaks = name_peaks(wavelength, spectrum, count=2)
+    assert peaks["wavelength"] == pytest.approx([15753.3, 15770.1])
+    assert wavelength[peaks["pixel"]] == pytest.approx(peaks["wavelength"])
+    assert peaks["value"] == pytest.approx([-0.2, 0.1])
+    assert peaks["line"] == pytest.approx([15753.3, 15770.1], abs=0.15)
+    assert peaks["absorbed"] == pytest.approx(absorption(peaks["wavelength"], "Mg"))
+    assert list(peak_names(peaks)) == ["Mg I 15753.3", "Mg I 15770.1"]
+    assert list(peak_names(peaks, apart=20.0)) == ["Mg I 15753.3"]
+
+
+def test_brackett_lines_are_broad_and_weaken_up_the_series():
+    depth = absorption(BRACKETT[:4], "H")
+    assert (np.diff(depth) < 0).all()
+    assert absorption([BRACKETT[0] + 1.5], "H")[0] > 0.35 * depth[0]

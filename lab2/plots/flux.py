@@ -1,23 +1,17 @@
 """Figures of spectra: raw, normalized, modeled, and what the model says of each pixel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from astropy.table import QTable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from lab2.plots.style import (
-    BLACK,
     BLUE,
     FLUX_AXIS,
-    GREEN,
     ORANGE,
-    PURPLE,
-    SKY,
     VERMILION,
     WAVELENGTH_AXIS,
     WIDTH,
@@ -27,14 +21,11 @@ from lab2.plots.style import (
 )
 
 __all__ = [
-    "gradients",
     "masked_fraction",
     "model_overlay",
     "normalization",
     "pixel_likelihood",
     "raw_spectra",
-    "scatter_spectrum",
-    "sequence",
     "star_sheet",
     "velocity_year",
 ]
@@ -55,7 +46,7 @@ def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = plt.subplots(len(stars), 1, figsize=(WIDTH, 1.0 + 1.65 * len(stars)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(len(stars), 1, figsize=(WIDTH, 0.8 + 1.25 * len(stars)), sharex=True, squeeze=False)
     for ax, (title, star) in zip(axes[:, 0], stars.items(), strict=True):
         one = star.isel(star=0)
         flux = np.where(one.flux != 0, one.flux, np.nan)
@@ -64,7 +55,7 @@ def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
         if masked and not good.all():
             bad = ~good & np.isfinite(flux)
             ax.plot(one.wavelength[bad], flux[bad], ".", color=VERMILION, ms=2, label=f"masked ({bad.sum()} pixels)")
-            ax.legend(loc="upper right")
+            ax.legend(loc="lower left")
         low, high = np.nanpercentile(flux[good & np.isfinite(flux)], [0.2, 99.8])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
         ax.set_title(literal(title), loc="left")
@@ -82,7 +73,7 @@ def masked_fraction(fractions: Mapping[str, tuple[float, bool]]) -> Figure:
     fractions : dict of str to (float, bool)
         Bit name to its fraction and whether the lab masks it.
     """
-    figure, ax = plt.subplots(figsize=(WIDTH, 2.4))
+    figure, ax = plt.subplots(figsize=(WIDTH, 2.2))
     values = [100 * value for value, _ in fractions.values()]
     colors = [VERMILION if used else "0.7" for _, used in fractions.values()]
     ax.bar(range(len(values)), values, color=colors)
@@ -107,7 +98,7 @@ def normalization(raw: xr.Dataset, spectra: xr.Dataset, star: str, pixels: xr.Da
         Trusted continuum pixels (wavelength).
     """
     before, after = raw.sel(star=star), spectra.sel(star=star)
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.9), sharex=True)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.5), sharex=True)
     good = after.ivar.values > 0
     flux = np.where(good, before.flux.values, np.nan)
     inside = np.isfinite(before.flux.values) & (before.flux.values != 0)
@@ -154,7 +145,7 @@ def model_overlay(
     figure, axes = plt.subplots(
         2 * len(panels),
         1,
-        figsize=(WIDTH, 0.6 + 2.9 * len(panels)),
+        figsize=(WIDTH, 0.5 + 2.5 * len(panels)),
         sharex=True,
         height_ratios=[3, 1] * len(panels),
     )
@@ -197,118 +188,6 @@ def pixel_likelihood(curves: Mapping[str, tuple]) -> Figure:
         ax.set(xscale="log", yscale="log", title=title, xlabel=r"intrinsic scatter $s_\lambda$")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     axes[0, 0].set_ylabel(r"$1 - 2\,\Delta\ln L$")
-    return figure
-
-
-@styled
-def gradients(
-    wavelength: ArrayLike,
-    slopes: Mapping[str, ArrayLike],
-    lines: Mapping[str, ArrayLike],
-    windows: Sequence[tuple[float, float]] = ((15100, 15830), (15830, 16470), (16470, 17000)),
-) -> Figure:
-    """Gradient spectra of the labels, one row a label, one column a chip, lines of its element marked.
-
-    Parameters
-    ----------
-    wavelength : array_like
-    slopes : dict of str to array_like
-        Label name to the change of flux per step of the label; NaN where there is no model.
-    lines : dict of str to array_like
-        Label name to line wavelengths to mark [Angstrom].
-    windows : sequence of tuple
-        The columns' wavelengths.
-    """
-    size = (WIDTH, 1.35 * len(slopes) + 0.4)
-    figure, axes = plt.subplots(len(slopes), len(windows), figsize=size, sharex="col", squeeze=False)
-    for row, (name, slope) in zip(axes, slopes.items(), strict=True):
-        top = 1.25 * np.nanmax(np.abs(slope))
-        for ax, window in zip(row, windows, strict=True):
-            here = (wavelength >= window[0]) & (wavelength < window[1])
-            spectrum_line(ax, wavelength[here], slope[here], color=BLUE, lw=0.5)
-            ax.axhline(0, color="0.6", lw=0.5)
-            marked = [w for w in lines.get(name, ()) if window[0] <= w < window[1]]
-            ax.plot(marked, np.full(len(marked), 0.88 * top), "v", color=VERMILION, ms=3.5)
-            ax.set(xlim=window, ylim=(-top, top))
-            if ax is not row[0]:
-                ax.tick_params(labelleft=False)
-        row[0].set_ylabel(name)
-    figure.supxlabel(WAVELENGTH_AXIS, fontsize=9)
-    return figure
-
-
-@styled
-def scatter_spectrum(wavelength: ArrayLike, scatter: ArrayLike, mean_flux: ArrayLike, lines: QTable) -> Figure:
-    """Intrinsic scatter against wavelength, the mean spectrum above, strongest peaks named.
-
-    Parameters
-    ----------
-    wavelength, scatter, mean_flux : array_like, shape (n_pixels,)
-        NaN where there is no model.
-    lines : dict of str to array_like
-        Element to line wavelengths to mark.
-    """
-    figure, axes = plt.subplots(3, 1, figsize=(WIDTH, 5.4))
-    colors = dict(zip(lines, [VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK], strict=False))
-    top = 1.2 * np.nanmax(scatter)
-    for ax, window in zip(axes, ((15130, 15820), (15850, 16440), (16465, 16960)), strict=True):
-        here = (wavelength >= window[0]) & (wavelength <= window[1])
-        spectrum_line(ax, wavelength[here], scatter[here], color=BLUE, lw=0.6)
-        twin = ax.twinx()
-        spectrum_line(twin, wavelength[here], mean_flux[here], color="0.75", lw=0.5)
-        twin.set(ylim=(-0.4, 1.05), yticks=[0.6, 0.8, 1.0])
-        ax.set_zorder(twin.get_zorder() + 1)
-        ax.patch.set_visible(False)
-        for element, positions in lines.items():
-            inside = [w for w in positions if window[0] <= w <= window[1]]
-            ax.plot(inside, np.full(len(inside), 0.96 * top), "v", ms=3, color=colors[element], label=element)
-        ax.set(xlim=window, ylim=(0, top))
-    axes[0].legend(ncols=len(lines), loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
-    axes[1].set_ylabel(r"intrinsic scatter $s_\lambda$ (blue); mean flux (gray, right)")
-    axes[-1].set_xlabel(WAVELENGTH_AXIS)
-    return figure
-
-
-@styled
-def sequence(
-    wavelength: ArrayLike,
-    fluxes: ArrayLike,
-    values: ArrayLike,
-    value_name: str,
-    texts: Sequence[str],
-    offset: float = 0.22,
-    lines: Mapping[str, float] | None = None,
-) -> Figure:
-    """Model spectra one above another, colored by a value that is written beside each.
-
-    Parameters
-    ----------
-    wavelength : array_like, shape (n_pixels,)
-    fluxes : array_like, shape (n_spectra, n_pixels)
-    values : array_like, shape (n_spectra,)
-    value_name : str
-    texts : sequence of str
-        Written at each spectrum.
-    offset : float
-        Step between neighbors.
-    lines : dict of str to float, optional
-        Names and wavelengths to mark.
-    """
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.4 + 0.62 * len(values)))
-    scale = Normalize(min(values), max(values))
-    top = 1.0 + (len(values) - 1) * offset
-    beside = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 7.5}
-    for k, (flux, value, text) in enumerate(zip(fluxes, values, texts, strict=True)):
-        # the palest end of the map would not show on paper
-        color = plt.colormaps["cividis"](0.85 * scale(value))
-        ax.plot(wavelength, flux + k * offset, color=color, lw=0.9)
-        ax.annotate(text, (1.01, 1.0 + k * offset), color=color, **beside)
-    ax.annotate(value_name, (1.01, top + 0.6 * offset), color="0.2", **beside)
-    for name, at in (lines or {}).items():
-        ax.axvline(at, color="0.85", lw=0.5, zorder=0)
-        ax.annotate(name, (at, top + 0.06), ha="center", fontsize=6.5, color="0.3", rotation=90, va="bottom")
-    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(None, top + (0.33 if lines else 0.1)))
-    ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalized flux, steps of {offset:g}")
     return figure
 
 

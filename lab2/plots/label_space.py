@@ -42,7 +42,7 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
         warnings.simplefilter("ignore", FutureWarning)
         import corner as corner_package
     colors = [BLUE, VERMILION, GREEN, PURPLE]
-    figure = plt.figure(figsize=(WIDTH, WIDTH), layout="none")
+    figure = plt.figure(figsize=(0.93 * WIDTH, 0.93 * WIDTH), layout="none")
     everything = np.concatenate([np.asarray(values) for values in sets.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     ranges = list(zip(low - 0.04 * (high - low), high + 0.04 * (high - low), strict=True))
@@ -61,13 +61,18 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
             plot_datapoints=len(sets) == 1,
             data_kwargs={"ms": 2, "alpha": 0.35},
             hist_kwargs={"density": True},
-            max_n_ticks=4,
-            labelpad=0.12,
+            max_n_ticks=3,
+            labelpad=0.06,
+            label_kwargs={"fontsize": 10},
+            contour_kwargs={"linewidths": 1.1},
         )
     if len(sets) > 1:
         handles = [plt.Line2D([], [], color=color, label=text) for text, color in zip(sets, colors, strict=False)]
         figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97), fontsize=9)
-    figure.subplots_adjust(left=0.12, bottom=0.12, right=0.98, top=0.98, wspace=0.06, hspace=0.06)
+    for ax in figure.axes:
+        ax.tick_params(labelsize=8.5, labelrotation=0)
+        ax.minorticks_off()
+    figure.subplots_adjust(left=0.13, bottom=0.1, right=0.98, top=0.99, wspace=0.07, hspace=0.07)
     return figure
 
 
@@ -200,7 +205,7 @@ def selection(labels: xr.DataArray, kept: np.ndarray) -> Figure:
         (star, label) with teff [K] and logg.
     kept : array_like of bool, shape (n_stars,)
     """
-    figure, ax = plt.subplots(figsize=(WIDTH * 0.75, 3.4))
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.7, 2.7))
     teff, logg = labels.sel(label="teff").values, labels.sel(label="logg").values
     for which, color, text in ((~kept, "0.65", "removed"), (kept, BLUE, "kept")):
         ax.plot(teff[which], logg[which], ".", ms=2.5, color=color, label=text, rasterized=True)

@@ -4,7 +4,7 @@
 ``published`` (those of others), ``likelihood`` and ``hidden`` (quality of the model), ``calibration`` and ``coverage``
 (size of the errors), ``by_hand`` (simple, slow methods that check the fast ones), ``robustness`` (changes that should
 not matter), ``strangers`` and ``single_labels`` (spectra unlike the training set, and spectra of which one label is
-changed), ``giant_branch`` (comparison with isochrones) and ``degeneracy`` (labels with similar effects on the
+changed), ``typical`` (stars that a model describes), ``masks`` (which bits of the pixel mask to use), ``giant_branch`` (comparison with isochrones) and ``degeneracy`` (labels with similar effects on the
 spectrum).
 """
 
@@ -24,11 +24,12 @@ from lab2.validation.coverage import (
     ranks,
     within_band,
 )
-from lab2.validation.degeneracy import match_absorption
+from lab2.validation.degeneracy import match_absorption, matched_pairs, mean_absorption
 from lab2.validation.folds import cross_validate, fields_or, split
 from lab2.validation.giant_branch import against_isochrones, clump, on_branch, slopes
 from lab2.validation.hidden import guess_abundances
 from lab2.validation.likelihood import fewest_factors, held_out_likelihood, log_likelihood
+from lab2.validation.masks import compare_masks
 from lab2.validation.published import published
 from lab2.validation.residuals import (
     robust_scatter,
@@ -41,6 +42,7 @@ from lab2.validation.residuals import (
 from lab2.validation.robustness import correlation_inflation, degrade, deviates, neighbor_correlation, refits
 from lab2.validation.single_labels import response, weight_on_lines
 from lab2.validation.strangers import flagged, strangers
+from lab2.validation.typical import well_predicted
 
 __all__ = [
     "Calibration",
@@ -50,6 +52,7 @@ __all__ = [
     "calibrate",
     "calibrate_held_out",
     "clump",
+    "compare_masks",
     "correlation_inflation",
     "coverage",
     "coverage_deviation",
@@ -66,6 +69,8 @@ __all__ = [
     "largest_causes",
     "log_likelihood",
     "match_absorption",
+    "matched_pairs",
+    "mean_absorption",
     "median_errors",
     "neighbor_correlation",
     "on_branch",
@@ -90,6 +95,7 @@ __all__ = [
     "trends",
     "twin_differences",
     "weight_on_lines",
+    "well_predicted",
     "within_band",
     "without_spectrum",
     "worst_bin",

@@ -223,3 +223,57 @@ def test_shared_residuals_have_a_panel_a_group():
     figure = plots.shared_residual(wavelength, chip, {"double": np.sin(wavelength), "labels": np.zeros(300) + 0.01})
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["double", "labels"]
     assert np.isnan(figure.axes[0].lines[0].get_ydata()).sum() == 1  # the seam of the chips
+
+
+def test_gradients_mark_lines_in_their_row_and_chip_only():
+    wavelength = np.arange(15140.0, 16960.0, 1.0)
+    slope = np.sin(wavelength)
+    marks, names = {"b": [15745.0, 16685.0]}, {"a": {"Br 11": 16811.2}}
+    figure = plots.gradients(wavelength, {"a": slope, "b": slope}, marks, names)
+    rows = np.array(figure.axes).reshape(2, 3)
+    triangles = [next(line.get_xdata() for line in ax.lines if line.get_marker() == "v") for ax in rows.ravel()]
+    assert [list(at) for at in triangles] == [[], [], [], [15745.0], [], [16685.0]]
+    texts = [[text.get_text() for text in ax.texts] for ax in rows.ravel()]
+    assert texts == [[], [], ["Br 11"], [], [], []]
+
+
+def test_a_zoom_has_a_column_a_window_and_curves_that_differ_without_color():
+    wavelength = np.arange(15700.0, 16200.0, 0.5)
+    slopes = {"x": np.sin(wavelength), "y": np.cos(wavelength), "z": 0 * wavelength}
+    windows = {(15740, 15780): {"Mg I 15753": 15753.3}, (16090, 16110): {"Si I 16099": 16099.2}}
+    figure = plots.line_zooms(wavelength, 1 + 0 * wavelength, slopes, windows)
+    assert len(figure.axes) == 4
+    assert [ax.get_xlim() for ax in figure.axes[:2]] == list(windows)
+    assert [text.get_text() for ax in figure.axes[:2] for text in ax.texts] == ["Mg I 15753", "Si I 16099"]
+    styles = {str(line._dash_pattern) for line in figure.axes[2].lines[:3]}
+    assert len(styles) == len(figure.legends[0].get_texts()) == 3
+
+
+def test_the_scatter_names_its_peaks_without_their_wavelengths():
+    wavelength = np.arange(15140.0, 16960.0, 1.0)
+    scatters = {"all": np.full(wavelength.shape, 0.02), "some": np.full(wavelength.shape, 0.01)}
+    figure = plots.scatter_spectrum(
+        wavelength, scatters, 1 + 0 * wavelength, {"CN 15391.7": 15391.7, "OH 16876.7": 16876.7}
+    )
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["CN"], [], ["OH"]]
+    assert np.nanmax(figure.axes[0].lines[1].get_ydata()) == 0.01
+
+
+def test_names_of_a_sequence_stand_above_all_spectra():
+    wavelength, fluxes = np.linspace(16000, 16200, 50), np.full((3, 50), 1.05)
+    figure = plots.sequence(wavelength, fluxes, [1, 2, 3], "x", ["a", "b", "c"], lines={"Si 16099": 16099.0})
+    ax = figure.axes[0]
+    (name,) = [text for text in ax.texts if text.get_text() == "Si 16099"]
+    highest = max(np.max(line.get_ydata()) for line in ax.lines)
+    assert name.xy[1] > highest >= 1.05 + 0.8
+
+
+def test_a_contrast_shows_both_spectra_and_both_differences():
+    wavelength = np.linspace(16000, 16200, 50)
+    flux = 1 - 0.1 * np.exp(-(((wavelength - 16100) / 5) ** 2))
+    figure = plots.contrast(
+        wavelength, {"cool": flux, "warm": flux**2}, {"model": flux**2 - flux, "pairs": flux * 0}, {}
+    )
+    top, low = figure.axes
+    assert [text.get_text() for text in top.get_legend().get_texts()] == ["cool", "warm"]
+    np.testing.assert_allclose(low.lines[0].get_ydata(), flux**2 - flux)

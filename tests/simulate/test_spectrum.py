@@ -55,8 +55,8 @@ def test_more_of_an_element_deepens_its_lines_and_others_little(name, element):
 @pytest.mark.parametrize(("name", "element"), [("mg_fe", "Mg"), ("si_fe", "Si")])
 def test_gradients_peak_at_lines_of_their_element(name, element):
     slope = spectrum(changed(**{name: 0.12}), FIXED) - spectrum(changed(**{name: 0.08}), FIXED)
-    peaks = lines.name_peaks(grid.WAVELENGTH, slope, lines.strong_lines(element))
-    assert peaks["matched"].sum() >= 18
+    peaks = lines.name_peaks(grid.WAVELENGTH, slope)
+    assert (lines.absorption(peaks["wavelength"], element) > 0.01).sum() >= 14
 
 
 def test_iron_deepens_iron_lines():
