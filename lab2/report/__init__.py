@@ -4,7 +4,8 @@ from lab2._extras import require
 
 require("lab", __name__)
 
+from lab2.report.html import with_errors
 from lab2.report.page import Page
-from lab2.report.words import correlated, counted, escaped, graded, joined, listed
+from lab2.report.words import correlated, counted, escaped, graded, joined, listed, measured
 
-__all__ = ["Page", "correlated", "counted", "escaped", "graded", "joined", "listed"]
+__all__ = ["Page", "correlated", "counted", "escaped", "graded", "joined", "listed", "measured", "with_errors"]

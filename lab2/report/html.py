@@ -8,18 +8,24 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 
 from lab2._text import visible
+from lab2.labels import LABELS
+from lab2.report.words import MINUS, measured, symbol
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["html_table"]
+__all__ = ["html_table", "with_errors"]
+
+_AXES = {label.name: label.axis for label in LABELS}
 
 
 def html_table(table: Table | DataFrame, formats: Mapping[str, str] | None = None) -> str:
     """A table as plain HTML: names, units where there are any, and values, all of them text and not markup.
+
+    The labels' names become their symbols, in the heads and in the cells; with their units in a column "label".
 
     Parameters
     ----------
@@ -36,15 +42,54 @@ def html_table(table: Table | DataFrame, formats: Mapping[str, str] | None = Non
     columns = list(_columns(table))
     if unknown := set(formats) - {name for name, _, _ in columns}:
         raise ValueError(f"formats for columns that the table lacks: {', '.join(sorted(unknown))}")
-    rows = ["".join(f"<th>{_literal(name)}</th>" for name, _, _ in columns)]
+    rows = ["".join(f"<th>{_named(name) or _literal(name)}</th>" for name, _, _ in columns)]
     if any(unit for _, unit, _ in columns):
         rows.append("".join(f"<th>{_literal(unit)}</th>" for _, unit, _ in columns))
     head = "".join(f"<tr>{row}</tr>" for row in rows)
     body = "".join(
-        "<tr>" + "".join(f"<td>{_literal(cell)}</td>" for cell in cells) + "</tr>"
-        for cells in zip(*([_text(v, formats.get(name)) for v in values] for name, _, values in columns), strict=True)
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        for cells in zip(*(_cells(name, values, formats.get(name)) for name, _, values in columns), strict=True)
     )
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+
+
+def with_errors(table: Table) -> Table:
+    """The table with each column x and its error x_error as one, "x ± error".
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Such as `lab2.validation.statistics` makes.
+
+    Returns
+    -------
+    astropy.table.Table
+        The other columns are those of `table`.
+    """
+    merged = type(table)()
+    for name in table.colnames:
+        if name.removesuffix("_error") in table.colnames and name.endswith("_error"):
+            continue
+        column = table[name]
+        if f"{name}_error" in table.colnames:
+            values, errors = (getattr(table[x], "value", table[x]) for x in (name, f"{name}_error"))
+            texts = [measured(value, error) for value, error in zip(values, errors, strict=True)]
+            column = Column(texts, unit=getattr(column, "unit", None), dtype=str)
+        merged[name] = column
+    return merged
+
+
+def _named(text, names=None):
+    """HTML of a label by its symbol, which may be a formula; "" for other texts."""
+    shown = (names or {}).get(text, symbol(text))
+    return html.escape(shown) if shown != text else ""
+
+
+def _cells(name, values, style):
+    """The cells of a column."""
+    names = _AXES if name == "label" else None
+    texts = [_text(value, style) for value in values]
+    return [_named(text, names) or _literal(text) for text in texts]
 
 
 def _literal(text):
@@ -75,4 +120,4 @@ def _text(value, style):
         return format(value, style or "")
     if style is None:
         style = "d" if isinstance(value, int | np.integer) else ".4g"
-    return format(value, style).replace("-", "\N{MINUS SIGN}")
+    return format(value, style).replace("-", MINUS)

@@ -19,10 +19,9 @@ from IPython.display import HTML, Markdown, display
 
 from lab2._command import command
 from lab2.files import read_table, replacing, sha256, write_table
-from lab2.report import pictures, places, products, provenance
+from lab2.report import notices, pictures, places, products, provenance
 from lab2.report.briefly import briefly
 from lab2.report.html import html_table
-from lab2.report.words import escaped
 from lab2.survey import check, home, survey_folder
 
 if TYPE_CHECKING:
@@ -89,17 +88,7 @@ class Page:
     @property
     def statement(self) -> str:
         """Sentences for the top of the notebook: which survey it shows, real or simulated, and where its results go."""
-        survey = escaped(self.survey)
-        if self.simulated:
-            text = (
-                f"> This run shows the survey **{survey}**: *simulated* spectra and catalog, with the "
-                f"layout of SDSS DR17's files. Nothing in it was observed. Seed {self.seed}."
-            )
-        else:
-            text = (
-                f"> This run shows the survey **{survey}**: observed spectra, and labels of the pipeline's run "
-                f"*{escaped(self.label_tree)}*. Seed {self.seed}."
-            )
+        text = notices.survey_statement(self.survey, self.simulated, self.label_tree, self.seed)
         if self.interactive:
             folders = places.place(self.survey, True), places.figures_place(self.survey, True)
             results, figures = map(_short, folders)
@@ -108,6 +97,10 @@ class Page:
                 "other notebooks have left there is read first. The files of `lab2 run` stay as they are."
             )
         return text
+
+    def introduce(self) -> None:
+        """Put the statement on the page; the report, which says all of it on its first page, leaves it out."""
+        notices.notice(self.statement)
 
     def input(self, path: str | os.PathLike) -> Path:
         """Record a file as one that this notebook reads.
@@ -275,7 +268,7 @@ class Page:
             part.write_text(json.dumps(self._record(name, caption), indent=2) + "\n", encoding="utf-8")
         data, about = pictures.bundle(drawn, stem.name)
         display(data, raw=True, metadata=about)
-        _display_caption(caption)
+        notices.caption(caption, "Figure", stem.name)
         if zoom and self.interactive:
             view = pictures.zoom_view(figure, f"{stem.name}{', simulated survey' if stamped else ''}")
             if view is not None:
@@ -303,8 +296,10 @@ class Page:
             raise briefly(ValueError("give a text: there is nothing to say"))
         display(Markdown(text))
 
-    def display_table(self, table: Table | DataFrame, caption: str, formats: Mapping[str, str] | None = None) -> None:
-        """Show a table with its caption.
+    def display_table(
+        self, table: Table | DataFrame, caption: str, formats: Mapping[str, str] | None = None, name: str | None = None
+    ) -> None:
+        """Show a table with its caption. Labels appear by their symbols, in a column "label" with their units.
 
         Parameters
         ----------
@@ -314,6 +309,8 @@ class Page:
             Its caption, in Markdown. Its lines are joined to one paragraph.
         formats : dict, optional
             Column to format, such as {"bias": ".2f"}.
+        name : str, optional
+            One word for it, such as "statistics", if prose refers to it.
 
         Raises
         ------
@@ -328,7 +325,7 @@ class Page:
         except ValueError as problem:
             raise briefly(problem) from None
         display(HTML(html), metadata={"lab2": {"role": "table"}})
-        _display_caption(caption)
+        notices.caption(caption, "Table", name and f"{self.number}_{name}")
 
     def _made(self, name):
         path = places.product(name, self.survey, self.interactive)
@@ -378,10 +375,6 @@ class Page:
 def _paragraph(text: str) -> str:
     """Text of several indented lines as one line."""
     return " ".join(text.split())
-
-
-def _display_caption(caption):
-    display(Markdown(caption), metadata={"lab2": {"role": "caption"}})
 
 
 def _date(path):

@@ -1,13 +1,18 @@
 """Numbers in a sentence, sentences that depend on a number, and text from outside in Markdown."""
 
+import math
 import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lab2._text import visible
+from lab2.labels import LABELS
 
-__all__ = ["correlated", "counted", "escaped", "graded", "joined", "listed"]
+__all__ = ["correlated", "counted", "escaped", "graded", "joined", "listed", "measured", "symbol"]
+
+MINUS = "\N{MINUS SIGN}"
+_SYMBOLS = {label.name: label.symbol for label in LABELS}
 
 # JupyterLab looks for formulas between $ and $, or \( and \), once more after Markdown's own escapes are gone, and
 # spares nothing but code. A backtick would end that code, and nbconvert takes an escaped & for the start of an entity.
@@ -46,8 +51,61 @@ def escaped(text: object) -> str:
     return _ACTIVE.sub(escape, visible(text))
 
 
+def symbol(name: object) -> str:
+    """A label as readers know it; any other name as it is.
+
+    Parameters
+    ----------
+    name : object
+        Such as "fe_h".
+
+    Returns
+    -------
+    str
+        Such as "[Fe/H]"; a formula for Teff and log g.
+
+    Examples
+    --------
+    >>> symbol("mg_fe"), symbol("S/N")
+    ('[Mg/Fe]', 'S/N')
+    """
+    return _SYMBOLS.get(str(name), str(name))
+
+
+def measured(value: float, error: float) -> str:
+    """A value with its error, both rounded to what the error allows.
+
+    The error keeps two digits if they are 10 to 35, otherwise one: the rule of the Particle Data Group (Review of
+    Particle Physics, Introduction, "Rounding").
+
+    Parameters
+    ----------
+    value, error : float
+        In the same unit. Without an error, NaN, the value keeps three digits.
+
+    Returns
+    -------
+    str
+        "–" where there is no value.
+
+    Examples
+    --------
+    >>> print(measured(-9.13, 1.97), measured(4712.4, 38.2), measured(0.0513, 0.0068), sep="; ")
+    −9.1 ± 2.0; 4710 ± 40; 0.051 ± 0.007
+    """
+    if not math.isfinite(value):
+        return "–"
+    if not (math.isfinite(error) and error > 0):
+        return f"{value:.3g}".replace("-", MINUS)
+    three, exponent = f"{error:.2e}".split("e")  # its first three digits decide
+    digits = 1 - int(exponent) if float(three) < 3.55 or float(three) >= 9.5 else -int(exponent)
+    digits -= float(three) >= 9.5  # it becomes 10
+    texts = [f"{round(x, digits) + 0.0:.{max(digits, 0)}f}" for x in (value, error)]
+    return " ± ".join(texts).replace("-", MINUS)
+
+
 def listed(values: Iterable[float], names: Iterable[str], form: str = ".2f") -> str:
-    """Values with their names, as a sentence lists them.
+    """Values with their names, as a sentence lists them; labels by their symbols.
 
     Parameters
     ----------
@@ -68,14 +126,14 @@ def listed(values: Iterable[float], names: Iterable[str], form: str = ".2f") -> 
 
     Examples
     --------
-    >>> listed([1.2345, 0.5], ["teff", "logg"])
-    '1.23 (teff), 0.50 (logg)'
+    >>> listed([1.2345, 0.5], ["fe_h", "S/N"])
+    '1.23 ([Fe/H]), 0.50 (S/N)'
     """
-    return ", ".join(f"{value:{form}} ({name})" for value, name in zip(values, names, strict=True))
+    return ", ".join(f"{value:{form}} ({symbol(name)})" for value, name in zip(values, names, strict=True))
 
 
 def joined(names: Iterable[str], nothing: str = "none") -> str:
-    """Names as a sentence lists them.
+    """Names as a sentence lists them; labels by their symbols.
 
     Parameters
     ----------
@@ -94,12 +152,12 @@ def joined(names: Iterable[str], nothing: str = "none") -> str:
     >>> joined([])
     'none'
     """
-    *first, last = [str(name) for name in names] or [nothing]
+    *first, last = [symbol(name) for name in names] or [nothing]
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def counted(names: Iterable[str]) -> str:
-    """How often each name occurs, the most frequent first.
+    """How often each name occurs, the most frequent first; labels by their symbols.
 
     Parameters
     ----------
@@ -114,7 +172,7 @@ def counted(names: Iterable[str]) -> str:
     >>> counted(["OH", "CO", "OH"])
     'OH 2, CO 1'
     """
-    return ", ".join(f"{name} {count}" for name, count in Counter(map(str, names)).most_common()) or "none"
+    return ", ".join(f"{name} {count}" for name, count in Counter(map(symbol, names)).most_common()) or "none"
 
 
 def graded(value: float, limits: Sequence[float], texts: Sequence[str]) -> str:

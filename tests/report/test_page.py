@@ -9,14 +9,15 @@ from astropy.table import QTable
 from pdfs import text_of
 
 from lab2.files import sha256, write_dataset
-from lab2.report import Page, page
+from lab2.report import Page, notices, page
 
 
 @pytest.fixture
 def displays(monkeypatch):
     """What a page displays, as (thing, metadata)."""
     seen = []
-    monkeypatch.setattr(page, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))
+    for module in (page, notices):
+        monkeypatch.setattr(module, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))
     return seen
 
 
@@ -45,8 +46,8 @@ def test_a_figure_keeps_where_it_came_from(home, survey, displays):
     (bundle, about), (said, caption) = displays
     assert {"image/png", "application/pdf"} <= set(bundle)
     assert about["image/png"]["width"] == pytest.approx(4 * 140, rel=0.1)
-    assert said.data == "The *coefficients*."
-    assert caption == {"lab2": {"role": "caption"}}
+    assert said.data == "**Figure 04\\_theta.** The *coefficients*."
+    assert caption == {"lab2": {"role": "caption", "text": "The *coefficients*.", "label": "fig-04_theta"}}
 
 
 @pytest.mark.parametrize(

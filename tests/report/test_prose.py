@@ -3,11 +3,13 @@
 import nbformat
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.table import QTable, Table
 from nbformat.v4 import new_code_cell, new_notebook
 
 from lab2 import lines
-from lab2.report import Page, correlated, counted, graded, joined, listed, page
+from lab2.report import Page, correlated, counted, graded, joined, listed, measured, notices, page, with_errors
+from lab2.report.html import html_table
 from lab2.report.run import parameters_of
 from lab2.survey import write_manifest
 
@@ -20,7 +22,8 @@ def sheet(home, monkeypatch):
     Table({"a": [1]}, meta={"SIMULATE": True}).write(folder / "allStar.fits")
     write_manifest(folder, simulated=True, label_tree="synspec")
     seen = []
-    monkeypatch.setattr(page, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))
+    for module in (page, notices):
+        monkeypatch.setattr(module, "display", lambda thing, raw=False, metadata=None: seen.append((thing, metadata)))
     return Page("04_spectral_model", "simulated", 11), seen
 
 
@@ -85,6 +88,41 @@ def test_a_correlation_is_called_by_its_size_and_sign():
         "hardly correlated": noise,
     }
     assert {name: correlated(np.corrcoef(x, y)[0, 1]) for name, y in named.items()} == {name: name for name in named}
+
+
+def test_a_value_is_rounded_to_its_error():
+    cases = {
+        (-9.13, 1.97): "−9.1 ± 2.0",
+        (4712.4, 38.2): "4710 ± 40",
+        (123, 9.7): "123 ± 10",
+        (1234, 97): "1230 ± 100",
+        (0.0513, 0.00995): "0.051 ± 0.010",
+        (-0.0001, 0.02): "0.000 ± 0.020",
+        (1, 0.354): "1.00 ± 0.35",
+        (1, 0.355): "1.0 ± 0.4",
+        (5.0, np.nan): "5",
+        (np.nan, 1.0): "–",
+    }
+    assert {pair: measured(*pair) for pair in cases} == cases
+
+
+def test_labels_are_known_by_their_symbols():
+    assert joined(["fe_h", "S/N"]) == "[Fe/H] and S/N"
+    assert listed([1.0], ["logg"], ".0f") == r"1 ($\log g$)"
+    assert counted(["mg_fe"]) == "[Mg/Fe] 1"
+    table = QTable({"label": ["teff", "si_fe", "other"], "fe_h": ["teff", "b_$", "c"]})
+    html = html_table(table)
+    assert r"<th>label</th><th>[Fe/H]</th>" in html
+    assert r"<td>$T_\mathrm{eff}$ [K]</td><td>$T_\mathrm{eff}$</td>" in html
+    assert "<td>[Si/Fe] [dex]</td><td>b_<span>$</span></td>" in html
+
+
+def test_values_and_errors_share_a_column():
+    table = QTable({"label": ["teff"], "bias": [-9.1], "bias_error": [2.0], "n": [3], "free_error": [1.0]})
+    merged = with_errors(table)
+    assert merged.colnames == ["label", "bias", "n", "free_error"]
+    assert merged["bias"][0] == "−9.1 ± 2.0"
+    assert with_errors(QTable({"v": [1.0] * u.K, "v_error": [0.1] * u.K}))["v"].unit == u.K
 
 
 def test_names_are_joined_and_counted():
