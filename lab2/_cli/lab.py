@@ -67,6 +67,16 @@ def report(chosen):
         print(report(chosen.survey))
 
 
+def explorer(chosen):
+    """Make the interactive page, report.html."""
+    from lab2._lock import alone
+    from lab2.explorer import page
+    from lab2.survey import build_folder
+
+    with alone(build_folder(chosen.survey), wait=True):
+        print(page(chosen.survey))
+
+
 def _parameter(text):
     """NAME=VALUE, the value as Python reads it or else as text; the name of a file is always text."""
     name, equals, value = text.partition("=")
@@ -116,4 +126,7 @@ def add_commands(add):
     one.add_argument("--number", type=int, action="append", help="1, 2 or 3 (default: all three)")
 
     one = add(report, "report")
+    one.add_argument("--survey", **ON_SURVEY)
+
+    one = add(explorer, "explorer")
     one.add_argument("--survey", **ON_SURVEY)

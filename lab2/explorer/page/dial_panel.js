@@ -89,7 +89,7 @@ class DialPanel {
     const rows = this.labels.map((label, k) => [
       withUnit(label), measured(one.labels[k], error(one, k)),
       calibrated ? measured(calibrated.labels[k], error(calibrated, k)) : "–",
-      fixed(wanted[k], places(error(one, k))), signed(miss(one, k), 1), calibrated ? signed(miss(calibrated, k), 1) : "–",
+      rounded(wanted[k], places(error(one, k))), signed(miss(one, k), 1), calibrated ? signed(miss(calibrated, k), 1) : "–",
     ]);
     const head = ["", "formal", "calibrated", what, "off, in formal errors", "in calibrated errors"];
     byId("dial-table").innerHTML = table(head, rows);

@@ -11,19 +11,24 @@ function signed(value, digits) {
   return value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
-// Decimal places that show two leading digits of an error.
+// Decimal places of a value with an error, as lab2.report.measured has them: two digits of an error of 10 to 35, else
+// one. Negative for tens and hundreds.
 function places(error) {
   if (!(error > 0) || !Number.isFinite(error)) return 2;
-  const digits = 1 - Math.floor(Math.log10(error));
-  // 0.0996 is 0.10 and not 0.100
-  const carried = Math.floor(Math.log10(Number(error.toPrecision(2)))) > Math.floor(Math.log10(error));
-  return Math.min(6, Math.max(0, carried ? digits - 1 : digits));
+  const [three, exponent] = error.toExponential(2).split("e").map(Number);
+  if (three >= 9.5) return -exponent;
+  return three < 3.55 ? 1 - exponent : -exponent;
+}
+
+function rounded(value, digits) {
+  if (value === null || digits >= 0) return fixed(value, digits);
+  return fixed(Math.round(value / 10 ** -digits) * 10 ** -digits, 0);
 }
 
 function measured(value, error) {
   if (value === null || !Number.isFinite(value)) return "–";
-  if (error === null || !Number.isFinite(error)) return fixed(value, 2);
-  return `${fixed(value, places(error))} ± ${fixed(error, places(error))}`;
+  if (error === null || !Number.isFinite(error)) return rounded(value, 2);
+  return `${rounded(value, places(error))} ± ${rounded(error, places(error))}`;
 }
 
 // Text from the data as HTML.

@@ -53,14 +53,14 @@ class SpectrumView {
     this.difference = chart(this.places.difference, {
       ...common, height: 150, y: [-0.1, 0.1], yLabel: "Difference", xLabel: "Vacuum wavelength [Å]",
     });
-    this.difference.yaxes[0].ticker.desired_num_ticks = 3;
     this.overview = chart(this.places.overview, {
       height: 170, xLabel: "Vacuum wavelength [Å] (click to move)", yLabel: "Flux",
       x: [this.low, this.high], y: [0.4, 1.1], onTap: (wavelength) => this.moveTo(wavelength),
     });
     for (const figure of [this.window, this.difference, this.overview]) figure.min_border_left = 70;
+    for (const figure of [this.difference, this.overview]) figure.yaxes[0].ticker.desired_num_ticks = 3;
     this.sources = Object.fromEntries(["first", "second", "change", "all", "other"].map((k) => [k, source(["x", "y"])]));
-    this.names_source = source(["x", "y0", "y1", "text"]);
+    this.lineNames = source(["x", "y0", "y1", "text"]);
     this.addGlyphs();
     await shown(this.window, this.places.window, "A window of the spectrum");
     await shown(this.difference, this.places.difference, "The difference of the two spectra");
@@ -74,9 +74,9 @@ class SpectrumView {
     else line(this.window, first, { line_color: COLORS.blue });
     line(this.window, second, over);
     this.window.segment({ field: "x" }, { field: "y0" }, { field: "x" }, { field: "y1" },
-      { source: this.names_source, line_color: COLORS.grey });
+      { source: this.lineNames, line_color: COLORS.grey });
     this.window.text({ field: "x" }, { field: "y1" }, { field: "text" }, {
-      source: this.names_source, angle: Math.PI / 2, text_baseline: "middle", x_offset: 0, y_offset: -4,
+      source: this.lineNames, angle: Math.PI / 2, text_baseline: "middle", x_offset: 0, y_offset: -4,
       text_font_size: FONT.name, text_color: "#1a1a1a",
     });
     const zero = new Bokeh.ColumnDataSource({ data: { x: [this.low, this.high], y: [0, 0] } });
@@ -130,7 +130,7 @@ class SpectrumView {
 
   caption(name, start, end) {
     if (name === "overview") return "The whole range of wavelengths.";
-    const lines = [...new Set(this.names_source.data.text)].join(", ");
+    const lines = [...new Set(this.lineNames.data.text)].join(", ");
     const range = `${start} to ${end} Å.`;
     return name === "window" ? `${range} Lines named: ${lines || "none"}.` : `Difference, ${range}`;
   }
@@ -170,7 +170,7 @@ class SpectrumView {
       }
     }
     const height = top - bottom;
-    this.names_source.data = {
+    this.lineNames.data = {
       x: chosen.map((one) => one.wavelength),
       y0: chosen.map(() => top + 0.02 * height),
       y1: chosen.map(() => top + 0.07 * height),

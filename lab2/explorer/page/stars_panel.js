@@ -166,8 +166,8 @@ class StarsPanel {
     byId("star-table").innerHTML = table(head, this.model.labels.map((label, k) => {
       const error = star.error[k], digits = places(error);
       const row = [withUnit(label), measured(this.fitted[star.star][k], error)];
-      if (catalog) row.push(fixed(this.catalog[star.star][k], digits));
-      if (truth) row.push(fixed(star.truth[k], digits));
+      if (catalog) row.push(rounded(this.catalog[star.star][k], digits));
+      if (truth) row.push(rounded(star.truth[k], digits));
       return row;
     }));
   }
