@@ -70,9 +70,7 @@ class Browser:
     def open(self, path, width=1280, height=900):
         """Open a page from disk, and wait until it is drawn."""
         mobile = width < 500
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.problems.clear()
         self.requests.clear()
         self.call("Page.navigate", url=Path(path).as_uri())
@@ -115,9 +113,7 @@ class Browser:
     def click(self, x, y):
         """Click at a place of the window."""
         for kind, buttons in (("mouseMoved", 0), ("mousePressed", 1), ("mouseReleased", 0)):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1)
         self.settle()
 
     def picture(self, path):
@@ -130,7 +126,10 @@ class Browser:
     def _heard(self, event, about):
         if event == "Network.requestWillBeSent":
             self.requests.append(about["request"]["url"])
-        if event in _COMPLAINTS and about.get("type", about.get("entry", {}).get("level", "error")) not in ("info", "log"):
+        if event in _COMPLAINTS and about.get("type", about.get("entry", {}).get("level", "error")) not in (
+            "info",
+            "log",
+        ):
             self.problems.append(json.dumps(about)[:1000])
 
     def _port(self, file):

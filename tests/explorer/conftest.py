@@ -78,5 +78,3 @@ def chrome():
         pytest.skip("Chromium is not installed: the page cannot be driven")
     with Browser() as one:
         yield one
-
-

@@ -134,4 +134,3 @@ def test_a_sample_holds_odd_stars_and_ordinary_ones_of_all_temperatures():
     assert ordinary.max() == teff[-1]
     assert np.diff(np.sort(ordinary)).max() < 60.0
     assert stars.sample(kind[:20], teff[:20], 100).tolist() == list(range(20))
-

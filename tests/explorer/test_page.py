@@ -4,11 +4,16 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 
 from lab2 import explorer
 from lab2.__main__ import main
+from lab2.explorer import packing, stars
+from lab2.explorer.products import Products
+from lab2.explorer.writing import _assembled
+from lab2.report import products
 from lab2.survey import build_folder
 
 LIMIT = 4_000_000  # bytes, of a survey of any size: the numbers of stars and of pixels are limited
@@ -42,10 +47,6 @@ def test_it_is_small(pages):
 
 def test_the_largest_survey_stays_below_the_limit(read, pages):
     """250 spectra of noise in 8575 pixels, whose entropy is that of all residuals, take the most room."""
-    import numpy as np
-
-    from lab2.explorer import packing, stars
-
     rng = np.random.default_rng(1)
     noise = np.rint(rng.normal(0, stars._PER_SIGMA, (stars.SAMPLE, 8575)))
     spectra = len(packing.packed(noise, "int8")["data"])
@@ -76,9 +77,6 @@ def test_a_survey_without_truth_has_none_on_its_page(pages):
 
 
 def test_names_from_outside_are_text_and_not_markup(read):
-    from lab2.explorer.products import Products
-    from lab2.explorer.writing import _assembled
-
     named = read.fits.star.values.astype(object).copy()
     named[5] = "</script><b>"
     odd = Products(**{**read.__dict__, "fits": read.fits.assign_coords(star=named), "mystery": None})
@@ -120,9 +118,7 @@ class TestFreshness:
         assert "run 01 02 03 04 05 --survey simulated" in message
 
     def test_products_of_different_stars_are_refused(self, copy):
-        from lab2.report import products
-
         path = build_folder("simulated") / "05_fits.nc"
         products.save(products.load(path).isel(star=slice(1, None)), path)
-        with pytest.raises(ValueError, match="are not of the same stars; run: .*run 03 04 05"):
+        with pytest.raises(ValueError, match=r"are not of the same stars; run: .*run 03 04 05"):
             explorer.page("simulated")

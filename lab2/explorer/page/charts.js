@@ -62,7 +62,7 @@ function nearest(xs, ys, figure, x, y) {
   return best;
 }
 
-// A range that holds all finite values, with a margin.
+// A range that holds all finite values, with a margin; 0 to 1 where there are none.
 function rangeOf(values, margin = 0.05) {
   let low = Infinity, high = -Infinity;
   for (const value of values) {
@@ -71,6 +71,7 @@ function rangeOf(values, margin = 0.05) {
       high = Math.max(high, value);
     }
   }
+  if (low > high) return [0, 1];
   const extra = margin * (high - low || 1);
   return [low - extra, high + extra];
 }

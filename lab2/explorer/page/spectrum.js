@@ -119,7 +119,7 @@ class SpectrumView {
     const values = [first, second].filter(Boolean).flatMap((one) => Array.from(one.subarray(...inside)));
     this.nameLines(start, end, rangeOf(values, 0));
     const [low, high] = rangeOf(change ? change.subarray(...inside) : [0]);
-    const largest = Math.max(0.02, -low, high) || 0.02;
+    const largest = Math.max(0.02, -low, high);
     setRange(this.difference.y_range, -largest, largest);
     const [bottom] = rangeOf(first, 0);
     setRange(this.overview.y_range, Math.min(0.5, Math.floor(bottom * 10) / 10), 1.15);
@@ -159,8 +159,8 @@ class SpectrumView {
 
   // The strongest lines of the window, as far apart as their names need, above the spectrum.
   nameLines(start, end, [lowest, highest]) {
-    const bottom = Math.min(0.8, Math.floor((Number.isFinite(lowest) ? lowest : 0.8) * 10) / 10);
-    const top = Math.max(1.05, (Number.isFinite(highest) ? highest : 1) + 0.02);
+    const bottom = Math.min(0.8, Math.floor(lowest * 10) / 10);
+    const top = Math.max(1.05, highest + 0.02);
     const apart = (end - start) * 18 / Math.max(this.places.window.clientWidth - 100, 200);
     const chosen = [];
     for (const [species, wavelength] of this.lines) {
