@@ -21,7 +21,8 @@ class DialPanel {
       byId(id).value = first;
       byId(id).addEventListener("change", () => this.draw());
     }
-    this.figure = chart(byId("ellipses"), { height: 420, xLabel: "", yLabel: "", x: [0, 1], y: [0, 1] });
+    const height = byId("ellipses").clientWidth < 500 ? 320 : 420; // on a phone the switches stay in sight
+    this.figure = chart(byId("ellipses"), { height, xLabel: "", yLabel: "", x: [0, 1], y: [0, 1] });
     this.sources = Object.fromEntries(["trail", "reference", "calibrated", "formal", "center", "truth"]
       .map((name) => [name, source(["x", "y"])]));
     this.addGlyphs();
