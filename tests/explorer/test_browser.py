@@ -130,8 +130,11 @@ class TestLabels:
         opened.press("ArrowLeft", 90)
         assert rms() < 0.02 * before
         assert "no spectrum of this S/N tells them apart" in text(opened, "#comparison")
+        seen = "labels.view.places.difference.checkVisibility()"
+        assert act(opened, f"return {seen}")
         focus(opened, "#release")
         opened.press(" ")
+        assert not act(opened, f"return {seen}")
         assert text(opened, "#comparison") == ""
 
     def test_hidden_factors_change_the_spectrum_and_not_the_labels(self, opened, read):
@@ -286,8 +289,11 @@ class TestDial:
     def test_a_survey_without_truth_compares_with_the_final_model(self, chrome, pages):
         chrome.open(pages.observed)
         assert cells(chrome, "#dial-table")[0][3] == "final model"
+        assert text(chrome, "#dial-summary") == "This is the final model. Change something."
+        focus(chrome, "input[name=switch-0][value='0']")
+        chrome.press("ArrowDown")
         assert "Farthest from the final model in formal errors" in text(chrome, "#dial-summary")
-        assert chrome.evaluate("document.getElementById('reveal-truth-box').hidden")
+        assert not chrome.evaluate("document.getElementById('reveal-truth-box').checkVisibility()")
         assert chrome.problems == []
 
 

@@ -101,7 +101,8 @@ class DialPanel {
       return `farthest from the ${what} in ${name} errors: ${label.html}, by ${signed(size, 1)}`;
     };
     const texts = [said(one, "formal"), calibrated && said(calibrated, "calibrated")].filter(Boolean);
-    byId("dial-summary").innerHTML = `${texts.join("; ").replace(/^f/, "F")}. ${calibrated ? ""
+    const itself = !truth && one === cases[0];
+    byId("dial-summary").innerHTML = itself ? "This is the final model. Change something." : `${texts.join("; ").replace(/^f/, "F")}. ${calibrated ? ""
       : "No calibrated errors: they were learned for the final model and for errors up to a limit."}`;
     byId("ellipses").setAttribute("aria-label", `Error ellipses of the mystery star. ${byId("dial-summary").textContent}`);
   }
