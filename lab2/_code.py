@@ -4,10 +4,11 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-__all__ = ["PDF", "RUN", "SIMULATION", "digest"]
+__all__ = ["EXPLORER", "PDF", "RUN", "SIMULATION", "digest"]
 
 _TOP = Path(__file__).resolve().parent
-# Files of the package, by patterns: what writes a simulated survey, what sets a PDF, and what a notebook may use.
+# Files of the package, by patterns: what writes a simulated survey, what sets a PDF, what a notebook may use, and what
+# the interactive page is made by.
 SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
 PDF = tuple(
     f"report/{name}"
@@ -23,7 +24,8 @@ PDF = tuple(
     )
 )
 RUN = ("**/*.py", "**/*.mplstyle", "tables/*")
-_NO_PART_OF_A_RUN = ("__main__.py", *PDF)
+EXPLORER = ("**/*.py", "tables/*", "explorer/page/*")
+_NO_PART_OF_A_RUN = ("__main__.py", "explorer/*.py", *PDF)
 
 
 @cache
@@ -33,7 +35,7 @@ def digest(patterns: tuple[str, ...]) -> str:
     Parameters
     ----------
     patterns : tuple of str
-        `SIMULATION`, `PDF` or `RUN`.
+        `SIMULATION`, `PDF`, `RUN` or `EXPLORER`.
 
     Returns
     -------

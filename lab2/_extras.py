@@ -11,7 +11,10 @@ _MODULES = {
     "archive": ("requests", "urllib3", "tenacity", "bs4"),
     "network": ("jax", "equinox", "optax"),
     "scale": ("bokeh", "dask", "distributed", "pyarrow", "zarr"),
-    "lab": ("ipykernel", "jupyterlab", "nbconvert", "nbformat", "papermill", "psutil", "bs4", "typst", "pypandoc"),
+    "lab": (
+        *("bokeh", "bs4", "ipykernel", "jupyterlab", "nbconvert"),
+        *("nbformat", "papermill", "psutil", "pypandoc", "typst"),
+    ),
 }
 
 

@@ -67,6 +67,16 @@ def report(chosen):
         print(report(chosen.survey, chosen.name))
 
 
+def explorer(chosen):
+    """Make the interactive page, report.html."""
+    from lab2._lock import alone
+    from lab2.explorer import page
+    from lab2.survey import build_folder
+
+    with alone(build_folder(chosen.survey), wait=True):
+        print(page(chosen.survey))
+
+
 def _parameter(text):
     """NAME=VALUE, the value read as a Python literal if possible, else as text; a file name is always text."""
     name, equals, value = text.partition("=")
@@ -118,3 +128,6 @@ def add_commands(add):
     one = add(report, "report")
     one.add_argument("--survey", **ON_SURVEY)
     one.add_argument("--name", **_NAME)
+
+    one = add(explorer, "explorer")
+    one.add_argument("--survey", **ON_SURVEY)

@@ -4,8 +4,8 @@
 ``published`` (those of others), ``likelihood`` and ``hidden`` (quality of the model), ``calibration`` and ``coverage``
 (size of the errors), ``by_hand`` (simple, slow methods that check the fast ones), ``robustness`` (changes that should
 not matter), ``strangers`` and ``single_labels`` (spectra unlike the training set, and spectra of which one label is
-changed), ``typical`` (stars that a model describes), ``masks`` (which bits of the pixel mask to use), ``giant_branch`` (comparison with isochrones) and ``degeneracy`` (labels with similar effects on the
-spectrum).
+changed), ``typical`` (stars that a model describes), ``masks`` (which bits of the pixel mask to use), ``giant_branch``
+(comparison with isochrones) and ``degeneracy`` (labels with similar effects on the spectrum).
 """
 
 from lab2.validation.baselines import ridge, without_spectrum
