@@ -9,8 +9,6 @@ from lab2.scale import cluster
 from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
 
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
-
 
 @pytest.fixture(scope="session")
 def address():

@@ -8,8 +8,6 @@ from lab2.__main__ import main
 from lab2.scale import SHARD
 from lab2.scale.catalog import read_labels
 
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
-
 
 def test_files_to_a_store_to_labels_to_a_figure(files, model, address, tmp_path, capsys):
     built, out, figure = tmp_path / "s.zarr", tmp_path / "labels", tmp_path / "labels.png"

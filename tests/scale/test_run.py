@@ -20,8 +20,6 @@ from lab2.scale.catalog import read_labels
 from lab2.scale.plan import read_plan
 from lab2.scale.shards import Job, finish
 
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
-
 
 def quiet(text):
     pass

@@ -10,8 +10,6 @@ from lab2 import cannon, labelling
 from lab2.scale import build_store, label_survey, open_store, store
 from lab2.scale.catalog import read_labels
 
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
-
 
 def quiet(text):
     pass
