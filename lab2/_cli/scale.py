@@ -2,7 +2,7 @@
 
 import sys
 
-from lab2._cli.labels import FILES_FROM, SOME_UNREADABLE, SPECTRA, calibration_of, warn
+from lab2._cli.labels import FILES_FROM, OR_STORE, SOME_UNREADABLE, SPECTRA, calibration_of, files_or_store, warn
 
 __all__ = ["add_commands"]
 
@@ -22,7 +22,7 @@ def label_survey(chosen):
 
     model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
     found = label_survey(
-        _spectra(chosen),
+        files_or_store(chosen),
         chosen.model,
         chosen.out,
         calibration=chosen.calibration,
@@ -50,15 +50,6 @@ def store(chosen):
     print(f"{len(paths)} spectra: {chosen.out}")
 
 
-def _spectra(chosen):
-    """The files, or the store if one is named."""
-    from lab2.labelling.inputs import spectrum_files
-
-    if len(chosen.spectra) == 1 and chosen.spectra[0].rstrip("/").endswith(".zarr") and not chosen.files_from:
-        return chosen.spectra[0]
-    return spectrum_files(chosen.spectra, chosen.files_from)
-
-
 def _draw(chosen):
     from pathlib import Path
 
@@ -79,7 +70,7 @@ def add_commands(add):
     """Describe the commands of this module."""
     one = add(label_survey, "label-survey", _KEPT)
     one.epilog = _STATUS
-    one.add_argument("spectra", **SPECTRA | {"help": f"{SPECTRA['help']}; or one store, .zarr"})
+    one.add_argument("spectra", **SPECTRA | OR_STORE)
     one.add_argument("--files-from", **FILES_FROM)
     one.add_argument("--model", required=True, metavar="FILE", help="a trained model, as for lab2 label")
     text = "of the model's errors (default: that in the model's file)"

@@ -33,7 +33,7 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
     FileNotFoundError
         If a folder holds no such file, a pattern matches none, or there is no file `files_from`.
     ValueError
-        If there is nothing at all.
+        If there is nothing at all, or a store among it.
     """
     found = [path for given in inputs for path in _expanded(given)]
     if files_from is not None:
@@ -46,6 +46,8 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
 def _expanded(given) -> Iterable[Path]:
     """The files that one word of a command stands for."""
     path, text = Path(given), os.fspath(given)
+    if path.is_dir() and path.suffix == ".zarr":
+        raise ValueError(f"{path} is a store: lab2 label-survey labels its spectra, lab2 train takes it alone")
     if path.is_dir():
         found = sorted(_below(path))
         if not found:

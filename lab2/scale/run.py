@@ -1,7 +1,6 @@
 """A survey's labels, from its spectra to one catalog."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -124,4 +123,4 @@ def _copy(path, target, digest):
     if path is None or (target.is_file() and sha256(target) == digest):
         return
     with replacing(target) as part:
-        shutil.copyfile(path, part)
+        part.write_bytes(Path(path).read_bytes())

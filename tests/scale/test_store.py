@@ -15,15 +15,6 @@ def quiet(text):
     pass
 
 
-@pytest.fixture(scope="module")
-def built(files, model, address, tmp_path_factory):
-    """A store of the 60 files and of one that is missing."""
-    folder = tmp_path_factory.mktemp("store")
-    out = folder / "s.zarr"
-    build_store([*files, folder / "missing.fits"], out, model.model.trusted, scheduler=address, report=quiet)
-    return out
-
-
 def test_a_store_has_the_spectra_of_its_files(built, normalized):
     found = open_store(built).isel(star=slice(60))
     expected = normalized.drop_vars("continuum")
