@@ -13,7 +13,7 @@ from lab2.files import holds, replacing, sha256
 from lab2.labelling import BLOCK
 from lab2.labelling.summary import Summary, about
 from lab2.scale import cluster
-from lab2.scale.catalog import assemble
+from lab2.scale.catalog import CATALOG, assemble
 from lab2.scale.labels import labelling, load_model
 from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
@@ -23,6 +23,7 @@ from lab2.validation import Calibration
 __all__ = ["SHARD", "label_survey"]
 
 SHARD = 16 * BLOCK  # spectra: some ten seconds of work for a core, in whole blocks: labels as `lab2 label` finds them
+_PREVIOUS = "previous_"
 
 
 def label_survey(
@@ -49,7 +50,8 @@ def label_survey(
         A trained model. A copy of it goes into the run's folder, from where every worker reads it once.
     out : path-like
         The folder of the run. At the end the catalog is in it, labels.parquet and labels.fits, one row a spectrum
-        as `lab2.labelling.label_block` describes it, in the given order.
+        as `lab2.labelling.label_block` describes it, in the given order. A catalog that is there already is called
+        previous_labels.parquet and .fits until the new one is written.
     calibration : path-like, optional
         Of the model's errors; by default that in the model's file, if it has one.
     shard : int
@@ -86,6 +88,7 @@ def label_survey(
     with alone(folder):
         paths = open_store(source.parent).path.values.tolist() if source else spectra
         plan = make_plan(folder, paths, shard, settings)
+        _set_aside(folder)
         _copy(model, folder / "model.nc", settings["model"])
         _copy(calibration, folder / "calibration.nc", settings["calibration"])
         report(f"{plan.count} spectra in {len(plan.shards)} shards: {folder}")
@@ -93,7 +96,10 @@ def label_survey(
         with cluster.connected(workers, scheduler) as address:
             records = cluster.work(address, job, plan.shards, report)
         header = about(*load_model(job.folder, settings["model"], settings["calibration"]), model)
-        return assemble(folder, plan, records, header)
+        summary = assemble(folder, plan, records, header)
+        for name in CATALOG:
+            (folder / f"{_PREVIOUS}{name}").unlink(missing_ok=True)
+        return summary
 
 
 def _store(spectra):
@@ -116,6 +122,13 @@ def _settings(model, loaded, calibration, source):
         "store": sha256(source) if source else None,
         "code": _code.digest(_code.RUN),
     }
+
+
+def _set_aside(folder):
+    """Rename the catalog of a run before: if this one fails, nobody takes it for the new one, and it is not lost."""
+    for name in CATALOG:
+        if (folder / name).exists():
+            os.replace(folder / name, folder / f"{_PREVIOUS}{name}")
 
 
 def _copy(path, target, digest):
