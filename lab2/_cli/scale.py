@@ -8,9 +8,11 @@ __all__ = ["add_commands"]
 
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if shards failed "
-    "three times, which are listed; 2 if something that was given is wrong; 130 after Ctrl-C. Unless it is 0 or 3, no "
+    "three times, which are listed; 2 if something that was given is wrong or cannot be written; 130 after Ctrl-C. Unless it is 0 or 3, no "
     "catalog was written; the shards that are finished are kept, and the same command goes on from there."
 )
+_SHOWN = ["teff", "logg", "fe_h", "mg_fe"]  # in the figure
+_FIGURES = ".pdf", ".png", ".svg"
 _KEPT = "what is finished is kept; the same command goes on from there"
 
 
@@ -21,6 +23,8 @@ def label_survey(chosen):
     from lab2.scale import label_survey
 
     model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
+    if chosen.figure:
+        _check_figure(chosen.figure, model)
     found = label_survey(
         files_or_store(chosen),
         chosen.model,
@@ -50,6 +54,21 @@ def store(chosen):
     print(f"{len(paths)} spectra: {chosen.out}")
 
 
+def _check_figure(path, model):
+    """Raise an error if there could be no figure in the end."""
+    from pathlib import Path
+
+    from lab2._extras import require
+    from lab2.files import check_writable
+
+    require("plot", "--figure")
+    if Path(path).suffix not in _FIGURES:
+        raise ValueError(f"a figure is drawn as {', '.join(_FIGURES)}, by the end of its name; got {path!r}")
+    if missing := [name for name in _SHOWN if name not in model.labels]:
+        raise ValueError(f"the figure shows {', '.join(_SHOWN)}, but the model has no {', '.join(missing)}")
+    check_writable(path)
+
+
 def _draw(chosen):
     from pathlib import Path
 
@@ -57,7 +76,7 @@ def _draw(chosen):
     from lab2.files import replacing
     from lab2.scale.catalog import read_labels
 
-    table = read_labels(Path(chosen.out, "labels.parquet"), ["ra", "dec", "teff", "logg", "fe_h", "mg_fe", "flag"])
+    table = read_labels(Path(chosen.out, "labels.parquet"), ["ra", "dec", *_SHOWN, "flag", "read", "simulated"])
     with replacing(chosen.figure) as part:
         plots.catalog_summary(table).savefig(part)
 
