@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from lab2.cannon import Cannon
+from lab2.files import holds
 from lab2.labelling import label_files
 from lab2.labelling.inputs import spectrum_files
 from lab2.scale.catalog import read_labels
+from lab2.validation import Calibration
 
 _JOBS, _SHARD, _KILLED_AFTER = 2, 4, 10  # jobs, spectra a shard, shards
 _SBATCH = """#!{python}
@@ -91,7 +93,8 @@ def _label(spectra, model, place, address):
         f"status {run.returncode}; {len(first)} jobs killed after {finished} shards, {jobs - len(first)} put in place"
     )
     found = read_labels(out / "labels.parquet")
-    expected = label_files([Path(name) for name in found["file"]], Cannon.load(model))
+    calibration = Calibration.load(model) if holds(model, Calibration.kind) else None
+    expected = label_files([Path(name) for name in found["file"]], Cannon.load(model), calibration)
     assert len(found) == len(spectrum_files([spectra])), "a star is lost, or there twice"
     worst = max(np.nanmax(np.abs(found[name] / expected[name] - 1)) for name in ("teff", "logg", "fe_h"))
     print(f"{len(found)} stars, each once; labels differ from those of one process by {worst:.1g} at most, relative")

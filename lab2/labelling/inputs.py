@@ -82,6 +82,8 @@ def _listed(files_from):
     if os.fspath(files_from) == "-":
         sys.stdin.reconfigure(**how)
         lines = sys.stdin.read().splitlines()
+    elif not Path(files_from).exists():
+        raise FileNotFoundError(f"no such list of files: {files_from}")
     else:
         lines = Path(files_from).read_text(**how).splitlines()
     return [Path(line) for line in lines if line.strip()]
