@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # for tables
 __all__ = [
     "Kept",
     "check_writable",
+    "explained",
     "holds",
     "now",
     "read_dataset",
@@ -108,22 +109,45 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".part-{_HOST}-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path.parent)
-        yield part
-        _sync(part)
-        os.replace(part, path)
-        with contextlib.suppress(OSError):  # not every file system supports this; the contents are already safe
-            _sync(path.parent)
-    except OSError as problem:
-        # other errors come from the block itself
-        ours = problem.filename is None or Path(problem.filename) in (part, path, *path.parents)
-        if problem.errno not in _REASONS or not ours:
-            raise
-        raise OSError(f"cannot write {path}: {_REASONS[problem.errno]}") from problem
+        with explained(path, part):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(path.parent)
+            yield part
+            _sync(part)
+            os.replace(part, path)
+            with contextlib.suppress(OSError):  # not every file system can; the file's content is safe by now
+                _sync(path.parent)
     finally:
         with contextlib.suppress(OSError):  # no longer there, or never was
             part.unlink()
+
+
+@contextlib.contextmanager
+def explained(path: str | os.PathLike, *parts: Path) -> Iterator[None]:
+    """Within this context, an error that keeps something from being written says in plain words why.
+
+    Parameters
+    ----------
+    path : path-like
+        The file or folder that is written.
+    *parts : pathlib.Path
+        Temporary files on the way to it.
+
+    Raises
+    ------
+    OSError
+        In the place of one that the system raised about these files.
+    """
+    path = Path(path)
+    try:
+        yield
+    except OSError as problem:
+        # whatever else is read within has errors of its own
+        about = None if problem.filename is None else Path(problem.filename)
+        ours = about is None or about in (path, *parts, *path.parents) or path in about.parents
+        if problem.errno not in _REASONS or not ours:
+            raise
+        raise OSError(f"cannot write {path}: {_REASONS[problem.errno]}") from problem
 
 
 def check_writable(path: str | os.PathLike) -> None:

@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from lab2.cannon import Cannon
+from lab2.files import holds
 from lab2.labelling import label_files
 from lab2.labelling.inputs import spectrum_files
 from lab2.scale.catalog import read_labels
+from lab2.validation import Calibration
 
 _KILLS = 10
 _SHARD = 16
@@ -59,7 +61,9 @@ def main(spectra, model):
         print(
             f"status {run.returncode}; {killed} kills of workers; scheduler killed after {restarted} of {total} shards"
         )
-        _compare(read_labels(out / "labels.parquet"), label_files(spectrum_files([spectra]), Cannon.load(model)))
+        calibration = Calibration.load(model) if holds(model, Calibration.kind) else None
+        expected = label_files(spectrum_files([spectra]), Cannon.load(model), calibration)
+        _compare(read_labels(out / "labels.parquet"), expected)
 
 
 def _compare(found, expected):

@@ -3,18 +3,29 @@
 import os
 import sys
 
-__all__ = ["FILES_FROM", "SOME_UNREADABLE", "SPECTRA", "add_commands", "calibration_of", "warn"]
+__all__ = [
+    "FILES_FROM",
+    "OR_STORE",
+    "SOME_UNREADABLE",
+    "SPECTRA",
+    "add_commands",
+    "calibration_of",
+    "files_or_store",
+    "warn",
+]
 
 SOME_UNREADABLE = 3
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if a worker process was "
-    "killed; 2 if an input is wrong; 130 after Ctrl-C. Unless it is 0 or 3, nothing was written."
+    "killed; 2 if an input is wrong, or the output cannot be written; 130 after Ctrl-C. Unless it is 0 or 3, nothing was "
+    "written."
 )
 SPECTRA = {
     "nargs": "*",
     "metavar": "SPECTRA",
     "help": "apStar files, folders (all apStar-*.fits and asStar-*.fits in and below them), or patterns in quotes",
 }
+OR_STORE = {"help": f"{SPECTRA['help']}; or one store, .zarr (lab2 store)"}
 FILES_FROM = {"metavar": "FILE", "help": "a list of files, one in each line; - reads it from the standard input"}
 
 
@@ -49,6 +60,15 @@ def label(chosen):
     return SOME_UNREADABLE if summary.unreadable else 0
 
 
+def files_or_store(chosen):
+    """The files that were named, as a list, or the name of a store, if it is one."""
+    from lab2.labelling.inputs import spectrum_files
+
+    if len(chosen.spectra) == 1 and chosen.spectra[0].rstrip("/").endswith(".zarr") and not chosen.files_from:
+        return chosen.spectra[0]
+    return spectrum_files(chosen.spectra, chosen.files_from)
+
+
 def calibration_of(chosen):
     """The given calibration, or else that in the model's file; None if there is none."""
     from lab2.files import holds
@@ -70,7 +90,6 @@ def warn(calibration, header, summary):
 def train(chosen):
     """Train a model on spectra with labels from a catalog, and calibrate its errors."""
     from lab2.files import check_writable, now, sha256
-    from lab2.labelling.inputs import spectrum_files
     from lab2.labelling.training import read_catalog, train_files
     from lab2.labels import LABELS
 
@@ -80,8 +99,14 @@ def train(chosen):
         raise ValueError(f"the number of factors must be 0 or more; got {chosen.factors}")
     check_writable(chosen.out)
     rows = read_catalog(chosen.labels)
-    paths = spectrum_files(chosen.spectra, chosen.files_from)
-    found = train_files(paths, rows, chosen.label or LABELS, chosen.factors, chosen.seed, progress=sys.stderr.isatty())
+    spectra = files_or_store(chosen)
+    if isinstance(spectra, str):
+        from lab2.scale import open_store
+
+        spectra = open_store(spectra)
+    found = train_files(
+        spectra, rows, chosen.label or LABELS, chosen.factors, chosen.seed, progress=sys.stderr.isatty()
+    )
     found.model.dataset.attrs.update(
         catalog=chosen.labels,
         catalog_sha256=sha256(chosen.labels),
@@ -89,8 +114,8 @@ def train(chosen):
         command=" ".join(["lab2", *sys.argv[1:]]),
     )
     found.model.save(chosen.out, found.calibration)
-    used = found.model.dataset.sizes["training_star"]
-    print(f"trained on {used} of {len(paths)} files; left out: {found.model.dataset.attrs['left_out']}")
+    used, about = found.model.dataset.sizes["training_star"], found.model.dataset.attrs
+    print(f"trained on {used} of {about['n_files']} files; left out: {about['left_out']}")
     print("cross-validated in two halves, fitted less catalog; the calibrated error of a typical star:")
     errors = found.calibration.floor_errors.values
     for row, unit, error in zip(found.statistics, found.model.units, errors, strict=True):
@@ -101,7 +126,7 @@ def train(chosen):
 def add_commands(add):
     """Describe the commands of this module."""
     one = add(train, "train")
-    one.add_argument("spectra", **SPECTRA)
+    one.add_argument("spectra", **SPECTRA | OR_STORE)
     one.add_argument("--files-from", **FILES_FROM)
     text = "the catalog: FITS, ECSV or CSV with APOGEE_ID, FIELD, SNR and the columns of the labels, such as allStar"
     one.add_argument("--labels", required=True, metavar="TABLE", help=text)

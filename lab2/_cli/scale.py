@@ -2,15 +2,17 @@
 
 import sys
 
-from lab2._cli.labels import FILES_FROM, SOME_UNREADABLE, SPECTRA, calibration_of, warn
+from lab2._cli.labels import FILES_FROM, OR_STORE, SOME_UNREADABLE, SPECTRA, calibration_of, files_or_store, warn
 
 __all__ = ["add_commands"]
 
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if shards failed "
-    "three times, which are listed; 2 if an input is wrong; 130 after Ctrl-C. Unless it is 0 or 3, no "
-    "catalog was written; the shards that are finished are kept, and the same command continues from there."
+    "three times, which are listed; 2 if an input is wrong, or the output cannot be written; 130 after Ctrl-C. Unless it "
+    "is 0 or 3, no catalog was written; the shards that are finished are kept, and the same command continues from there."
 )
+_SHOWN = ["teff", "logg", "fe_h", "mg_fe"]  # in the figure
+_FIGURES = ".pdf", ".png", ".svg"
 _KEPT = "finished work is kept; run the same command to continue"
 
 
@@ -21,8 +23,10 @@ def label_survey(chosen):
     from lab2.scale import label_survey
 
     model, calibration = Cannon.load(chosen.model), calibration_of(chosen)
+    if chosen.figure:
+        _check_figure(chosen.figure, model)
     found = label_survey(
-        _spectra(chosen),
+        files_or_store(chosen),
         chosen.model,
         chosen.out,
         calibration=chosen.calibration,
@@ -50,13 +54,19 @@ def store(chosen):
     print(f"{len(paths)} spectra: {chosen.out}")
 
 
-def _spectra(chosen):
-    """The files, or the store if one is named."""
-    from lab2.labelling.inputs import spectrum_files
+def _check_figure(path, model):
+    """Raise an error if there could be no figure in the end."""
+    from pathlib import Path
 
-    if len(chosen.spectra) == 1 and chosen.spectra[0].rstrip("/").endswith(".zarr") and not chosen.files_from:
-        return chosen.spectra[0]
-    return spectrum_files(chosen.spectra, chosen.files_from)
+    from lab2._extras import require
+    from lab2.files import check_writable
+
+    require("plot", "--figure")
+    if Path(path).suffix not in _FIGURES:
+        raise ValueError(f"a figure is drawn as {', '.join(_FIGURES)}, by the end of its name; got {path!r}")
+    if missing := [name for name in _SHOWN if name not in model.labels]:
+        raise ValueError(f"the figure shows {', '.join(_SHOWN)}, but the model has no {', '.join(missing)}")
+    check_writable(path)
 
 
 def _draw(chosen):
@@ -66,7 +76,7 @@ def _draw(chosen):
     from lab2.files import replacing
     from lab2.scale.catalog import read_labels
 
-    table = read_labels(Path(chosen.out, "labels.parquet"), ["ra", "dec", "teff", "logg", "fe_h", "mg_fe", "flag"])
+    table = read_labels(Path(chosen.out, "labels.parquet"), ["ra", "dec", *_SHOWN, "flag", "read", "simulated"])
     with replacing(chosen.figure) as part:
         plots.catalog_summary(table).savefig(part)
 
@@ -79,7 +89,7 @@ def add_commands(add):
     """Describe the commands of this module."""
     one = add(label_survey, "label-survey", _KEPT)
     one.epilog = _STATUS
-    one.add_argument("spectra", **SPECTRA | {"help": f"{SPECTRA['help']}; or one store, .zarr"})
+    one.add_argument("spectra", **SPECTRA | OR_STORE)
     one.add_argument("--files-from", **FILES_FROM)
     one.add_argument("--model", required=True, metavar="FILE", help="a trained model, as for lab2 label")
     text = "calibration of the errors (default: that in the model's file)"

@@ -32,7 +32,7 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
     FileNotFoundError
         If a folder contains no such file, a pattern matches none, or `files_from` does not exist.
     ValueError
-        If there is nothing at all.
+        If there is nothing at all, or a store among it.
     """
     found = [path for given in inputs for path in _expanded(given)]
     if files_from is not None:
@@ -45,6 +45,8 @@ def spectrum_files(inputs: Sequence[str | os.PathLike] = (), files_from: str | o
 def _expanded(given) -> Iterable[Path]:
     """The files given by one argument."""
     path, text = Path(given), os.fspath(given)
+    if path.is_dir() and path.suffix == ".zarr":
+        raise ValueError(f"{path} is a store: lab2 label-survey labels its spectra, lab2 train takes it alone")
     if path.is_dir():
         found = sorted(_below(path))
         if not found:
@@ -79,6 +81,8 @@ def _listed(files_from):
     if os.fspath(files_from) == "-":
         sys.stdin.reconfigure(**how)
         lines = sys.stdin.read().splitlines()
+    elif not Path(files_from).exists():
+        raise FileNotFoundError(f"no such list of files: {files_from}")
     else:
         lines = Path(files_from).read_text(**how).splitlines()
     return [Path(line) for line in lines if line.strip()]

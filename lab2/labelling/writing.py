@@ -9,12 +9,15 @@ import csv
 import io
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Column, QTable, Table
+from astropy.units import Unit, UnrecognizedUnit
+from astropy.utils.exceptions import AstropyUserWarning
 
 from lab2 import _extras
 from lab2.files import check_writable, replacing
@@ -187,21 +190,36 @@ def _stored(column):
 
 
 def _write_header(file, columns, dtype, n_rows, meta):
-    """The primary header and that of the table."""
-    formats = {"V": "L", "i": "K", "f": "D"}
-    defined = []
-    for name, unit, _ in columns:
-        kind = dtype[name]
-        form = f"{kind.itemsize}A" if kind.kind == "S" else formats[kind.kind]
-        defined.append(fits.Column(name, form, unit=unit or None))
-    header = fits.BinTableHDU.from_columns(defined, nrows=0, name="LABELS").header
+    """The primary header and that of the table.
+
+    A unit that the FITS standard lacks, such as dex, is no TUNIT, since readers warn of it: it stands in the column's
+    description, and in COMMENT cards, where astropy writes and reads such units.
+    """
+    empty = QTable(np.empty(0, [(name, "?" if kind.kind == "V" else kind) for name, (kind, _) in dtype.fields.items()]))
+    for name, unit, said in columns:
+        if unit and not isinstance(Unit(unit, parse_strict="silent"), UnrecognizedUnit):
+            empty[name] = empty[name].data << Unit(unit)
+        empty[name].info.description = said
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The unit '.*' could not be saved in native FITS", AstropyUserWarning)
+        empty.write(stream, format="fits")
+    stream.seek(0)
+    with fits.open(stream) as hdus:
+        header = hdus[1].header
+    header["EXTNAME"] = "LABELS"
     header["NAXIS2"] = n_rows
-    for number, (_, _, said) in enumerate(columns, start=1):
-        header[f"TCOMM{number}"] = said
+    for number, (_, unit, said) in enumerate(columns, start=1):
+        known = not unit or f"TUNIT{number}" in header
+        header[f"TCOMM{number}"] = _ascii(said if known else f"{said}, in {unit}")
     for key, text in meta.items():
-        header[key.upper()] = text.encode("ascii", "backslashreplace").decode()
+        header[key.upper()] = _ascii(text)
     file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
     file.write(header.tostring().encode("ascii"))
+
+
+def _ascii(text):
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 SUFFIXES = {".fits": _fits, ".parquet": _parquet, ".ecsv": _ecsv, ".csv": _csv}

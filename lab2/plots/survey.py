@@ -27,8 +27,9 @@ def catalog_summary(table: Table) -> Figure:
     Parameters
     ----------
     table : astropy.table.Table
-        A catalog with teff [K], logg, fe_h, mg_fe [dex], ra, dec [deg] and flag, as `lab2.scale.label_survey` writes
-        it. The two upper panels count the stars without a flag.
+        A catalog with teff [K], logg, fe_h, mg_fe [dex], ra, dec [deg], flag, read and simulated, as
+        `lab2.scale.label_survey` writes it. The two upper panels count the stars without a flag; a few in a thousand,
+        far from all others, lie outside of their axes.
 
     Returns
     -------
@@ -51,9 +52,17 @@ def catalog_summary(table: Table) -> Figure:
     _flags(figure, sky, np.asarray(table["ra"]), np.asarray(table["dec"]), ~good)
     without = int(((flag & _NO_LABELS) != 0).sum())
     flagged = (~good).sum() - without
-    text = f"{len(table)} spectra: {good.sum()} without a flag, {flagged} flagged, {without} without labels"
-    figure.suptitle(text, fontsize=9)
+    text = f"{good.sum()} without a flag, {flagged} flagged, {without} without labels"
+    figure.suptitle(f"{_spectra(table)}: {text}", fontsize=9)
     return figure
+
+
+def _spectra(table):
+    """How many spectra there are, and whether they are simulated."""
+    read, simulated = np.asarray(table["read"]), np.asarray(table["simulated"])
+    if simulated[read].all() and read.any():
+        return f"{len(table)} simulated spectra"
+    return f"{len(table)} spectra" + (f" ({simulated.sum()} of them simulated)" if simulated.any() else "")
 
 
 def _density(ax: Axes, x, y):
@@ -74,7 +83,7 @@ def _density(ax: Axes, x, y):
 
 
 def _count_bar(figure, mesh, ax):
-    bar = figure.colorbar(mesh, ax=ax, label="stars a bin", pad=0.02, ticks=LogLocator(subs=(1, 2, 5)), format="%d")
+    bar = figure.colorbar(mesh, ax=ax, label="stars per bin", pad=0.02, ticks=LogLocator(subs=(1, 2, 5)), format="%d")
     bar.minorticks_off()
 
 
@@ -93,5 +102,5 @@ def _flags(figure, ax, ra, dec, flagged):
     ax.set_yticks(np.radians([-60, -30, 0, 30, 60]))
     ax.tick_params(labelcolor="0.35")
     ax.grid(color="0.8", lw=0.5)
-    ax.set_title("right ascension and declination", fontsize=9)
-    figure.colorbar(mesh, ax=ax, label="fraction with a flag", pad=0.04, shrink=0.8)
+    ax.set_title("flagged stars by right ascension and declination (J2000)", fontsize=9)
+    figure.colorbar(mesh, ax=ax, label="fraction of stars with a flag", pad=0.04, shrink=0.8)

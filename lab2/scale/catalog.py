@@ -1,5 +1,6 @@
 """One catalog from the shards of a run, with every planned spectrum once and in order, or no catalog."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from lab2.labelling.writing import printable, writing
 from lab2.scale.labels import counts
 from lab2.scale.plan import Plan, read_list
 
-__all__ = ["assemble", "read_labels"]
+__all__ = ["CATALOG", "assemble", "read_labels"]
+
+CATALOG = ("labels.parquet", "labels.fits")  # in the run's folder
 
 
 def read_labels(path: str | os.PathLike, columns: Sequence[str] | None = None) -> Table:
@@ -69,11 +72,12 @@ def assemble(folder: Path, plan: Plan, records: list[dict], header: Mapping[str,
         not agree. No catalog is written then.
     """
     summary = Summary()
-    with writing(folder / "labels.parquet", header) as to_parquet, writing(folder / "labels.fits", header) as to_fits:
+    with contextlib.ExitStack() as files:
+        parts = [files.enter_context(writing(folder / name, header)) for name in CATALOG]
         for table in _tables(folder, plan, records):
             summary.add(table)
-            to_parquet(table)
-            to_fits(table)
+            for write in parts:
+                write(table)
         if summary.stars != plan.count:
             raise Failure(f"the shards of {folder} have {summary.stars} rows, but {plan.count} spectra were planned")
     return summary

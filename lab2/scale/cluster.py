@@ -96,7 +96,7 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
         If shards failed three times, after all others are finished; the message lists them. If the scheduler does not
         answer for a minute.
     """
-    records, failed, tries, link = {}, {}, dict.fromkeys(shards, 0), None
+    records, failed, tries, link, said = {}, {}, dict.fromkeys(shards, 0), None, set()
     # in a log tqdm writes one line per minute
     pause = 0.5 if sys.stderr.isatty() else _LOG
     total = sum(shard.count for shard in shards)
@@ -116,10 +116,14 @@ def work(address: str, job: Job, shards: Sequence[Shard], report: Callable = pri
                         continue
                     else:
                         tries[shard] += 1
-                        report(f"shard {shard.name}, try {tries[shard]} of {_TRIES}: {_reason(outcome)}")
+                        reason = _reason(outcome)
+                        kind = tries[shard], _of_any(reason, shard)
+                        if kind not in said:  # a full disk fails all shards, three times
+                            report(f"shard {shard.name}, try {tries[shard]} of {_TRIES}: {reason}")
+                        said.add(kind)
                         if tries[shard] < _TRIES:
                             continue
-                        failed[shard] = _reason(outcome)
+                        failed[shard] = reason
                     del tries[shard]
     if failed:
         raise Failure(_listed(failed, len(shards), job.folder))
@@ -165,11 +169,19 @@ def _listed(failed, count, folder):
     """The failures as text, with one line for all shards that failed for the same reason."""
     reasons = {}
     for shard, reason in failed.items():
-        reasons.setdefault(reason, []).append(shard.name)
+        reasons.setdefault(_of_any(reason, shard), []).append(shard)
     head = f"{len(failed)} of {count} shards failed {_TRIES} times; the others are finished in {folder}:"
-    lines = [f"  {', '.join(sorted(names))}: {reason}" for reason, names in reasons.items()]
+    lines = []
+    for reason, alike in reasons.items():
+        names = sorted(shard.name for shard in alike)
+        lines.append(f"  {', '.join(names)}: {reason if len(names) > 1 else failed[alike[0]]}")
     tail = "when the reason is gone, run the same command again: it makes only what is missing"
     return "\n".join([head, *lines, tail])
+
+
+def _of_any(reason, shard):
+    """A reason without the number of its shard."""
+    return reason.replace(shard.name, "*")
 
 
 def _reason(problem):

@@ -1,7 +1,6 @@
 """Label a survey, from its spectra to one catalog."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from lab2.files import holds, replacing, sha256
 from lab2.labelling import BLOCK
 from lab2.labelling.summary import Summary, about
 from lab2.scale import cluster
-from lab2.scale.catalog import assemble
+from lab2.scale.catalog import CATALOG, assemble
 from lab2.scale.labels import labelling, load_model
 from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
@@ -24,6 +23,7 @@ from lab2.validation import Calibration
 __all__ = ["SHARD", "label_survey"]
 
 SHARD = 16 * BLOCK  # spectra; ten seconds of work for one core, in blocks as of `lab2 label`
+_PREVIOUS = "previous_"
 
 
 def label_survey(
@@ -50,7 +50,8 @@ def label_survey(
         A trained model. It is copied to the run's folder, from which every worker reads it once.
     out : path-like
         The folder of the run. At the end it contains the catalog, labels.parquet and labels.fits, with one row per
-        spectrum as in `lab2.labelling.label_block`, in the given order.
+        spectrum as in `lab2.labelling.label_block`, in the given order. An existing catalog is renamed to
+        previous_labels.parquet and .fits until the new one is written.
     calibration : path-like, optional
         Calibration of the model's errors; by default that in the model's file, if any.
     shard : int
@@ -87,6 +88,7 @@ def label_survey(
     with alone(folder):
         paths = open_store(source.parent).path.values.tolist() if source else spectra
         plan = make_plan(folder, paths, shard, settings)
+        _set_aside(folder)
         _copy(model, folder / "model.nc", settings["model"])
         _copy(calibration, folder / "calibration.nc", settings["calibration"])
         report(f"{plan.count} spectra in {len(plan.shards)} shards: {folder}")
@@ -94,7 +96,10 @@ def label_survey(
         with cluster.connected(workers, scheduler) as address:
             records = cluster.work(address, job, plan.shards, report)
         header = about(*load_model(job.folder, settings["model"], settings["calibration"]), model)
-        return assemble(folder, plan, records, header)
+        summary = assemble(folder, plan, records, header)
+        for name in CATALOG:
+            (folder / f"{_PREVIOUS}{name}").unlink(missing_ok=True)
+        return summary
 
 
 def _store(spectra):
@@ -119,9 +124,16 @@ def _settings(model, loaded, calibration, source):
     }
 
 
+def _set_aside(folder):
+    """Rename the catalog of a run before: if this one fails, nobody takes it for the new one, and it is not lost."""
+    for name in CATALOG:
+        if (folder / name).exists():
+            os.replace(folder / name, folder / f"{_PREVIOUS}{name}")
+
+
 def _copy(path, target, digest):
     """Copy a file to the run's folder, unless it is already there."""
     if path is None or (target.is_file() and sha256(target) == digest):
         return
     with replacing(target) as part:
-        shutil.copyfile(path, part)
+        part.write_bytes(Path(path).read_bytes())

@@ -15,6 +15,8 @@ from lab2.grid import CHIPS
 
 __all__ = ["correlation_inflation", "degrade", "deviates", "neighbor_correlation", "refits"]
 
+_STARS = 256  # whose noise is in memory at a time, in double precision
+
 
 def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
     """The same spectra with noise added, for a lower signal-to-noise ratio.
@@ -55,12 +57,17 @@ def degrade(spectra: xr.Dataset, snr: float, seed: int = 128) -> xr.Dataset:
             'spectra need snr (star), the signal-to-noise ratio of each: spectra.assign(snr=("star", ...))'
         )
     share = np.minimum(1.0, snr / spectra.snr.values)[:, None] ** 2  # fraction of the inverse variance that remains
-    ivar = spectra.ivar.values * share
-    missing = np.divide(1.0 - share, ivar, out=np.zeros_like(ivar), where=ivar > 0)
-    noise = np.random.default_rng(seed).normal(size=ivar.shape) * np.sqrt(missing)
+    rng = np.random.default_rng(seed)
+    flux, ivar = spectra.flux.values.copy(), spectra.ivar.values.copy()
+    for start in range(0, len(share), _STARS):
+        some = slice(start, start + _STARS)
+        left = ivar[some] * share[some]
+        missing = np.divide(1.0 - share[some], left, out=np.zeros_like(left), where=left > 0)
+        flux[some] = flux[some] + rng.normal(size=left.shape) * np.sqrt(missing)
+        ivar[some] = left
     return spectra.assign(
-        flux=spectra.flux.copy(data=(spectra.flux.values + noise).astype(spectra.flux.dtype)),
-        ivar=spectra.ivar.copy(data=ivar.astype(spectra.ivar.dtype)),
+        flux=spectra.flux.copy(data=flux),
+        ivar=spectra.ivar.copy(data=ivar),
         snr=spectra.snr.copy(data=np.minimum(spectra.snr.values, snr)),
     )
 

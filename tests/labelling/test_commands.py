@@ -13,8 +13,6 @@ from astropy.table import Table
 from lab2 import cannon, validation
 from lab2.__main__ import main
 
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
-
 
 def label(*arguments):
     return main(["label", *map(str, arguments), "--workers", "1"])

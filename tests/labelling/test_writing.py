@@ -4,18 +4,15 @@ import os
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Column, Table
+from astropy.table import Column, QTable, Table
+from astropy.units import Unit
 
 from lab2.labelling.writing import SUFFIXES, check_output, writing
 
 META = {"model": "degree 2, " + 20 * "many words ", "date": "2026-01-01", "command": "lab2 label 'a b' é"}
 NAMES = ["plain.fits", 'with "quotes", commas.fits', "two\nlines.fits", "é.fits", os.fsdecode(b"\xff.fits")]
-# The dex is no unit of the FITS standard, and astropy says so; SDSS writes it. Nor does astropy like texts in Parquet
-# without a longest one.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit"),
-    pytest.mark.filterwarnings("ignore:No table..len"),
-]
+# Astropy does not like texts in Parquet without a longest one.
+pytestmark = pytest.mark.filterwarnings("ignore:No table..len")
 
 
 def part(names, seed):
@@ -62,8 +59,7 @@ def test_units_and_what_is_known_of_the_whole(tmp_path, suffix):
     keys = {key: key.upper() if suffix == ".fits" else key for key in META}
     assert found.meta[keys["model"]].strip() == META["model"].strip()
     assert found.meta[keys["command"]] == META["command"].replace("é", "\\xe9" if suffix == ".fits" else "é")
-    said = found.meta["TCOMM2"] if suffix == ".fits" else found["teff"].description
-    assert said == "teff, effective"
+    assert found["teff"].description == "teff, effective"
 
 
 def test_the_fits_file_obeys_the_standard(tmp_path):
@@ -71,8 +67,25 @@ def test_the_fits_file_obeys_the_standard(tmp_path):
     assert path.stat().st_size % 2880 == 0
     with fits.open(path) as hdus:
         hdus.verify("exception")
-        assert hdus[1].name == "LABELS"
-        assert hdus[1].header["TUNIT2"] == "K"
+        header = hdus[1].header
+    assert header["EXTNAME"] == "LABELS"
+    assert header["TUNIT2"] == "K"
+    assert "TUNIT3" not in header  # the standard has no dex
+    assert [header[f"TCOMM{n}"] for n in (2, 3)] == ["teff, effective", "iron, in dex"]
+
+
+@pytest.mark.parametrize("kind", [Table, QTable])
+def test_astropy_reads_units_that_fits_lacks(tmp_path, kind):
+    values = np.arange(3.0)
+    units = ["dex", "K dex", "% / Gyr", "dex(cm / s2)", "furlong"]  # the last one nobody knows
+    columns = [Column(values, f"x{n}", unit=unit, description="é") for n, unit in enumerate(units)]
+    found = kind.read(written(tmp_path / "labels.fits", [Table(columns)]))
+    read = [found[name].unit for name in found.colnames]
+    assert [Unit("dex"), Unit("K dex"), Unit("% / Gyr"), Unit("dex(cm / s2)")] == read[:4]
+    assert found.meta["TCOMM1"] == "\\xe9, in dex"
+    assert found.meta["TCOMM5"] == "\\xe9, in furlong"
+    for name in found.colnames:
+        np.testing.assert_array_equal(np.asarray(getattr(found[name], "value", found[name])), values)
 
 
 def test_csv_is_plain(tmp_path):

@@ -136,7 +136,7 @@ def catalog_of(n, flag):
     rng = np.random.default_rng(5)
     columns = {"teff": rng.normal(4500, 200, n), "logg": rng.normal(2, 0.5, n), "fe_h": rng.normal(0, 0.2, n)}
     columns |= {"mg_fe": rng.normal(0.1, 0.05, n), "ra": rng.uniform(0, 360, n), "dec": rng.uniform(-80, 80, n)}
-    return Table(columns | {"flag": flag})
+    return Table(columns | {"flag": flag, "read": np.ones(n, bool), "simulated": np.zeros(n, bool)})
 
 
 def test_the_summary_of_a_catalog_counts_stars_without_a_flag_and_shows_where_flags_are():
@@ -162,6 +162,16 @@ def test_the_summary_of_a_catalog_counts_stars_without_a_flag_and_shows_where_fl
 @pytest.mark.parametrize(("n", "flag"), [(1, [0]), (3, [0, 0, 0]), (2, [1, 4])])
 def test_the_summary_of_a_few_stars_is_drawn(n, flag):
     assert plots.catalog_summary(catalog_of(n, flag)).get_suptitle().startswith(f"{n} spectra: {flag.count(0)} without")
+
+
+@pytest.mark.parametrize(
+    ("simulated", "said"),
+    [([True, True, False], "3 simulated spectra:"), ([True, False, False], "3 spectra (1 of them simulated):")],
+)
+def test_the_summary_says_of_simulated_stars_that_they_are(simulated, said):
+    table = catalog_of(3, [0, 0, 1])
+    table["simulated"], table["read"] = simulated, [True, True, False]  # a file that cannot be read does not say
+    assert plots.catalog_summary(table).get_suptitle().startswith(said)
 
 
 def test_an_odd_star_is_shown_whole_and_enlarged_in_the_given_window():

@@ -5,11 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from lab2 import _code, apstar, cannon, continuum
-from lab2.scale import cluster
+from lab2.scale import build_store, cluster
 from lab2.scale.plan import make_plan
 from lab2.scale.shards import Job
-
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +53,14 @@ def texts(tmp_path):
 def normalized(files, model):
     """The files' normalized spectra, in memory."""
     return continuum.normalize(apstar.mask_bad_pixels(apstar.read_rows(files)), model.model.trusted)
+
+
+@pytest.fixture(scope="session")
+def built(files, model, address, tmp_path_factory):
+    """A store of the 60 files and of one that is missing."""
+    folder = tmp_path_factory.mktemp("store")
+    out = folder / "s.zarr"
+    build_store(
+        [*files, folder / "missing.fits"], out, model.model.trusted, scheduler=address, report=lambda text: None
+    )
+    return out

@@ -34,13 +34,16 @@ def test_a_shard_that_fails_is_tried_again_after_the_others(texts, address):
 
 
 def test_what_always_fails_is_listed_and_the_rest_is_finished(texts, address):
+    said = []
     with pytest.raises(Failure) as failure:
-        cluster.work(address, texts.job(shard_makers.full_disk), texts.plan.shards, lambda text: None)
-    first, *listed, last = str(failure.value).splitlines()
+        cluster.work(address, texts.job(shard_makers.full_disk), texts.plan.shards, said.append)
+    first, listed, last = str(failure.value).splitlines()
     assert first == f"2 of 5 shards failed 3 times; the others are finished in {texts.folder}:"
-    assert [line.split(":")[0].strip() for line in sorted(listed)] == ["000000", "000002"]
-    assert all(line.endswith("the disk is full") for line in listed)
+    reason = f"OSError: cannot write {texts.folder}/shards/*.txt: the disk is full"
+    assert listed == f"  000000, 000002: {reason}"
     assert last.startswith("when the reason is gone")
+    # each try is told of once, not of every shard that failed alike
+    assert [line.split(": ")[0][-10:] for line in said[1:]] == ["try 1 of 3", "try 2 of 3", "try 3 of 3"]
     finished = [bool(record_of(texts.folder, texts.plan.identity, shard)) for shard in texts.plan.shards]
     assert finished == [False, True, False, True, True]
     cluster.work(address, texts.job(shard_makers.text), texts.plan.shards, lambda text: None)

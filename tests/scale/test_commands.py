@@ -1,14 +1,15 @@
 """`lab2 label-survey` and `lab2 store` as typed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from lab2 import _extras
 from lab2.__main__ import main
+from lab2._cli import scale
 from lab2.scale import SHARD
 from lab2.scale.catalog import read_labels
-
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
 
 
 def test_files_to_a_store_to_labels_to_a_figure(files, model, address, tmp_path, capsys):
@@ -47,6 +48,17 @@ def test_a_model_of_simulated_spectra_on_a_real_star(real_spectra, model, addres
 def test_what_is_wrong_is_said_before_any_work(files, tmp_path, capsys):
     assert main(["label-survey", str(files[0]), "--model", str(tmp_path / "no.nc"), "-o", str(tmp_path / "run")]) == 2
     assert "no such lab2 Cannon file" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused_before_any_work(files, model, tmp_path, capsys):
+    (tmp_path / "folder.pdf").mkdir()
+    command = ["label-survey", str(files[0]), "--model", str(model.path), "-o", str(tmp_path / "run"), "--figure"]
+    for figure, message in (("a.doc", "drawn as .pdf, .png, .svg"), ("folder.pdf", "is a folder")):
+        assert main([*command, str(tmp_path / figure)]) == 2
+        assert message in capsys.readouterr().err
+    with pytest.raises(ValueError, match="the figure shows teff, logg, fe_h, mg_fe, but the model has no mg_fe"):
+        scale._check_figure(tmp_path / "a.pdf", SimpleNamespace(labels=["teff", "logg", "fe_h"]))
     assert not (tmp_path / "run").exists()
 
 

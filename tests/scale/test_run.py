@@ -20,8 +20,6 @@ from lab2.scale.catalog import read_labels
 from lab2.scale.plan import read_plan
 from lab2.scale.shards import Job, finish
 
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
-
 
 def quiet(text):
     pass
@@ -107,6 +105,22 @@ def test_a_spectrum_that_has_come_is_labelled(done, spectra, files):
     assert done.again().unreadable == 1
     found = read_labels(done.folder / "labels.parquet")
     np.testing.assert_allclose(found["teff"][41], found["teff"][3], rtol=1e-9)
+
+
+def test_the_catalog_of_a_run_before_is_not_taken_for_that_of_one_that_failed(done):
+    before = {name: (done.folder / name).read_bytes() for name in catalog.CATALOG}
+    path = done.folder / "shards" / "000001.parquet"
+    path.unlink()
+    path.mkdir()  # cannot be written
+    for _ in range(2):
+        with pytest.raises(Failure, match="1 of 4 shards failed"):
+            done.again()
+        assert not list(done.folder.glob("labels.*"))
+        assert {name: (done.folder / f"previous_{name}").read_bytes() for name in catalog.CATALOG} == before
+    path.rmdir()
+    done.again()
+    assert sorted(path.name for path in done.folder.glob("*labels*")) == sorted(catalog.CATALOG)
+    assert len(read_labels(done.folder / "labels.parquet")) == 62
 
 
 def test_two_runs_at_once_are_refused(done):

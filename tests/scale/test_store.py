@@ -6,24 +6,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lab2 import cannon, labelling
+from lab2 import _code, cannon, continuum, labelling
 from lab2.scale import build_store, label_survey, open_store, store
 from lab2.scale.catalog import read_labels
-
-pytestmark = pytest.mark.filterwarnings("ignore:'dex' did not parse as fits unit")
+from lab2.scale.plan import make_plan, read_plan
+from lab2.scale.shards import Job, finish
 
 
 def quiet(text):
     pass
-
-
-@pytest.fixture(scope="module")
-def built(files, model, address, tmp_path_factory):
-    """A store of the 60 files and of one that is missing."""
-    folder = tmp_path_factory.mktemp("store")
-    out = folder / "s.zarr"
-    build_store([*files, folder / "missing.fits"], out, model.model.trusted, scheduler=address, report=quiet)
-    return out
 
 
 def test_a_store_has_the_spectra_of_its_files(built, normalized):
@@ -91,6 +82,25 @@ def test_damage_is_noticed(built, tmp_path, name, change):
         open_store(copy).ivar.values.sum()
 
 
+def test_damage_matters_to_the_stars_that_it_concerns(files, address, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_FILE", 256)  # 2 files along the stars, of which the second has one star
+    copies = [tmp_path / f"{n:03d}.fits" for n in range(257)]
+    copies[256].symlink_to(files[0])
+    out = tmp_path / "s.zarr"
+    building, pixels = tmp_path / "s.zarr.building", continuum.load_pixels()
+    plan = make_plan(building, copies, 256, {"code": _code.digest(_code.RUN)})
+    store._begin(building / "store", plan.count, pixels)
+    job = Job.of(building, plan, store.reading)
+    store._close(building, plan, [finish(job, shard) for shard in plan.shards])
+    (building / "store").rename(out)
+    assert open_store(out, slice(256, 257)).snr.values[0] > 0
+    (out / "snr" / "c" / "1").unlink()
+    assert open_store(out, slice(256)).sizes["star"] == 256
+    for stars in (slice(None), slice(256, 257), slice(255, 257), slice(-1, None)):
+        with pytest.raises(ValueError, match=r"is damaged: snr/c/1 is missing"):
+            open_store(out, stars)
+
+
 def test_what_cannot_be_built_is_refused(built, files, address):
     with pytest.raises(FileExistsError, match="is there already"):
         build_store(files, built, scheduler=address, report=quiet)
@@ -98,6 +108,28 @@ def test_what_cannot_be_built_is_refused(built, files, address):
         build_store(files, built.parent / "store", scheduler=address, report=quiet)
     with pytest.raises(ValueError, match="no spectra were given"):
         build_store([], built.parent / "none.zarr", scheduler=address, report=quiet)
+
+
+def test_a_full_disk_is_said_in_plain_words_and_the_build_goes_on(files, address, tmp_path, monkeypatch):
+    out = tmp_path / "s.zarr"
+
+    def no_room(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    for name in ("create_group", "consolidate_metadata"):
+        with monkeypatch.context() as patch:
+            patch.setattr(store.zarr, name, no_room)
+            with pytest.raises(OSError, match=r"cannot write .*s\.zarr\.building/store: the disk is full"):
+                build_store(files[:2], out, scheduler=address, report=quiet)
+        assert not out.exists()
+    plan = read_plan(tmp_path / "s.zarr.building")
+    job = Job.of(tmp_path / "s.zarr.building", plan, store.reading)
+    monkeypatch.setattr(store.zarr.Array, "__setitem__", no_room)
+    with pytest.raises(OSError, match=r"cannot write .*s\.zarr\.building/store/\w+: the disk is full"):
+        store.reading(job, plan.shards[0], list(map(str, files[:2])))
+    monkeypatch.undo()
+    build_store(files[:2], out, scheduler=address, report=quiet)
+    assert open_store(out).sizes["star"] == 2
 
 
 def test_a_build_that_is_interrupted_goes_on(files, model, address, tmp_path, monkeypatch):
