@@ -17,8 +17,8 @@ __all__ = [
 SOME_UNREADABLE = 3
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if a worker process was "
-    "killed; 2 if an input is wrong or the output cannot be written; 130 after Ctrl-C. Unless it is 0 or 3, nothing was "
-    "written."
+    "killed; 2 if an input is wrong or the output cannot be written; 130 after Ctrl-C. Unless it is 0 or 3, nothing "
+    "was written."
 )
 SPECTRA = {
     "nargs": "*",

@@ -8,8 +8,8 @@ __all__ = ["add_commands"]
 
 _STATUS = (
     "Exit status: 0 if all files could be read; 3 if some could not, whose rows say why; 1 if shards failed "
-    "three times, which are listed; 2 if an input is wrong or the output cannot be written; 130 after Ctrl-C. Unless it "
-    "is 0 or 3, no catalog was written; finished shards are kept, and the same command continues from there."
+    "three times, which are listed; 2 if an input is wrong or the output cannot be written; 130 after Ctrl-C. Unless "
+    "it is 0 or 3, no catalog was written; finished shards are kept, and the same command continues from there."
 )
 _SHOWN = ["teff", "logg", "fe_h", "mg_fe"]  # in the figure
 _FIGURES = ".pdf", ".png", ".svg"
