@@ -10,7 +10,19 @@ _TOP = Path(__file__).resolve().parent
 # Files of the package, by patterns: what writes a simulated survey, what sets a PDF, what a notebook may use, and what
 # the interactive page is made by.
 SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
-PDF = ("report/checkpoints.py", "report/credits.py", "report/typst.py", "report/typeset.py", "report/*.typ")
+PDF = tuple(
+    f"report/{name}"
+    for name in (
+        "checkpoints.py",
+        "credits.py",
+        "document.py",
+        "pdfs.py",
+        "references.*",
+        "typeset.py",
+        "typst.py",
+        "*.typ",
+    )
+)
 RUN = ("**/*.py", "**/*.mplstyle", "tables/*")
 EXPLORER = ("**/*.py", "tables/*", "explorer/page/*")
 _NO_PART_OF_A_RUN = ("__main__.py", "explorer/*.py", *PDF)
