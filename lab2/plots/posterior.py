@@ -14,6 +14,7 @@ from lab2.plots.style import BLACK, BLUE, VERMILION, WIDTH, axis_text, styled
 __all__ = ["two_corners"]
 
 _LEVELS = (0.393, 0.865)  # of 1 and 2 sigma of a two-dimensional normal distribution
+_REACH = 3.0  # the distance of a truth that is shown, in units of the range of the draws
 _PERCENTILES = 0.1, 99.9  # of the draws that the axes hold
 
 
@@ -30,7 +31,8 @@ def two_corners(
     names : sequence of str or lab2.labels.Label
         The labels, in order.
     truth : array_like, shape (n_labels,), or None
-        Marked by lines where it is known; the axes reach to it.
+        Marked by lines where it is known; the axes reach to it, unless it is farther away than three times the range
+        of the draws.
 
     Returns
     -------
@@ -83,7 +85,8 @@ def two_corners(
 def _limits(draws, truth):
     """Axis limits of each label that hold nearly all draws, and the truth."""
     low, high = np.percentile(draws, _PERCENTILES, axis=0)
-    low, high = np.fmin(low, truth), np.fmax(high, truth)
+    near = np.abs(truth - draws.mean(axis=0)) < _REACH * (high - low)  # farther away it would make the draws a dot
+    low, high = np.where(near, np.minimum(low, truth), low), np.where(near, np.maximum(high, truth), high)
     margin = 0.06 * (high - low)
     return list(zip(low - margin, high + margin, strict=True))
 

@@ -7,12 +7,12 @@ from lab2 import validation
 from lab2.labels import label_names
 from lab2.simulate.stars import draw_survey
 from lab2.validation.budget import CAUSES
-from tools.error_budget import N_STARS, SEED, entry, observed, shares
+from tools.error_budget import N_STARS, SEED, entry, halves, observed, shares
 
 
 def variants(variance, interaction=0.0):
     """Normal residuals whose variance is a sum over the causes, and over two of them in a pair; the misfit is 1."""
-    deviates = np.random.default_rng(1).normal(size=(4000, 2))
+    deviates = np.random.default_rng(1).normal(size=(300, 2))
 
     def residuals(on):
         pair = interaction * (CAUSES[0] in on and CAUSES[1] in on)
@@ -33,7 +33,7 @@ def test_shares_of_causes_that_act_alone_or_in_pairs_add_up_to_one(interaction):
         np.testing.assert_allclose(found[cause][2], (variance[cause] + pair) / total, atol=1e-9)
     np.testing.assert_allclose(found["everything"][2], 1 / total)
     np.testing.assert_allclose(found["remainder"][2], 0.0, atol=1e-9)
-    np.testing.assert_allclose(found["nothing"][0], np.sqrt(total), rtol=0.05)
+    np.testing.assert_allclose(found["nothing"][0], np.sqrt(total), rtol=0.25)
 
 
 def test_the_table_is_complete_and_closes():
@@ -55,15 +55,12 @@ def test_the_table_is_complete_and_closes():
 
 def test_an_entry_of_the_table_comes_out_again():
     stars, _ = draw_survey(SEED, N_STARS)
-    as_observed = observed(stars[:1], seed=SEED)
-    assert as_observed.ivar.values.max() > 0
     spectra = observed(stars, CAUSES)
-    residuals, formal = entry(spectra, stars, validation.split(spectra, seed=SEED), 0, CAUSES)
+    residuals, formal = entry(spectra, stars, halves(spectra, stars), 0, CAUSES)
     table = validation.error_budget(with_factors=False)
     rows = table[table["off"] == "everything"]
-    # the halves of the table are those of the catalog's [Fe/H], these are those of the true one
-    np.testing.assert_allclose(validation.robust_scatter(residuals), rows["scatter"], rtol=0.12)
-    np.testing.assert_allclose(formal, rows["formal"], rtol=0.12)
+    np.testing.assert_allclose(validation.robust_scatter(residuals), rows["scatter"], rtol=1e-3)
+    np.testing.assert_allclose(formal, rows["formal"], rtol=1e-3)
 
 
 def test_what_is_off_leaves_no_trace():
