@@ -9,6 +9,7 @@ from lab2._extras import require
 
 require("lab", __name__)
 
+from lab2.explorer.products import NOTEBOOKS
 from lab2.explorer.writing import is_fresh, page, page_path
 
-__all__ = ["is_fresh", "page", "page_path"]
+__all__ = ["NOTEBOOKS", "is_fresh", "page", "page_path"]

@@ -13,9 +13,10 @@ from lab2.files import read_table
 from lab2.report import freshness, products
 from lab2.survey import build_folder, manifest, survey_folder
 
-__all__ = ["Products", "inputs", "read"]
+__all__ = ["NOTEBOOKS", "Products", "inputs", "read"]
 
 _FILES = ("03_spectra.nc", "05_model.nc", "05_fits.nc", "05_calibration.nc", "05_diagnosis.ecsv")
+NOTEBOOKS = frozenset(name[:2] for name in _FILES)  # by their numbers, those that the page is made from
 _SEED = 128  # the notebooks' own
 
 

@@ -4,7 +4,7 @@ import datetime
 import os
 from pathlib import Path
 
-from lab2 import _code, catalog
+from lab2 import _code, catalog, explorer
 from lab2.report import freshness
 from lab2.report.checkpoints import CHECKPOINTS, checkpoint, checkpoint_path, sources_of
 from lab2.report.document import report, report_path
@@ -35,7 +35,7 @@ def make(
     ----------
     target : str
         "survey" (the data alone), "lab" (all notebooks), "cp1", "cp2", "cp3" or "checkpoints" (with the notebooks that
-        they need), or "report" (everything).
+        they need), or "report" (everything, report.html too).
     survey : str
         The survey.
     seed : int, optional
@@ -81,6 +81,10 @@ def make(
     for number, path in zip(numbers, paths, strict=True):
         if not is_fresh(path, survey, _sources(number), name):
             _set(number, survey, name)
+    if target == "report":
+        if not explorer.is_fresh(survey):
+            explorer.page(survey)
+        paths.append(explorer.page_path(survey))
     return paths or made
 
 
@@ -164,14 +168,20 @@ def status(survey: str = "simulated", name: str = "Firstname_Lastname") -> list[
         found.append((source.stem, reason or "up to date"))
     for number in _PDFS["report"]:
         path, sources = _path(number, survey, name), _sources(number)
-        if not path.is_file():
-            state = "not made yet"
-        elif stale & {source.name[:2] for source in sources}:
-            state = "notebooks that it shows are not up to date"
-        else:
-            state = "up to date" if is_fresh(path, survey, sources, name) else "not of these notebooks and this code"
-        found.append((path.name, state))
+        shown_stale = stale & {source.name[:2] for source in sources}
+        found.append((path.name, _state(path, shown_stale, is_fresh(path, survey, sources, name))))
+    page = explorer.page_path(survey)
+    found.append((page.name, _state(page, stale & explorer.NOTEBOOKS, explorer.is_fresh(survey))))
     return found + [(f"interactive: {path.name}", _read_first(path, survey)) for path in interactive_files(survey)]
+
+
+def _state(path, stale, fresh):
+    """The state of a page made of notebooks."""
+    if not path.is_file():
+        return "not made yet"
+    if stale:
+        return "notebooks that it shows are not up to date"
+    return "up to date" if fresh else "not of these notebooks and this code"
 
 
 def _read_first(path, survey):
