@@ -190,7 +190,7 @@ def sequence(
         # the palest end of the map would not show on paper
         color = plt.colormaps["cividis"](0.85 * scale(value))
         ax.plot(wavelength, flux + shift, color=color, lw=0.8)
-        ax.annotate(text, (1.01, 1.0 + shift), color=color, **beside)
+        ax.annotate(text, (1.01, 1.0 + shift), color="0.2", **beside)
     lowest, highest = np.min(fluxes[0]), np.max(fluxes[-1]) + shifts[-1]
     ax.annotate(value_name, (1.01, 1.0 + shifts[-1] + 0.7 * offset), color="0.2", **beside)
     for name, at in (lines or {}).items():

@@ -66,7 +66,7 @@ def with_errors(table: Table) -> Table:
     astropy.table.Table
         The other columns are those of `table`.
     """
-    merged = type(table)()
+    merged = Table()  # a QTable takes no text with a unit
     for name in table.colnames:
         if name.removesuffix("_error") in table.colnames and name.endswith("_error"):
             continue

@@ -259,7 +259,8 @@ def test_status_is_printed_as_a_table_and_changes_nothing(lab, home, capsys):
     assert main(["status"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["01_first", "up", "to", "date"]
-    assert lines[-1].split() == ["report.pdf", "not", "made", "yet"]
+    assert lines[-2].split() == ["report.pdf", "not", "made", "yet"]
+    assert lines[-1].split() == ["report.html", "not", "made", "yet"]
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
 
