@@ -66,7 +66,7 @@ def test_without_a_calibration_the_errors_are_called_formal(giants, trained, tmp
     trained.calibration.save(tmp_path / "calibration.nc")
     out, model = tmp_path / "labels.ecsv", tmp_path / "alone.nc"
     assert label(giants.files[0], "--model", model, "-o", out) == 0
-    assert "lab2: warning: the errors are formal ones" in capsys.readouterr().err
+    assert "lab2: warning: the errors are formal" in capsys.readouterr().err
     formal = Table.read(out)
     assert formal.meta["errors"].startswith("formal")
     assert label(giants.files[0], "--model", model, "--calibration", tmp_path / "calibration.nc", "-o", out) == 0

@@ -21,7 +21,7 @@ def test_files_to_a_store_to_labels_to_a_figure(files, model, address, tmp_path,
     said = capsys.readouterr()
     assert said.out.startswith("10 of 10 stars have labels; files that could not be read: 0; flags: ")
     assert "lab2: dashboard: http://127.0.0.1:" in said.err
-    assert "warning: the errors are formal ones" in said.err  # the model has no calibration
+    assert "warning: the errors are formal" in said.err  # the model has no calibration
     assert figure.read_bytes().startswith(b"\x89PNG")
     found = read_labels(out / "labels.parquet")
     assert np.isfinite(found["teff"]).all()
