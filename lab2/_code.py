@@ -9,7 +9,19 @@ __all__ = ["PDF", "RUN", "SIMULATION", "digest"]
 _TOP = Path(__file__).resolve().parent
 # Files of the package, by patterns: what writes a simulated survey, what sets a PDF, and what a notebook may use.
 SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
-PDF = ("report/checkpoints.py", "report/credits.py", "report/typst.py", "report/typeset.py", "report/*.typ")
+PDF = tuple(
+    f"report/{name}"
+    for name in (
+        "checkpoints.py",
+        "credits.py",
+        "document.py",
+        "pdfs.py",
+        "references.*",
+        "typeset.py",
+        "typst.py",
+        "*.typ",
+    )
+)
 RUN = ("**/*.py", "**/*.mplstyle", "tables/*")
 _NO_PART_OF_A_RUN = ("__main__.py", *PDF)
 

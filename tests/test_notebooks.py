@@ -4,7 +4,8 @@ import nbformat
 import pytest
 from pdfs import text_of
 
-from lab2.report.checkpoints import CHECKPOINTS, checkpoint, report
+from lab2.report.checkpoints import CHECKPOINTS, checkpoint
+from lab2.report.document import report
 from lab2.report.run import NotebookError, find, run
 from lab2.survey import build_folder
 

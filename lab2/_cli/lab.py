@@ -60,11 +60,11 @@ def checkpoints(chosen):
 def report(chosen):
     """Make the report's PDF."""
     from lab2._lock import alone
-    from lab2.report.checkpoints import report
+    from lab2.report.document import report
     from lab2.survey import build_folder
 
     with alone(build_folder(chosen.survey), wait=True):
-        print(report(chosen.survey))
+        print(report(chosen.survey, chosen.name))
 
 
 def _parameter(text):
@@ -117,3 +117,4 @@ def add_commands(add):
 
     one = add(report, "report")
     one.add_argument("--survey", **ON_SURVEY)
+    one.add_argument("--name", **_NAME)

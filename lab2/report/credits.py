@@ -1,33 +1,37 @@
-"""What the report says of the data's origin, and of the thanks that are due for them."""
+"""The origin of the data, and the acknowledgement that the survey asks for."""
 
 from lab2.report.words import escaped
 
 __all__ = ["credits_for"]
 
-_SIMULATED = """## Acknowledgement
+_SIMULATED = """# Acknowledgement
 
 The spectra that are named as real come from the Sloan Digital Sky Survey IV, Data Release 17 (APOGEE-2). {wish}
 """
 
-_OBSERVED = """## The data, and acknowledgement
+_OBSERVED = """# Data and acknowledgement
 
-The spectra and the labels are those of the Sloan Digital Sky Survey IV, **Data Release 17**, of its survey APOGEE-2:
-the coadded spectra (apStar files) of the Science Archive Server, and the catalog of the tables apogeeStar and
-aspcapStar, or of the file allStar.{catalogue} SDSS regards the data of its public releases as in the public domain
+The spectra and labels are those of the Sloan Digital Sky Survey IV, **Data Release 17**, from its survey APOGEE-2:
+coadded spectra (apStar files) of the Science Archive Server, and the catalog from the tables apogeeStar and aspcapStar,
+or from the file allStar.{catalogue} SDSS considers the data of its public releases to be in the public domain
 (<https://www.sdss.org/collaboration/image-use-policy/>).
 
 {wish}
 """
 
-_WISH = """Who publishes results from them is asked for the official acknowledgement of SDSS-IV, word for word; it is at
-<https://www.sdss4.org/collaboration/citing-sdss/>. The survey was paid for by the Alfred P. Sloan Foundation, the
-Office of Science of the U.S. Department of Energy and the participating institutions, computed with the Center for
-High-Performance Computing at the University of Utah, and managed by the Astrophysical Research Consortium for the
-institutions of the collaboration, which that page names. Papers to cite: DR17, Abdurro'uf et al. 2022 (ApJS 259, 35);
-SDSS-IV, Blanton et al. 2017 (AJ 154, 28); APOGEE, Majewski et al. 2017 (AJ 154, 94); the 2.5 m telescope, Gunn et al.
-2006 (AJ 131, 2332); the spectrographs, Wilson et al. 2019 (PASP 131, 055001); the reduction, Nidever et al. 2015 (AJ
-150, 173); the pipeline ASPCAP, García Pérez et al. 2016 (AJ 151, 144); its line list, Smith et al. 2021 (AJ 161,
-254)."""
+_WISH = """Publications that use them should carry the official acknowledgement of SDSS-IV, word for word; it is at
+<https://www.sdss4.org/collaboration/citing-sdss/>. Funding for SDSS-IV came from the Alfred P. Sloan Foundation, the
+U.S. Department of Energy Office of Science and the participating institutions; computing resources from the Center for
+High-Performance Computing at the University of Utah. The Astrophysical Research Consortium manages the survey for the
+institutions of the collaboration, which that page lists. Papers to cite: DR17
+[(Abdurro'uf et al. 2022)](https://doi.org/10.3847/1538-4365/ac4414), SDSS-IV
+[(Blanton et al. 2017)](https://doi.org/10.3847/1538-3881/aa7567), APOGEE
+[(Majewski et al. 2017)](https://doi.org/10.3847/1538-3881/aa784d), the 2.5 m telescope
+[(Gunn et al. 2006)](https://doi.org/10.1086/500975), the spectrographs
+[(Wilson et al. 2019)](https://doi.org/10.1088/1538-3873/ab0075), the reduction
+[(Nidever et al. 2015)](https://doi.org/10.1088/0004-6256/150/6/173), the pipeline ASPCAP
+[(García Pérez et al. 2016)](https://doi.org/10.3847/0004-6256/151/6/144), and its line list
+[(Smith et al. 2021)](https://doi.org/10.3847/1538-3881/abefdc)."""
 
 
 def credits_for(manifest: dict) -> str:

@@ -6,15 +6,9 @@ from pathlib import Path
 
 from lab2 import _code, catalog
 from lab2.report import freshness
-from lab2.report.checkpoints import (
-    CHECKPOINTS,
-    checkpoint,
-    checkpoint_path,
-    is_fresh,
-    report,
-    report_path,
-    sources_of,
-)
+from lab2.report.checkpoints import CHECKPOINTS, checkpoint, checkpoint_path, sources_of
+from lab2.report.document import report, report_path
+from lab2.report.pdfs import is_fresh
 from lab2.report.places import interactive_files, official
 from lab2.report.run import find, parameters_of, run
 from lab2.simulate import make_survey
@@ -51,7 +45,7 @@ def make(
     mystery : path-like, optional
         An apStar file for notebook 07; "survey" for the survey's own again; as it is by default.
     name : str
-        The student's name, for the checkpoints.
+        The student's name.
 
     Returns
     -------
@@ -85,7 +79,7 @@ def make(
     sources = find() if 0 in numbers or not numbers else [s for number in numbers for s in sources_of(number)]
     made = run([source.stem for source in sources], survey, only_stale=True)
     for number, path in zip(numbers, paths, strict=True):
-        if not is_fresh(path, survey, _sources(number)):
+        if not is_fresh(path, survey, _sources(number), name):
             _set(number, survey, name)
     return paths or made
 
@@ -175,7 +169,7 @@ def status(survey: str = "simulated", name: str = "Firstname_Lastname") -> list[
         elif stale & {source.name[:2] for source in sources}:
             state = "notebooks that it shows are not up to date"
         else:
-            state = "up to date" if is_fresh(path, survey, sources) else "not of these notebooks and this code"
+            state = "up to date" if is_fresh(path, survey, sources, name) else "not of these notebooks and this code"
         found.append((path.name, state))
     return found + [(f"interactive: {path.name}", _read_first(path, survey)) for path in interactive_files(survey)]
 
@@ -196,4 +190,4 @@ def _sources(number):
 
 
 def _set(number, survey, name):
-    return checkpoint(number, survey, name) if number else report(survey)
+    return checkpoint(number, survey, name) if number else report(survey, name)

@@ -1,6 +1,7 @@
 """Set Markdown as PDF by pandoc and Typst, both from wheels, and refuse whatever cannot be set.
 
-The Markdown comes in pieces, each with the name of its cell, so that an error can say where it is.
+The Markdown comes in pieces, each with the name of its cell, so that an error can say where it is. Links to figures,
+headings and papers become references (`lab2.report.references`).
 """
 
 import json
@@ -9,16 +10,18 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import pypandoc
 import typst
 
-from lab2._text import printable, visible
+from lab2._text import printable
+from lab2.report import references
 
-__all__ = ["inline", "literal", "pdf", "picture"]
+__all__ = ["Piece", "inline", "literal", "pdf", "picture"]
 
 # Markdown as JupyterLab reads it, as nearly as pandoc can: no block needs a blank line before it, and "(a)",
 # "~" and "@" mean themselves. Raw HTML, TeX and Typst are read as such, so that they can be found and refused.
@@ -28,9 +31,13 @@ _READER = (
     "+raw_attribute+raw_html+raw_tex"
 )
 _TEMPLATE = Path(__file__).with_name("template.typ")
+_HEAD = {"author": "", "date": [], "notes": [], "running": "", "foot": "", "numbered": False}
 _MARK = "// cell: "  # a Typst comment that begins each cell
 # The format of our own raw passages, which no text can know: any other raw passage is refused, never executed.
 _OWN = f"own-{secrets.token_hex(8)}"
+
+# A hyphen before a number that begins a word, perhaps after a bracket: a minus sign.
+_MINUS = re.compile(r"^([(\[<>=≤≥~±]*)-(?=\.?\d)")
 
 # Three dots of a text, which Typst would make one character, and dots of what looks like the symbols of `_renamed`; and
 # the sign that stands for such a dot, until Typst's code has been written.
@@ -40,6 +47,18 @@ _OLD_FONT = re.compile(r"\{\\(rm|bf|it|sf|tt|cal)\b\s*((?:[^{}]|\{[^{}]*\})*)\}"
 _ROMAN_WORD = re.compile(r"\\mathrm\{\s*([A-Za-z]{2,})\s*\}")
 _DISPLAY = re.compile(r"\\begin\{(align|aligned|equation|gather|eqnarray|multline)(\*?)\}(.*)\\end\{\1\2\}", re.S)
 _REFUSED = re.compile(r"Could not convert TeX math (.*?), rendering as TeX:\n(.*?)(?=\[WARNING\]|\Z)", re.S)
+
+
+class Piece(NamedTuple):
+    """Markdown of one cell.
+
+    `name` stands in messages, and begins with that of the notebook, as in "05_cross_validation, cell 7". Headings go
+    down by `depth` levels.
+    """
+
+    name: str
+    markdown: str
+    depth: int = 0
 
 
 def literal(text: str) -> str:
@@ -61,30 +80,26 @@ def picture(file: str) -> str:
 
 
 def pdf(
-    pieces: Sequence[tuple[str, str]],
+    pieces: Sequence[Piece],
     folder: str | os.PathLike,
-    title: str,
-    notes: Sequence[str] = (),
-    running: str = "",
-    contents: bool = False,
+    head: Mapping[str, object],
+    labels: set[str] = frozenset(),
     source: str | os.PathLike = ".",
 ) -> bytes:
     """Set a document.
 
     Parameters
     ----------
-    pieces : sequence of (str, str)
-        The name of each cell, and its Markdown. Pictures are named relative to `folder` or to `source`.
+    pieces : sequence of Piece
+        Pictures are named relative to `folder` or to `source`.
     folder : path-like
         A working folder, which may hold pictures.
-    title : str
-        The title, which also stands at the left of each page's head.
-    notes : sequence of str
-        Lines under the title.
-    running : str
-        What stands at the right of each page's head.
-    contents : bool
-        Whether the title has a page of its own, with a table of contents.
+    head : mapping
+        What the template puts around the pieces, all of it plain text: "title", and as needed "author", "date" (year,
+        month, day), "notes" (lines under the title), "running" (at the right of each page's head), "foot" (at the left
+        of each page's foot), and whether headings are "numbered".
+    labels : set of str
+        Of figures and tables in the pieces, to which links refer.
     source : path-like
         A folder of further pictures.
 
@@ -99,21 +114,25 @@ def pdf(
         If a formula, a picture, a character or a piece of HTML or LaTeX cannot be set. The message names the
         cell.
     """
-    folder = Path(folder)
-    names = [name for name, _ in pieces]
-    marked = (f"```{{={_OWN}}}\n{index}\n```\n\n{text}" for index, (_, text) in enumerate(pieces))
+    folder, title = Path(folder), printable(str(head["title"]))
+    names = [piece.name for piece in pieces]
+    marked = (f"```{{={_OWN}}}\n{index}\n```\n\n{piece.markdown}" for index, piece in enumerate(pieces))
     document = json.loads(_pandoc("\n\n".join(marked), "-f", _READER, "-t", "json")[0])
-    formulas = _check(document, names, folder, Path(source))
-    body, complaints = _pandoc(json.dumps(document), "-f", "json", "-t", "typst", "--wrap=none")
+    where = _check(document, pieces, folder, Path(source))
+    stems = [re.match(r"\d\d_\w+", name) for name in where]
+    stems = [stem[0] if stem else "" for stem in stems]
+    document["blocks"] = references.resolve(document["blocks"], stems, set(labels), _raw_inline)
+    formulas = list(zip(where, document["blocks"], strict=True))
+    options = ("--citeproc", f"--bibliography={references.BIBLIOGRAPHY}", "-M", "link-citations=true")
+    body, complaints = _pandoc(json.dumps(document), "-f", "json", "-t", "typst", "--wrap=none", *options)
     if refused := _REFUSED.search(complaints):
         tex = refused[1]
-        where = next((name for name, formula in formulas if formula.strip() == tex.strip()), title)
+        found = (name for name, block in formulas for math in references.formulas(block) if math.strip() == tex.strip())
         why = " ".join(refused[2].split("\n")[-3:]).strip()
-        raise ValueError(f"{where}: this formula cannot be set: {tex} ({why})")
+        raise ValueError(f"{next(found, title)}: this formula cannot be set: {tex} ({why})")
     if complaints.strip():
         raise ValueError(f"{title}: pandoc complains: {complaints.strip()}")
-    head = {"title": printable(title), "notes": [*map(visible, notes)], "running": running, "contents": contents}
-    (folder / "head.json").write_text(json.dumps(head), encoding="utf-8")
+    (folder / "head.json").write_text(json.dumps(_HEAD | dict(head) | {"title": title}), encoding="utf-8")
     shutil.copy(_TEMPLATE, folder / "template.typ")
     typst_code = f'#import "template.typ": *\n#show: lab2.with(json("head.json"))\n{_renamed(body)}'
     (folder / "main.typ").write_text(typst_code, encoding="utf-8")
@@ -136,9 +155,9 @@ def _pandoc(text, *arguments):
     return done.stdout, done.stderr
 
 
-def _check(document, names, folder, source):
-    """Mend what can be mended in pandoc's tree, refuse what cannot, and list the formulas by cell."""
-    formulas, blocks, where, seen = [], [], "", 0
+def _check(document, pieces, folder, source):
+    """Mend what can be mended in pandoc's tree, refuse what cannot; the name of the cell of each block."""
+    blocks, names, where, depth, seen = [], [], "", 0, 0
 
     def visit(node):
         if isinstance(node, list):
@@ -152,28 +171,34 @@ def _check(document, names, folder, source):
         elif kind == "Str" and content in ("$", "$$"):
             raise ValueError(f"{where}: a lone {content} opens no formula; a formula has no space after its first $")
         elif kind == "Str":
-            node["c"] = _DOT.sub(_KEPT, content)
+            node["c"] = _DOT.sub(_KEPT, _MINUS.sub("\\1\N{MINUS SIGN}", content))
         elif kind == "Image":
             content[2][0] = _fetch(content[2][0], folder, source, where)
+        elif kind == "Header":
+            content[0] = max(content[0] + depth, 1)
         if node.get("t") == "Math":  # a raw environment has become one
             node["c"][1] = _modern(node["c"][1])
-            formulas.append((where, node["c"][1]))
         visit(node.get("c"))
 
     for block in document["blocks"]:
         if block["t"] == "RawBlock" and block["c"][0] == _OWN:
-            where, seen = names[int(block["c"][1])], seen + 1
+            piece, seen = pieces[int(block["c"][1])], seen + 1
+            where, depth = piece.name, piece.depth
             block["c"] = ["typst", f"{_MARK}{block['c'][1]}"]
         else:
             visit(block)
             if block["t"] == "RawBlock" and block["c"][0] == "math":
                 block = {"t": "Para", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, block["c"][1]]}]}
-                formulas.append((where, block["c"][0]["c"][1]))
         blocks.append(block)
-    if seen != len(names):  # a mark was swallowed by what stands before it
+        names.append(where)
+    if seen != len(pieces):  # a mark was swallowed by what stands before it
         raise ValueError(f"{where}: a block of code, or a comment, is opened and never closed")
     document["blocks"] = blocks
-    return formulas
+    return names
+
+
+def _raw_inline(code):
+    return {"t": "RawInline", "c": ["typst", code]}
 
 
 def _check_raw(node, where):

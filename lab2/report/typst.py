@@ -12,8 +12,9 @@ from nbconvert.exporters import Exporter
 from nbformat import NotebookNode
 from traitlets import Bool
 
+from lab2._text import visible
 from lab2.report import typeset
-from lab2.report.typeset import inline, literal, picture
+from lab2.report.typeset import Piece, inline, literal, picture
 
 __all__ = ["PDFExporter"]
 
@@ -26,15 +27,25 @@ _PICTURES = {
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PROGRESS = re.compile(r"\d+%\||it/s|s/it|\d+it \[")
 _ROWS_TOGETHER = 25
+# The parts of a report: what stands around the text of a cell.
+_PARTS = {
+    "abstract": lambda text: f"{inline('#abstract[')}\n\n{text}\n\n{inline(']')}",
+    "contents": lambda text: inline("#contents()"),
+    "appendix": lambda text: inline("#show: appendix"),
+    "references": lambda text: f"{text}\n\n::: {{#refs}}\n:::",
+}
 _NUMBER = re.compile(r"[−–+-]?[\d.,]*(e[−+-]?\d+)?( ?%)?")
 
 
 class PDFExporter(Exporter):
     """Notebook to PDF by pandoc and Typst.
 
-    A notebook's metadata may hold, under "lab2": "title", "notes" (lines under it), "simulated" (whether the
-    page heads say "Simulated survey") and "contents". Without a title its first heading serves. An output
-    that carries the metadata {"lab2": {"role": "caption"}} is the caption of the figure or table before it.
+    A notebook's metadata may hold, under "lab2": "title" (without it the first heading serves), "author", "date" (year,
+    month, day), "notes" (lines under the title), "foot" (of each page), "simulated" (whether the page heads say
+    "Simulated survey"), "numbered" (headings) and "floats" (whether figures move to where there is room). A cell's may
+    hold "origin" (its notebook and number), "depth" (by which its headings go down) and "part" (one of the parts of a
+    report: "abstract", "contents", "appendix" or "references"). An output that carries the metadata
+    {"lab2": {"role": "caption"}} is the caption of the figure or table before it.
 
     Raises
     ------
@@ -71,32 +82,30 @@ class PDFExporter(Exporter):
         about = nb.metadata.get("lab2", {})
         name = resources["metadata"].get("name", "notebook")
         title = about.get("title") or _take_title(nb) or name
+        head = {key: about[key] for key in ("author", "date", "foot", "numbered") if key in about}
+        head |= {"title": title, "notes": [visible(note) for note in about.get("notes", ())]}
+        head["running"] = "Simulated survey" if about.get("simulated") else ""
         with tempfile.TemporaryDirectory() as work:
-            pieces = []
+            pieces, labels = [], set()
             for number, cell in enumerate(nb.cells, start=1):
-                where = cell.metadata.get("lab2", {}).get("origin", f"{name}, cell {number}")
-                writer = _Cell(where, number, Path(work), self.exclude_input)
-                if text := writer.markdown(cell):
-                    pieces.append((where, text))
-            pdf = typeset.pdf(
-                pieces,
-                work,
-                title,
-                notes=about.get("notes", ()),
-                running="Simulated survey" if about.get("simulated") else "",
-                contents=about.get("contents", False),
-                source=resources["metadata"].get("path") or ".",
-            )
+                known = cell.metadata.get("lab2", {})
+                where = known.get("origin", f"{name}, cell {number}")
+                writer = _Cell(where, number, Path(work), self.exclude_input, about.get("floats", False))
+                text = _PARTS[known["part"]](writer.markdown(cell)) if "part" in known else writer.markdown(cell)
+                labels |= writer.labels
+                if text:
+                    pieces.append(Piece(where, text, known.get("depth", 0)))
+            pdf = typeset.pdf(pieces, work, head, labels, source=resources["metadata"].get("path") or ".")
         return pdf, resources
 
 
 class _Cell:
     """One cell as Markdown; its pictures go to the working folder."""
 
-    def __init__(self, where, number, work, exclude_input):
+    def __init__(self, where, number, work, exclude_input, floats):
         self.where, self.number, self.work = where, number, work
-        self.exclude_input = exclude_input
-        self.pictures = 0
+        self.exclude_input, self.floats = exclude_input, floats
+        self.pictures, self.labels = 0, set()
 
     def markdown(self, cell):
         if cell.cell_type == "markdown":
@@ -111,9 +120,19 @@ class _Cell:
             output = outputs.pop(0)
             if _is_caption(output):
                 raise ValueError(f"{self.where}: a caption stands after no figure or table")
-            caption = outputs.pop(0).data["text/markdown"] if outputs and _is_caption(outputs[0]) else None
-            parts.append(self.output(output, caption))
+            caption = outputs.pop(0) if outputs and _is_caption(outputs[0]) else None
+            parts.append(self.output(output, caption and self.caption(caption, cell)))
         return "\n\n".join(part for part in parts if part)
+
+    def caption(self, output, cell):
+        """Text of a caption, with the cell that made it, and the label by which it is referred to."""
+        about = output.metadata["lab2"]
+        text, label = about.get("text", output.data["text/markdown"]), about.get("label")
+        if label is None:
+            return text, ""
+        self.labels.add(label)
+        count = f", [{cell.execution_count}]" if cell.execution_count else ""
+        return f"{text} {inline('#made-by[')}{label[4:6]}{count}{inline(']')}", label
 
     def prose(self, cell):
         """A Markdown cell, the pictures that are attached to it brought along."""
@@ -139,10 +158,12 @@ class _Cell:
         data = output.data
         for mime in _PICTURES:
             if mime in data:
-                return _figure(inline(picture(self.keep(mime, data[mime]))), "image", caption)
+                return _figure(inline(picture(self.keep(mime, data[mime]))), "image", caption, self.floats)
         if "text/html" in data and (found := _table(data["text/html"])):
             table, rows = found
-            return _figure(table, "table", caption, rows)
+            # a table of ordinary length stays on one page; a longer one has to break, or it would be cut off
+            long = rows > _ROWS_TOGETHER
+            return _figure(table, "table", caption, self.floats and not long, breaks=long)
         if caption is not None:
             raise ValueError(f"{self.where}: a caption stands after no figure or table")
         if "text/markdown" in data:
@@ -167,14 +188,15 @@ class _Cell:
         return name
 
 
-def _figure(content, kind, caption, rows=0):
+def _figure(content, kind, caption, floats, breaks=False):
     """A numbered figure or table where there is a caption, else just the thing, centered."""
     if caption is None:
         return inline("#align(center,") + content + inline(")")
-    # a table of ordinary length stays on one page; a longer one has to break, or it would be cut off
-    breaks = str(rows > _ROWS_TOGETHER).lower()
-    opened = inline(f"#block(width: 100%, breakable: {breaks}, figure(kind: {kind}, caption: [#[];")
-    return opened + " ".join(caption.split()) + inline("],") + content + inline("))")
+    text, label = caption
+    place = "placement: auto, " if floats else ""
+    opened = inline(f"#[#show figure: set block(breakable: {str(breaks).lower()});")
+    opened += inline(f"#figure(kind: {kind}, {place}caption: [#[];") + " ".join(text.split())
+    return opened + inline("],") + content + inline(f") <{label}>]" if label else ")]")
 
 
 def _is_caption(output):

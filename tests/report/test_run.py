@@ -7,7 +7,8 @@ import xarray as xr
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pdfs import text_of
 
-from lab2.report.checkpoints import checkpoint, report
+from lab2.report.checkpoints import checkpoint
+from lab2.report.document import report
 from lab2.report.run import NotebookError, find, run
 
 PARAMETERS = 'survey = "simulated"\nseed = 1'

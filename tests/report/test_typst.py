@@ -5,6 +5,7 @@ import io
 import matplotlib.pyplot as plt
 import nbconvert
 import numpy as np
+import pypdfium2
 import pytest
 from astropy.table import QTable
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -127,15 +128,24 @@ def test_the_heads_of_the_pages():
     assert "Simulated" not in "".join(text_of(convert(*cells, simulated=False)))
 
 
-def test_contents_list_the_chapters():
-    cells = [new_markdown_cell(f"# Chapter {i}\n\ntext {i}") for i in (1, 2)]
-    pages = text_of(convert(*cells, title="The lab", contents=True))
-    assert len(pages) == 4
-    assert "The lab" in pages[0]
-    assert "Chapter 1" in pages[1]
-    assert "Chapter 2" in pages[1]
-    assert "text 1" in pages[2]
-    assert "text 2" in pages[3]
+def test_a_document_has_contents_an_appendix_and_an_author():
+    """Parts of a report: the contents list numbered sections, and an appendix is lettered."""
+    parts = [new_markdown_cell("", metadata={"lab2": {"part": part}}) for part in ("contents", "appendix")]
+    sections = [new_markdown_cell(f"# Section {i}\n\ntext {i}") for i in (1, 2)]
+    abstract = new_markdown_cell("We show.", metadata={"lab2": {"part": "abstract"}})
+    deeper = new_markdown_cell("# Deeper", metadata={"lab2": {"depth": 1}})
+    cells = [abstract, parts[0], *sections, deeper, parts[1], new_markdown_cell("# More")]
+    pdf = convert(*cells, title="The lab", author="Ada L", date=[2025, 11, 9], foot="survey x", numbered=True)
+    pages = text_of(pdf)
+    assert len(pages) == 3
+    for text in ("The lab", "Ada L", "9 November 2025", "Abstract", "We show.", "2.1 Deeper", "A More"):
+        assert text in pages[0]
+    assert "1 Section 1\ntext 1\n2 Section 2\ntext 2\n2.1 Deeper" in pages[1]
+    assert "A More" in pages[2]
+    assert all("survey x" in page for page in pages)
+    about = pypdfium2.PdfDocument(pdf).get_metadata_dict()
+    assert (about["Title"], about["Author"]) == ("The lab", "Ada L")
+    assert about["CreationDate"].startswith("D:20251109")
 
 
 def test_equal_bytes_and_no_program_of_the_system(figure, monkeypatch):

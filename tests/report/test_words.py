@@ -12,8 +12,9 @@ from lab2 import plots
 from lab2._text import _OTHERS, printable, visible
 from lab2.plots.style import axis_text, literal
 from lab2.report import Page, escaped
-from lab2.report.checkpoints import checkpoint, report
+from lab2.report.checkpoints import checkpoint
 from lab2.report.credits import credits_for
+from lab2.report.document import report
 from lab2.report.html import html_table
 from lab2.report.typst import PDFExporter
 from lab2.survey import write_manifest

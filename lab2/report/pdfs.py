@@ -1,0 +1,155 @@
+"""PDFs of executed notebooks' cells, each with a record beside it of what it was made of."""
+
+import datetime
+import json
+import os
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import nbformat
+
+from lab2 import _code
+from lab2._command import command
+from lab2.files import replacing, sha256
+from lab2.report.run import executed
+from lab2.report.words import escaped
+from lab2.survey import manifest, notebook_folder, survey_folder
+
+__all__ = ["author", "described", "foot", "is_fresh", "made_on", "named", "read", "record_path", "write"]
+
+_TYPESETTERS = ("typst", "pypandoc_binary", "nbconvert")
+
+
+def read(sources: Sequence[Path], survey: str, target: str) -> Iterator[tuple[nbformat.NotebookNode, str]]:
+    """The executed notebooks, each with its name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one has not been executed; the message says how `target` would do it.
+    """
+    made = [executed(source, survey) for source in sources]
+    if missing := [path.stem for path in made if not path.is_file()]:
+        numbers = " ".join(stem[:2] for stem in missing)
+        raise FileNotFoundError(
+            f"not executed on survey {survey!r} yet: {', '.join(missing)}; "
+            f"run: {target} (or {command(f'run {numbers} --survey {survey}')})"
+        )
+    for path in made:
+        yield nbformat.read(path, as_version=4), path.stem
+
+
+def named(cell: nbformat.NotebookNode, stem: str, index: int, **about: object) -> nbformat.NotebookNode:
+    """The cell with what the exporter has to know: where it is from, for its messages, and what else is given."""
+    cell.metadata["lab2"] = {"origin": f"{stem}, cell {index}"} | about
+    return cell
+
+
+def author(name: str) -> str:
+    """A name as in the name of a file, Firstname_Lastname, as it stands under a title."""
+    return name.replace("_", " ")
+
+
+def described(survey: str) -> str:
+    """One line about a survey: simulated or observed."""
+    about = manifest(survey)
+    kind = "a simulated survey, made by lab2; not observations"
+    if "seed" in about:
+        kind += f"; seed {escaped(about['seed'])}"
+    if not about["simulated"]:
+        kind = f"observed; labels of the pipeline's run {about.get('label_tree', 'unknown')}"
+    return f"Survey: {survey} ({kind})"
+
+
+def foot(survey: str, notebooks: Sequence[nbformat.NotebookNode]) -> str:
+    """One line about the origin of a PDF: survey, seed, the code's commit and the manifest's checksum."""
+    about, parts = manifest(survey), [f"survey {survey}"]
+    if "seed" in about:
+        parts.append(f"seed {about['seed']}")
+    run = notebooks[-1].metadata["lab2"]
+    if run["commit"]:
+        parts.append(f"lab2 commit {run['commit'][:10]}{', with changes since' if run['dirty'] else ''}")
+    parts.append(f"manifest {sha256(survey_folder(survey) / 'manifest.json')[:8]}")
+    return " · ".join(parts)
+
+
+def made_on() -> list[int]:
+    """Year, month and day: today, or the day of SOURCE_DATE_EPOCH (reproducible-builds.org)."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    utc = datetime.UTC
+    day = datetime.datetime.fromtimestamp(int(epoch), utc) if epoch else datetime.datetime.now()
+    return [day.year, day.month, day.day]
+
+
+def write(path: Path, survey: str, sources: Sequence[Path], cells: list, about: dict) -> Path:
+    """Set cells as PDF, without their code, and keep beside it the record of what it was made of.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The PDF.
+    survey : str
+        The survey.
+    sources : sequence of pathlib.Path
+        The notebooks that it shows.
+    cells : list of nbformat.NotebookNode
+        As from `named`.
+    about : dict
+        As `lab2.report.typst.PDFExporter` reads it.
+
+    Returns
+    -------
+    pathlib.Path
+        The PDF.
+    """
+    from lab2.report.typst import PDFExporter
+
+    about = about | {"simulated": manifest(survey)["simulated"], "date": made_on()}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"lab2": about})
+    resources = {"metadata": {"name": path.stem, "path": str(notebook_folder())}}
+    pdf, _ = PDFExporter(exclude_input=True).from_notebook_node(notebook, resources)
+    with replacing(path) as part:
+        part.write_bytes(pdf)
+    with replacing(record_path(path)) as part:
+        record = {"pdf": sha256(path), "made_of": _made_of(survey, sources, about["author"])}
+        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def is_fresh(path: Path, survey: str, sources: Sequence[Path], name: str) -> bool:
+    """Whether a PDF is what these executed notebooks and the code would make now, but for the date.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The PDF.
+    survey : str
+        The survey.
+    sources : list of pathlib.Path
+        The notebooks that it shows.
+    name : str
+        The author's, its parts joined by underscores.
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        record = json.loads(record_path(path).read_text(encoding="utf-8"))
+        return record["pdf"] == sha256(path) and record["made_of"] == _made_of(survey, sources, author(name))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+
+
+def record_path(path: Path) -> Path:
+    """The record beside a PDF."""
+    return path.with_suffix(".json")
+
+
+def _made_of(survey, sources, by):
+    """Checksums of what a PDF is made of."""
+    parts = {source.stem: sha256(executed(source, survey)) for source in sources}
+    typesetters = {name: metadata.version(name) for name in _TYPESETTERS}
+    manifest_sum = sha256(survey_folder(survey) / "manifest.json")
+    return parts | typesetters | {"manifest": manifest_sum, "code": _code.digest(_code.PDF), "author": by}
