@@ -95,7 +95,7 @@ def odd_stars(zooms: Sequence[xr.Dataset]) -> Figure:
     matplotlib.figure.Figure
     """
     down = -(-len(zooms) // 2)
-    figure = plt.figure(figsize=(WIDTH, 0.35 + 2.1 * down))
+    figure = plt.figure(figsize=(WIDTH, 0.35 + 1.75 * down))
     outer, handles = figure.add_gridspec(down, 2), {}
     for n, zoom in enumerate(zooms):
         pair = outer[divmod(n, 2)].subgridspec(2, 1, height_ratios=[2.4, 1], hspace=0.04)
