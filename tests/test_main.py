@@ -132,7 +132,7 @@ def test_the_simulated_survey_passes_its_own_check(tiny_survey, capsys, monkeypa
         (["simulate"], "lab2.simulate.make_survey", "the survey is unchanged; run the same command to start again"),
         (["fetch"], "lab2.archive.plan", "complete files are kept; run the same command to continue"),
         (["run"], "lab2.report.run.run", "`make` continues with the next, this command starts with the first"),
-        (["report"], "lab2.report.checkpoints.report", "nothing was written; run the same command to start again"),
+        (["report"], "lab2.report.document.report", "nothing was written; run the same command to start again"),
     ],
 )
 def test_an_interrupted_command_says_what_is_kept(home, monkeypatch, capsys, arguments, interrupted, said):

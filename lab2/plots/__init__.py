@@ -1,4 +1,4 @@
-"""Every figure of the lab: each function takes results and returns a figure; nothing is computed here."""
+"""The figures of the lab: each function takes results and returns a figure, without further computation."""
 
 from lab2._extras import require
 

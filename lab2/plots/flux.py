@@ -1,4 +1,4 @@
-"""Figures of spectra: raw, normalized, modeled, and what the model says of each pixel."""
+"""Figures of spectra: raw, normalized, modeled, and model quantities of each pixel."""
 
 from collections.abc import Mapping
 
@@ -33,7 +33,7 @@ __all__ = [
 
 @styled
 def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
-    """Spectra as the files have them, one panel a star.
+    """Spectra as in the files, one panel per star.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
 
 @styled
 def masked_fraction(fractions: Mapping[str, tuple[float, bool]]) -> Figure:
-    """Bars: the part of all pixels on which each bit is set.
+    """Bar chart of the fraction of pixels on which each bit is set.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def model_overlay(
     lines : dict of str to float, optional
         Names and wavelengths to mark.
     names : tuple of str
-        What the legend calls the points and the line.
+        Names of the points and the line in the legend.
     """
     here = (np.asarray(wavelength) >= window[0]) & (np.asarray(wavelength) <= window[1])
     figure, axes = plt.subplots(
@@ -172,7 +172,7 @@ def model_overlay(
 
 @styled
 def pixel_likelihood(curves: Mapping[str, tuple]) -> Figure:
-    """-2 ln L of single pixels against s, above its minimum, with the minimum that training found.
+    """-2 ln L of single pixels above its minimum against s, with the minimum found by the training.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def pixel_likelihood(curves: Mapping[str, tuple]) -> Figure:
 
 @styled
 def star_sheet(wavelength: ArrayLike, stars: Mapping[str, tuple], window: tuple[float, float]) -> Figure:
-    """Spectrum and best model of several stars in one window, with what is known of each as the title.
+    """Spectrum and best model of several stars in one window, with information on each in its title.
 
     Parameters
     ----------
@@ -239,6 +239,6 @@ def velocity_year(day: ArrayLike, velocity: ArrayLike, pixel: float) -> Figure:
 
 
 def _seen(spectra, star):
-    """Normalized flux of one star, NaN where the pixel says nothing."""
+    """Normalized flux of one star, NaN in masked pixels."""
     one = spectra.sel(star=star)
     return np.where(one.ivar.values > 0, one.flux.values, np.nan)

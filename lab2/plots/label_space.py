@@ -119,7 +119,7 @@ def label_comparison(
         x, y = reference.sel(label=name).values, fitted.sel(label=name).values
         mesh = top.scatter(x, y, **points)
         low.scatter(x, y - x, **points)
-        # the bulk decides the limits, so that one lost star does not squeeze the rest
+        # limits from percentiles, so that one outlier does not squeeze the rest
         limits = np.nanpercentile(x, [0.2, 99.8])
         margin = 0.12 * np.ptp(limits)
         limits = limits + np.array([-margin, margin])
@@ -180,7 +180,7 @@ def kiel(
     figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
     mesh = ax.scatter(teff, logg, c=fe_h, s=7, lw=0, vmin=-1, vmax=0.5, rasterized=True)
     for (text, track), style in zip(isochrones.items(), ("-", "--", ":"), strict=False):
-        # core helium burning begins elsewhere in the diagram than the branch ends: a line of its own
+        # core helium burning starts elsewhere in the diagram than the branch ends: a separate line
         burning = track["phase"] == "CHeB"
         ax.plot(track["teff"][~burning].value, track["logg"][~burning].value, style, color=VERMILION, label=text)
         ax.plot(track["teff"][burning].value, track["logg"][burning].value, style, color=VERMILION)

@@ -1,4 +1,4 @@
-"""The one style of every figure: colors, axis texts, and a line that breaks where there is no data."""
+"""The style of all figures: colors, axis texts, and lines that break where there are no data."""
 
 import textwrap
 from functools import wraps
@@ -12,7 +12,7 @@ from lab2.labels import LABELS, Label
 
 _STYLE = resources.files("lab2.plots").joinpath("lab2.mplstyle")
 WIDTH = 6.7  # inches: the text of an A4 page
-# Okabe & Ito's palette, which color-blind readers can tell apart
+# Okabe & Ito's color-blind-safe palette
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 WAVELENGTH_AXIS = r"vacuum wavelength [$\mathrm{\AA}$]"
@@ -32,7 +32,7 @@ def styled(function):
 
 
 def literal(text) -> str:
-    """Text that may come from outside as matplotlib draws it without reading formulas, in lines that fit the figure."""
+    """Text from outside for matplotlib, without formulas, in lines that fit the figure."""
     return "\n".join(textwrap.wrap(visible(text), 88)).replace("$", r"\$")
 
 

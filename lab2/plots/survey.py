@@ -1,4 +1,4 @@
-"""Figure of a whole catalog: what its labels look like, and where on the sky its flags are."""
+"""Figure of a whole catalog: distribution of the labels, and flags on the sky."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +14,7 @@ from lab2.plots.style import WIDTH, axis_text, styled
 __all__ = ["catalog_summary"]
 
 _BINS = 20, 120  # along each axis, of a small and of a large catalog
-_SHOWN = (0.2, 99.8)  # percentiles of the labels that the axes reach
+_SHOWN = (0.2, 99.8)  # percentiles of the labels at the ends of the axes
 _MARGIN = 0.03  # of their distance, on either side
 _CELLS = (36, 18)  # of the sky, in right ascension and in the sine of the declination: equal areas
 _NO_LABELS = Flag.NO_DATA | Flag.NOT_CONVERGED

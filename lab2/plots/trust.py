@@ -1,4 +1,4 @@
-"""Figures of how far the results can be trusted: odd stars, pulls, ranks, predicted spectra."""
+"""Figures of the reliability of the results: odd stars, pulls, ranks, predicted spectra."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +37,7 @@ def odd_star(
     *,
     explained: np.ndarray | None = None,
 ) -> Figure:
-    """One star on a page: its spectrum and best model on each chip, the residual below, and the worst part enlarged.
+    """One star per page: spectrum and best model on each chip, residual below, and the worst part enlarged.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def odd_stars(zooms: Sequence[xr.Dataset]) -> Figure:
 def pulls(
     before: ArrayLike, after: ArrayLike, names: Sequence[str], titles: Sequence[str] = ("formal", "calibrated")
 ) -> Figure:
-    """Distributions of residual over error of two kinds, such as before and after calibration, with the normal one.
+    """Two distributions of residual over error, such as before and after calibration, with the normal distribution.
 
     Parameters
     ----------
@@ -133,13 +133,13 @@ def pulls(
     names : sequence of str
         Names of the labels.
     titles : tuple of str
-        What the two are called.
+        Names of the two.
     """
     figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 1.9), sharey=True)
     bins = np.linspace(-5, 5, 41)
     x = np.linspace(-5, 5, 201)
     for ax, name, formal, calibrated in zip(axes, names, np.transpose(before), np.transpose(after), strict=True):
-        # what lies beyond the ends is counted in the last bins
+        # values beyond the ends are counted in the last bins
         for values, style in ((formal, {"color": ORANGE, "alpha": 0.7}), (calibrated, {"color": BLUE, "alpha": 0.7})):
             ax.hist(np.clip(values, -4.99, 4.99), bins, density=True, histtype="stepfilled", lw=0, **style)
         ax.plot(x, norm.pdf(x), color=BLACK, lw=0.9)
@@ -213,7 +213,7 @@ def factor_gain(numbers: ArrayLike, quartiles: ArrayLike, chosen: int) -> Figure
 
 @styled
 def predictive(wavelength: np.ndarray, flux: np.ndarray, band: ArrayLike, window: tuple[float, float]) -> Figure:
-    """An observed spectrum on the band in which the posterior expects it.
+    """An observed spectrum on the band of the posterior predictive distribution.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def predictive(wavelength: np.ndarray, flux: np.ndarray, band: ArrayLike, window
 
 @styled
 def shared_residual(wavelength: ArrayLike, chip: ArrayLike, residuals: Mapping[str, ArrayLike]) -> Figure:
-    """Mean residual spectra of groups of stars, one panel a group.
+    """Mean residual spectra of groups of stars, one panel per group.
 
     Parameters
     ----------

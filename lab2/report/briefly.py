@@ -1,4 +1,4 @@
-"""Errors that say in JupyterLab what to do, and no more: the long traceback would hide it."""
+"""Errors that JupyterLab shows without the long traceback, so that their advice is seen."""
 
 import traceback
 from types import MethodType
@@ -9,7 +9,7 @@ _IN_A_CELL = ("ipykernel_", "<ipython-input-")  # what IPython calls the source 
 
 
 def briefly(error: Exception) -> Exception:
-    """The same error, which IPython shows as its message and the line of the cell that raised it.
+    """The same error, of which IPython shows only the message and the line of the cell that raised it.
 
     Elsewhere it is an error like any other. (IPython asks an error for `_render_traceback_` before it prints one.)
 

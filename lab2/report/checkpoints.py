@@ -1,4 +1,4 @@
-"""The three checkpoints, put together from the executed notebooks."""
+"""The three checkpoints, assembled from the executed notebooks."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from lab2.survey import build_folder
 
 __all__ = ["CHECKPOINTS", "checkpoint", "checkpoint_path", "sources_of"]
 
-# The handout prints lab1 in the name of the third file. It is kept: that name is what is asked for.
+# The handout has lab1 in the name of the third file; this name is kept.
 CHECKPOINTS = {1: "lab2_cp1", 2: "lab2_cp2", 3: "lab1_cp3"}
 
 _NAME = re.compile(r"[^\W_][\w.'-]*")  # letters of any alphabet, digits and . ' - _
@@ -66,7 +66,7 @@ def checkpoint(number: int, survey: str = "simulated", name: str = "Firstname_La
     Raises
     ------
     ValueError
-        If there is no such checkpoint, the name will not do, or something cannot be set.
+        If there is no such checkpoint, the name is invalid, or something cannot be typeset.
     FileNotFoundError
         If a notebook that holds such a cell has not been executed.
     """
@@ -94,7 +94,7 @@ def _lettered(cells):
 
 
 def sources_of(number: int) -> list[Path]:
-    """The notebooks that hold cells of a checkpoint.
+    """The notebooks that contain cells of a checkpoint.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The origin of the data, and the acknowledgement that the survey asks for."""
+"""The origin of the data, and the acknowledgement that the survey requests."""
 
 from lab2.report.words import escaped
 

@@ -1,9 +1,9 @@
 """The report: one document from the cells of all executed notebooks.
 
-The tags of a cell say where it goes. Those tagged `abstract` and `introduction` come first; those tagged `appendix` are
-diagnostics that the main text refers to, and those tagged `notebook-only` are for the screen. All others follow in the
-order of the notebooks, in the sections that `_CHAPTERS` names; a notebook that is not named there is a section of its
-own. The notebook `_FRAME` holds what belongs to no other: abstract, introduction, discussion, and its own appendices.
+The tags of a cell determine its place. Those tagged `abstract` and `introduction` come first; those tagged `appendix`
+are diagnostics that the main text refers to, and those tagged `notebook-only` are for the screen. All others follow in
+the order of the notebooks, in the sections of `_SECTIONS`; a notebook that is not listed there is its own section. The
+notebook `_FRAME` contains abstract, introduction, discussion and further appendices.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def report(survey: str = "simulated", name: str = "Firstname_Lastname") -> Path:
     Raises
     ------
     ValueError
-        If something cannot be set.
+        If something cannot be typeset.
     FileNotFoundError
         If a notebook has not been executed.
     """
@@ -123,7 +123,7 @@ def _title(notebook: nbformat.NotebookNode, stem: str) -> str:
 
 
 def _without_notices(cell):
-    """Drop what a notebook says of the run, which stands on the report's first page."""
+    """Drop a notebook's notices about the run, which the report gives on its first page."""
     if cell.cell_type == "code":
         kept = [output for output in cell.outputs if output.get("metadata", {}).get("lab2", {}).get("role") != "notice"]
         cell.outputs = kept

@@ -1,8 +1,8 @@
-"""Whether an executed notebook is up to date, by content: what it was made of, what it has made, and why it is stale.
+"""Whether an executed notebook is up to date, judged by the contents of its inputs and products, or why it is stale.
 
-The record lies in the executed notebook itself. It holds checksums of the notebook's cells, of the code, of the survey
-and of the files that other notebooks left for it, its parameters, the versions of the packages, and checksums of its
-products. Times of files play no part: a notebook that is opened and saved without a change stays up to date.
+The record is part of the executed notebook. It contains checksums of the notebook's cells, of the code, of the survey,
+of the results of other notebooks that it reads and of its products, its parameters, and the package versions. File
+times are ignored: a notebook that is opened and saved without a change stays up to date.
 """
 
 import hashlib
@@ -21,20 +21,20 @@ from lab2.survey import build_folder, course_file, figure_folder, home, manifest
 
 __all__ = ["choices", "made_of", "products", "reads", "remember", "why_stale", "with_needed"]
 
-# A product that a notebook reads or saves, as it is named in the code.
+# Name of a product that a notebook reads or saves, in its code.
 _PRODUCT = re.compile(r"""["']((\d\d)_\w+\.(?:nc|ecsv))["']""")
-# What a record must say, and how a difference is told.
+# Entries of a record, and the messages if they differ.
 _PARTS = {"cells": "its cells have changed", "code": "the package lab2 has changed", "data": "the survey has changed"}
 
 
 def reads(source: Path) -> list[str]:
-    """Names of the files that a notebook reads and other notebooks save, as its code names them."""
+    """Names of the files of other notebooks that a notebook reads, according to its code."""
     code = "\n".join(cell.source for cell in nbformat.read(source, as_version=4).cells if cell.cell_type == "code")
     return sorted({name for name, number in _PRODUCT.findall(code) if number != source.name[:2]})
 
 
 def with_needed(sources: list[Path], all_sources: list[Path]) -> list[Path]:
-    """Notebooks, and those that they build on, directly or not.
+    """Notebooks, and those on which they depend, directly or indirectly.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def with_needed(sources: list[Path], all_sources: list[Path]) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        In order: each after what it builds on.
+        In order: each after those on which it depends.
     """
     by_number = {source.name[:2]: source for source in all_sources}
     found, waiting = set(), list(sources)
@@ -59,7 +59,7 @@ def with_needed(sources: list[Path], all_sources: list[Path]) -> list[Path]:
 
 
 def choices(survey: str) -> dict:
-    """The parameters that the notebooks of a survey get where none are given.
+    """The default parameters of the notebooks of a survey.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def choices(survey: str) -> dict:
 
 
 def remember(survey: str, **chosen: int | str | None) -> None:
-    """Note parameters for all later runs on a survey; one that is None is forgotten."""
+    """Store parameters for all later runs on a survey; None removes one."""
     path = _choices_path(survey)
     noted = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     new = {name: value for name, value in (noted | chosen).items() if value is not None}
@@ -89,7 +89,7 @@ def remember(survey: str, **chosen: int | str | None) -> None:
 
 
 def made_of(source: Path, survey: str, parameters: dict) -> dict:
-    """What an execution of a notebook depends on, to be taken before it.
+    """Everything that an execution of a notebook depends on, to be determined before it.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def why_stale(source: Path, survey: str, parameters: dict) -> str:
     survey : str
         The survey.
     parameters : dict
-        The parameters that it is to have, other than the survey.
+        Its required parameters, other than the survey.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def _difference(before, now):
 
 
 def _lost(made):
-    """Which product is not there any more, or is not what the notebook wrote."""
+    """The product that is missing or has changed since the notebook wrote it."""
     for name, known in made.items():
         found = _checksum(home() / name)
         if found != known:
@@ -180,7 +180,7 @@ def _lost(made):
 
 
 def _cells(source):
-    """The checksum of what a notebook says and does: its cells without their outputs."""
+    """The checksum of a notebook's cells without their outputs."""
     cells = nbformat.read(source, as_version=4).cells
     content = [[cell.cell_type, cell.source, sorted(cell.metadata.get("tags", ()))] for cell in cells]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -23,7 +23,7 @@ _AXES = {label.name: label.axis for label in LABELS}
 
 
 def html_table(table: Table | DataFrame, formats: Mapping[str, str] | None = None) -> str:
-    """A table as plain HTML: names, units where there are any, and values, all of them text and not markup.
+    """A table as plain HTML: names, units if any, and values, all as text and not markup.
 
     The labels' names become their symbols, in the heads and in the cells; with their units in a column "label".
 
@@ -32,7 +32,7 @@ def html_table(table: Table | DataFrame, formats: Mapping[str, str] | None = Non
     table : astropy.table.Table or pandas.DataFrame
         The table.
     formats : dict, optional
-        Column to format, such as {"bias": ".2f"}. Other floats are given to four figures.
+        Column to format, such as {"bias": ".2f"}. Other floats get four digits.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def _cells(name, values, style):
 
 
 def _literal(text):
-    """HTML of text that may come from outside; a formula would have to lie in one element, so none begins or ends."""
+    """HTML of text from outside; single $ and backslashes are isolated, so that no formula begins or ends."""
     return re.sub(r"[\\$]", r"<span>\g<0></span>", html.escape(visible(text))) if text else ""
 
 

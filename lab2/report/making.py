@@ -1,4 +1,4 @@
-"""From a survey's name to finished PDFs: everything that is missing or stale is made, and nothing else."""
+"""From a survey's name to finished PDFs: make everything that is missing or stale, and nothing else."""
 
 import datetime
 import os
@@ -29,7 +29,7 @@ def make(
     mystery: str | os.PathLike | None = None,
     name: str = "Firstname_Lastname",
 ) -> list[Path]:
-    """Make the survey where there is none, execute the notebooks that are not up to date, and set the PDFs.
+    """Make the survey if necessary, execute the notebooks that are not up to date, and make the PDFs.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ def make(
     survey : str
         The survey.
     seed : int, optional
-        Of the simulated survey and of the notebooks; as it is by default.
+        Seed of the simulated survey and of the notebooks; unchanged by default.
     n_stars : int, optional
-        About how many stars the simulated survey keeps; as it is by default.
+        Approximate number of stars in the simulated survey; unchanged by default.
     mystery : path-like, optional
-        An apStar file for notebook 07; "survey" for the survey's own again; as it is by default.
+        An apStar file for notebook 07, or "survey" for the survey's own; unchanged by default.
     name : str
         The student's name.
 
@@ -55,7 +55,7 @@ def make(
     Raises
     ------
     ValueError
-        If there is no such target, the survey is another one than `seed` and `n_stars` say, or its files have changed.
+        If there is no such target, the survey does not agree with `seed` and `n_stars`, or its files have changed.
     FileNotFoundError
         If there is no such survey or mystery spectrum.
     lab2.report.run.NotebookError
@@ -64,7 +64,7 @@ def make(
     if target not in TARGETS:
         raise ValueError(f"the targets are {', '.join(TARGETS)}, not {target!r}")
     numbers = _PDFS.get(target, ())
-    paths = [_path(number, survey, name) for number in numbers]  # a name that will not do is refused at once
+    paths = [_path(number, survey, name) for number in numbers]  # reject an invalid name at once
     if mystery is not None and mystery != "survey":
         mystery = Path(mystery).expanduser().absolute()
         if not mystery.is_file():
@@ -89,17 +89,17 @@ def make(
 
 
 def prepare(survey: str, seed: int | None = None, n_stars: int | None = None) -> dict:
-    """Make a simulated survey that is not there yet, write the manifest of other files, and check those that are there.
+    """Make a missing simulated survey, write a missing manifest of other files, or check an existing survey.
 
-    A simulated survey that other code has made is made anew, from the same seed. One with fewer stars than are asked
-    for is replaced by a larger one.
+    A simulated survey made by other code is remade from the same seed. One with fewer stars than requested is replaced
+    by a larger one.
 
     Parameters
     ----------
     survey : str
         The survey.
     seed, n_stars : int, optional
-        Of the simulated survey; as they are by default.
+        Of the simulated survey; unchanged by default.
 
     Returns
     -------
@@ -109,9 +109,9 @@ def prepare(survey: str, seed: int | None = None, n_stars: int | None = None) ->
     Raises
     ------
     ValueError
-        If there is a survey of this name with another seed or more stars, or its files are not as they were.
+        If there is a survey of this name with another seed or more stars, or its files have changed.
     FileNotFoundError
-        If there is no such survey, and nothing says that it shall be simulated.
+        If there is no such survey, and no option says that it is to be simulated.
     """
     folder, wanted = survey_folder(survey), arguments(survey, seed, n_stars)
     if not folder.exists() and (survey == "simulated" or wanted):
@@ -133,7 +133,7 @@ def prepare(survey: str, seed: int | None = None, n_stars: int | None = None) ->
 
 
 def status(survey: str = "simulated", name: str = "Firstname_Lastname") -> list[tuple[str, str]]:
-    """What is up to date and what is not, and why.
+    """List what is up to date and what is not, and why.
 
     Parameters
     ----------
@@ -145,14 +145,14 @@ def status(survey: str = "simulated", name: str = "Firstname_Lastname") -> list[
     Returns
     -------
     list of tuple of str
-        What (a notebook or a PDF), and its state.
+        The notebook or PDF, and its state.
 
     Raises
     ------
     FileNotFoundError
-        If the survey was never made.
+        If the survey does not exist.
     ValueError
-        If its files are not those of its manifest.
+        If its files do not match its manifest.
     """
     about, given = check(survey), freshness.choices(survey)
     simulated = f"simulated, seed {about['seed']}, {about['n_stars']} stars" if "seed" in about else "observed"
@@ -185,7 +185,7 @@ def _state(path, stale, fresh):
 
 
 def _read_first(path, survey):
-    """What an interactive file means for the notebooks: those of `lab2 run` never read it."""
+    """Message about an interactive file, which notebooks of `lab2 run` never read."""
     day = datetime.datetime.fromtimestamp(path.stat().st_mtime).isoformat(" ", "minutes")
     return f"of {day}; in JupyterLab read before the official one" if official(path, survey) else f"of {day}"
 

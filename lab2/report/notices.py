@@ -1,4 +1,4 @@
-"""What a page says of itself, and captions: passages of Markdown that the PDF exporter tells apart by their role."""
+"""Notices about a run, and captions: Markdown that the PDF exporter distinguishes by its role."""
 
 from IPython.display import Markdown, display
 
@@ -8,7 +8,7 @@ __all__ = ["caption", "notice", "survey_statement"]
 
 
 def survey_statement(survey: str, simulated: bool, label_tree: str, seed: int) -> str:
-    """Which survey a page shows, real or simulated, as a quotation in Markdown."""
+    """Statement of the survey, real or simulated, as a quotation in Markdown."""
     if simulated:
         return (
             f"> This run shows the survey **{escaped(survey)}**: *simulated* spectra and catalog, with the "

@@ -1,4 +1,5 @@
-"""What a notebook holds in its hand: it opens, saves, shows and says, and every result keeps its origin."""
+"""The interface of a notebook to files and output: it opens, saves, shows and describes results, and records their
+origin."""
 
 from __future__ import annotations
 
@@ -32,22 +33,22 @@ __all__ = ["Page"]
 
 
 class Page:
-    """The page that one notebook writes.
+    """The page written by one notebook.
 
     All files of the survey are compared with its manifest first. The manifest's checksum, which every figure's record
-    has, therefore stands for the data themselves.
+    has, therefore identifies the data.
 
-    In an interactive run (JupyterLab, say, and not `lab2 run`) all that the page saves and shows goes to
-    build/<survey>/interactive/ and figures/<survey>/interactive/, and what other notebooks have saved is looked for
-    there first. So nothing that is done by hand changes the files of `lab2 run`. To go back to these, delete the folder
+    In an interactive run (in JupyterLab, for example, but not by `lab2 run`) results and figures go to
+    build/<survey>/interactive/ and figures/<survey>/interactive/, and results of other notebooks are read from there
+    first. So interactive work never changes the files of `lab2 run`. To go back to these, delete the folder
     build/<survey>/interactive/.
 
-    IPython shows an error of a page in a few lines, and what to do comes first.
+    IPython shows errors of a page in a few lines that begin with the advice.
 
     Parameters
     ----------
     notebook : str
-        The notebook's name, such as "04_spectral_model"; its number marks everything that it makes.
+        The notebook's name, such as "04_spectral_model"; its number is part of the names of its files.
     survey : str
         The survey that it reads, the name of a folder in data/.
     seed : int
@@ -56,10 +57,10 @@ class Page:
     Raises
     ------
     ValueError
-        If the notebook's name does not begin with two digits and an underscore, or the survey's files are not those of
-        its manifest.
+        If the notebook's name does not begin with two digits and an underscore, or the survey's files do not match its
+        manifest.
     FileNotFoundError
-        If the survey was never made.
+        If the survey does not exist.
     """
 
     def __init__(self, notebook: str, survey: str, seed: int) -> None:
@@ -87,7 +88,7 @@ class Page:
 
     @property
     def statement(self) -> str:
-        """Sentences for the top of the notebook: which survey it shows, real or simulated, and where its results go."""
+        """Text for the top of the notebook: the survey, real or simulated, and the folder of the results."""
         text = notices.survey_statement(self.survey, self.simulated, self.label_tree, self.seed)
         if self.interactive:
             folders = places.place(self.survey, True), places.figures_place(self.survey, True)
@@ -99,7 +100,7 @@ class Page:
         return text
 
     def introduce(self) -> None:
-        """Put the statement on the page; the report, which says all of it on its first page, leaves it out."""
+        """Show the statement, which the report omits here and gives on its first page."""
         notices.notice(self.statement)
 
     def input(self, path: str | os.PathLike) -> Path:
@@ -193,12 +194,12 @@ class Page:
         ValueError
             If the name does not begin with this notebook's number.
         TypeError
-            If the result is of no kind that can be saved.
+            If a result of this kind cannot be saved.
         """
         if not name.startswith(f"{self.number}_"):
             raise briefly(ValueError(f"notebook {self.notebook} saves files named {self.number}_..., not {name!r}"))
         path = places.place(self.survey, self.interactive) / name
-        if isinstance(result, xarray.Dataset) and "path" in result:  # the same wherever the checkout lies
+        if isinstance(result, xarray.Dataset) and "path" in result:  # independent of the location of the checkout
             result = result.assign(path=result.path.copy(data=[_short(Path(file)) for file in result.path.values]))
         if isinstance(result, Table):
             result = result.copy(copy_data=False)
@@ -220,7 +221,7 @@ class Page:
         return path
 
     def show(self, figure: Figure, name: str, caption: str, real: bool = False, zoom: bool = False) -> Figure:
-        """Show a figure with its caption, and keep it with the record of where it came from.
+        """Show a figure with its caption, and save it with a record of its origin.
 
         Writes figures/<survey>/NN_<name>.png, .pdf and .json, in an interactive run to the folder interactive/ there.
 
@@ -233,15 +234,15 @@ class Page:
         caption : str
             Its caption, in Markdown. Its lines are joined to one paragraph.
         real : bool
-            Whether only real spectra are on it. Otherwise a figure made from a simulated survey says so.
+            Whether it shows only real spectra. Otherwise a figure made from a simulated survey is marked as such.
         zoom : bool
-            Whether an interactive run adds a view to zoom into, for a figure that shows more pixels than the screen
-            has. There is none where ipympl is not installed.
+            Whether an interactive run adds a zoomable view, for a figure with more pixels than the screen. It needs
+            ipympl.
 
         Returns
         -------
         matplotlib.figure.Figure
-            The same figure, to be changed and shown again. pyplot has closed it.
+            The same figure, which can be changed and shown again. pyplot has closed it.
 
         Raises
         ------
@@ -259,7 +260,7 @@ class Page:
         if stamped:
             pictures.stamp(figure)
         drawn = pictures.pictures(figure)
-        plt.close(figure)  # otherwise IPython shows it again when the cell ends, and pyplot keeps it for ever
+        plt.close(figure)  # otherwise IPython shows it again at the end of the cell, and pyplot keeps it
         stem = places.figures_place(self.survey, self.interactive) / f"{self.number}_{name}"
         for kind, picture in drawn.items():
             with replacing(stem.with_suffix(f".{kind}")) as part:
@@ -277,14 +278,14 @@ class Page:
         return figure
 
     def say(self, markdown: str) -> None:
-        """Put a passage of Markdown on the page, for prose whose numbers were computed.
+        """Show Markdown text, for prose with computed numbers.
 
         Parameters
         ----------
         markdown : str
-            Usually a triple-quoted f-string, indented like the code around it: the margin that its lines share is taken
-            off, and blank lines at both ends (`inspect.cleandoc`). It is taken off the finished string, so a value put
-            into indented text must not bring lines of its own.
+            Usually a triple-quoted f-string, indented like the code around it: the common indentation and blank lines
+            at both ends are removed (`inspect.cleandoc`). This applies to the formatted string, so inserted values must
+            not contain line breaks.
 
         Raises
         ------
@@ -383,7 +384,8 @@ def _date(path):
 
 
 def _short(path):
-    """A file by its place under the home folder; elsewhere by its name, since folders are a machine's own."""
+    """A file's path relative to the home folder; outside of it only its name, since other folders depend on the
+    machine."""
     with contextlib.suppress(ValueError):
         return path.resolve().relative_to(home()).as_posix()
     return path.name

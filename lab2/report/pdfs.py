@@ -1,4 +1,4 @@
-"""PDFs of executed notebooks' cells, each with a record beside it of what it was made of."""
+"""PDFs from cells of executed notebooks, each with a record of its origin."""
 
 import datetime
 import json
@@ -41,13 +41,13 @@ def read(sources: Sequence[Path], survey: str, target: str) -> Iterator[tuple[nb
 
 
 def named(cell: nbformat.NotebookNode, stem: str, index: int, **about: object) -> nbformat.NotebookNode:
-    """The cell with what the exporter has to know: where it is from, for its messages, and what else is given."""
+    """The cell with metadata for the exporter: its origin, for messages, and any others given."""
     cell.metadata["lab2"] = {"origin": f"{stem}, cell {index}"} | about
     return cell
 
 
 def author(name: str) -> str:
-    """A name as in the name of a file, Firstname_Lastname, as it stands under a title."""
+    """The author's name for the title page, from that in a file name, Firstname_Lastname."""
     return name.replace("_", " ")
 
 
@@ -83,7 +83,7 @@ def made_on() -> list[int]:
 
 
 def write(path: Path, survey: str, sources: Sequence[Path], cells: list, about: dict) -> Path:
-    """Set cells as PDF, without their code, and keep beside it the record of what it was made of.
+    """Typeset cells as PDF, without their code, and write the record of its origin beside it.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def write(path: Path, survey: str, sources: Sequence[Path], cells: list, about: 
 
 
 def is_fresh(path: Path, survey: str, sources: Sequence[Path], name: str) -> bool:
-    """Whether a PDF is what these executed notebooks and the code would make now, but for the date.
+    """Whether a PDF is, apart from the date, what these executed notebooks and the code would now give.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def record_path(path: Path) -> Path:
 
 
 def _made_of(survey, sources, by):
-    """Checksums of what a PDF is made of."""
+    """Checksums of the inputs of a PDF."""
     parts = {source.stem: sha256(executed(source, survey)) for source in sources}
     typesetters = {name: metadata.version(name) for name in _TYPESETTERS}
     manifest_sum = sha256(survey_folder(survey) / "manifest.json")

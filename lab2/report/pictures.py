@@ -1,4 +1,4 @@
-"""A figure on a page: a picture for the screen, one for print, and a view to zoom into."""
+"""A figure on a page: a picture for the screen, one for print, and a zoomable view."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _STAMP = "simulated survey"
 
 
 def stamp(figure: Figure) -> None:
-    """Write on a figure, once, that its data are simulated."""
+    """Mark a figure, once, as made from simulated data."""
     if not any(text.get_gid() == _STAMP for text in figure.texts):
-        # Below the axes' lower edge, where the tight bounding box makes room: it can hide nothing.
+        # Below the axes' lower edge, where the tight bounding box makes room, so that it hides nothing.
         figure.text(1.0, 0.0, _STAMP, ha="right", va="top", size=6, color="0.5", gid=_STAMP)
 
 
@@ -39,7 +39,7 @@ def pictures(figure: Figure) -> dict[str, bytes]:
 
 
 def bundle(drawn: Mapping[str, bytes], name: str) -> tuple[dict, dict]:
-    """What is displayed of a figure: data by their kind, and metadata with the picture's width on the screen."""
+    """The display data of a figure by type, and metadata with the picture's width on the screen."""
     data = {
         "image/png": base64.b64encode(drawn["png"]).decode("ascii"),
         "application/pdf": base64.b64encode(drawn["pdf"]).decode("ascii"),
@@ -50,7 +50,7 @@ def bundle(drawn: Mapping[str, bytes], name: str) -> tuple[dict, dict]:
 
 
 def shown_already(figure: Figure) -> None:
-    """Keep IPython from showing a figure a second time where it is the value of the cell that shows it.
+    """Prevent IPython from showing a figure again if it is the value of its cell.
 
     Later cells may display it again.
     """
@@ -67,7 +67,7 @@ def shown_already(figure: Figure) -> None:
 
 
 def zoom_view(figure: Figure, title: str) -> Accordion | None:
-    """A widget, folded at first, in which a figure can be zoomed and shifted; None where ipympl is not installed."""
+    """A collapsed widget in which a figure can be zoomed and panned; None if ipympl is not installed."""
     if find_spec("ipympl") is None:
         return None
     import matplotlib

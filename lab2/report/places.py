@@ -1,4 +1,4 @@
-"""Where results lie: those of `lab2 run` in one place, those of interactive runs in another that is read first."""
+"""Folders of results: those of `lab2 run`, and those of interactive runs, which are read first."""
 
 import filecmp
 import os
@@ -14,7 +14,8 @@ _NAME = "interactive"
 def is_interactive() -> bool:
     """Whether this process is an interactive run, such as a notebook in JupyterLab.
 
-    `lab2 run` sets the environment variable LAB2_RUN to 1 for the kernels that it starts. All else is interactive.
+    `lab2 run` sets the environment variable LAB2_RUN to 1 for the kernels that it starts. All other runs are
+    interactive.
     """
     return os.environ.get("LAB2_RUN") != "1"
 
@@ -39,12 +40,12 @@ def product(name: str, survey: str, interactive: bool) -> Path:
     survey : str
         The survey.
     interactive : bool
-        Whether interactive results come first. A copy that equals the official file is passed over.
+        Whether interactive results are preferred. A copy identical to the official file is ignored.
 
     Returns
     -------
     pathlib.Path
-        The file in build/<survey>/interactive/ or in build/<survey>/; the latter where there is neither.
+        The file in build/<survey>/interactive/ or in build/<survey>/; the latter if neither exists.
     """
     own, run = place(survey, True) / name, place(survey, False) / name
     if not interactive or not own.is_file():
@@ -53,7 +54,7 @@ def product(name: str, survey: str, interactive: bool) -> Path:
 
 
 def official(path: Path, survey: str) -> Path | None:
-    """The official file that an interactive one takes the place of, or None where there is none such.
+    """The official file that an interactive one replaces, or None.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def official(path: Path, survey: str) -> Path | None:
 
 
 def interactive_files(survey: str) -> list[Path]:
-    """What interactive runs have left: their results and figures.
+    """Results and figures of interactive runs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Datasets that one notebook leaves for others, and what they must hold."""
+"""Datasets that notebooks save for others, and the rules for their contents."""
 
 import os
 
@@ -30,7 +30,7 @@ _FITS = {
     "reduced_chi2": Rule(("star",), schema.NOT_INFINITE),
     "flag": Rule(("star",), schema.COUNT),
 }
-# By kind, its rules. What a dataset is follows from the variables that only this kind has.
+# Rules by kind. The kind of a dataset follows from variables that only this kind has.
 _RULES = {"lab2 spectra": _SPECTRA, "lab2 fits": _FITS, "lab2 dataset": {}}
 _MARKS = {"lab2 spectra": {"flux", "ivar"}, "lab2 fits": {"labels", "covariance"}, "lab2 dataset": set()}
 
@@ -41,7 +41,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> None:
     Raises
     ------
     ValueError
-        If spectra or fits are not such as they must be.
+        If spectra or fits break the rules.
     """
     kind = next(kind for kind, marks in _MARKS.items() if marks <= set(dataset.data_vars))
     _check(dataset, kind)
@@ -56,7 +56,7 @@ def load(path: str | os.PathLike) -> xr.Dataset:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, or is something else.
+        If it is damaged, or not such a file.
     """
     dataset, kind = read_dataset(path, dict.fromkeys(_RULES, _VERSION))
     try:

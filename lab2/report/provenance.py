@@ -1,4 +1,4 @@
-"""What a result came from: the code's commit and the versions that it ran on."""
+"""Provenance of a result: the commit of the code and the versions of the packages."""
 
 import contextlib
 import importlib.metadata
@@ -14,7 +14,7 @@ __all__ = ["commit", "installed", "versions"]
 
 _PACKAGES = ("numpy", "scipy", "astropy", "matplotlib", "xarray")
 _IF_LOADED = ("pymc", "jax", "equinox", "optax")
-# What the numbers and figures of some notebook depend on.
+# Packages that numbers and figures of notebooks depend on.
 _NUMERICAL = (*_PACKAGES, "numba", "pymc", "nutpie", "jax", "jaxlib", "equinox", "optax", "corner")
 
 
@@ -24,7 +24,7 @@ def commit() -> tuple[str | None, bool | None]:
     Returns
     -------
     commit : str or None
-        None where git is missing, or the code does not lie in a checkout of its own.
+        None if git is missing, or the code is not in its own checkout.
     dirty : bool or None
         Whether a file was changed or added since; None with no commit.
     """
@@ -55,7 +55,7 @@ def installed() -> dict[str, str]:
 
 
 def _git(*arguments):
-    """What git prints, or None where it fails or is not installed."""
+    """Output of git, or None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", "-C", root(), *arguments], capture_output=True, check=False)
     except FileNotFoundError:

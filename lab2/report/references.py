@@ -1,6 +1,6 @@
 """Links in the tree that pandoc reads, as references: to figures, tables, equations, headings and papers.
 
-What is a link on the screen becomes a number on paper:
+Links on the screen become numbers on paper:
 
 ====================================  ================================================
 link to                               in the PDF
@@ -55,7 +55,7 @@ def rewritten(node: object, change: Callable[[dict], list]) -> object:
 
 
 def resolve(blocks: list, where: list[str], labels: set[str], raw: Callable[[str], dict]) -> list:
-    """The blocks with references in the place of links, and labels at what they refer to.
+    """The blocks with references instead of links, and labels at their targets.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def find(notebooks: Sequence[str] | None = None) -> list[Path]:
 
 
 def executed(source: Path, survey: str) -> Path:
-    """Where the executed form of a notebook lies.
+    """Path of the executed form of a notebook.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def executed(source: Path, survey: str) -> Path:
     Returns
     -------
     pathlib.Path
-        In build/<survey>/; for a notebook that is not the project's own, in a folder there that is named for it.
+        In build/<survey>/; for a notebook that is not the project's own, in a folder there named after it.
     """
     folder = build_folder(survey)
     if not _is_own(source):
@@ -92,11 +92,11 @@ def run(
 ) -> list[Path]:
     """Execute notebooks on a survey.
 
-    Each is kept as build/<survey>/<name>.failed.ipynb until it has come to its end, and as <name>.ipynb then, with the
-    record of what it was made of and what it made (`lab2.report.freshness`).
+    Each is saved as build/<survey>/<name>.failed.ipynb until it has finished, and then as <name>.ipynb, with the record
+    of its inputs and products (`lab2.report.freshness`).
 
-    Another notebook, such as a student's, reads what the project's own have saved, but changes none of it: what it
-    saves lies in the folder of its executed form, in build/<survey>/ and figures/<survey>/ there.
+    Any other notebook, such as a student's, reads the results of the project's notebooks without changing them: it
+    saves its own in the folder of its executed form, in build/<survey>/ and figures/<survey>/ there.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def run(
     progress : bool
         Whether to show a progress bar.
     only_stale : bool
-        Execute only the notebooks that are not up to date, and those among what they build on.
+        Execute only the notebooks that are not up to date, and those among their dependencies.
 
     Returns
     -------
@@ -120,10 +120,10 @@ def run(
     Raises
     ------
     ValueError
-        If there is no such notebook, or a parameter that no notebook has, or `survey` among the parameters; nothing has
-        been run then.
+        If there is no such notebook, or a parameter that no notebook has, or `survey` among the parameters; then
+        nothing is run.
     FileNotFoundError
-        If the survey was never made, or there is no such file.
+        If the survey does not exist, or there is no such file.
     NotebookError
         If a notebook fails.
     """
@@ -204,9 +204,9 @@ def _environment(variables):
 
 @contextlib.contextmanager
 def _own_home(source, survey):
-    """Give a notebook that is not the project's a home of its own while it runs.
+    """Give a notebook that is not the project's a separate home while it runs.
 
-    It finds the project's data and results there, by links; what it saves takes the place of a link.
+    The home has links to the project's data and results; files that the notebook saves replace the links.
     """
     if _is_own(source):
         yield
@@ -230,8 +230,8 @@ def _execute(source, survey, parameters):
     from nbclient.exceptions import DeadKernelError
 
     failed = _failed(source, survey)
-    # The kernel is the one of this environment, whatever others the user has registered; pages know by LAB2_RUN that
-    # nobody sits before them.
+    # The kernel is that of this environment, whatever others the user has registered; LAB2_RUN tells pages that the run
+    # is not interactive.
     environment = {"JUPYTER_PREFER_ENV_PATH": os.environ.get("JUPYTER_PREFER_ENV_PATH", "1"), "LAB2_RUN": "1"}
     # papermill fills in parameters where a path has braces
     read, written = (str(path).replace("{", "{{").replace("}", "}}") for path in (source, failed))
@@ -262,7 +262,7 @@ def _execute(source, survey, parameters):
 
 
 def _reproducible(notebook, stem):
-    """Drop times of day and random names, so that two runs that give the same results are the same file."""
+    """Drop times and random names, so that two runs with the same results give the same file."""
     for part in (notebook, *notebook.cells):
         part.metadata.pop("papermill", None)
         part.metadata.pop("execution", None)
@@ -272,20 +272,20 @@ def _reproducible(notebook, stem):
 
 
 def _line(cause):
-    """The first line of a cause that may have many, as those of TeX and HDF5 do; signs that move a cursor escaped."""
+    """The first line of a cause, which may have many, with control characters escaped."""
     line = cause.split("\n")[0][:500]
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def _unfinished(failed):
-    """The cell that was running when the kernel died: the last one that began."""
+    """The cell that was running when the kernel died: the last one started."""
     cells = nbformat.read(failed, as_version=4).cells
     begun = [cell.source for cell in cells if cell.metadata.get("papermill", {}).get("start_time")]
     return begun[-1].strip().split("\n")[0] if begun else "none"
 
 
 def parameters_of(source: Path) -> set[str]:
-    """Names of a notebook's parameters: what papermill reads off its cell tagged `parameters`.
+    """Names of a notebook's parameters: those that papermill finds in its cell tagged `parameters`.
 
     Parameters
     ----------
@@ -299,7 +299,7 @@ def parameters_of(source: Path) -> set[str]:
     Raises
     ------
     ValueError
-        If it is no notebook.
+        If it is not a notebook.
     """
     import papermill
 
@@ -322,5 +322,5 @@ def _list(sources):
 
 
 def _name(source):
-    """What a notebook is called in a message."""
+    """Name of a notebook in messages."""
     return source.stem if _is_own(source) else str(source)

@@ -1,4 +1,4 @@
-"""Set Markdown as PDF by pandoc and Typst, both from wheels, and refuse whatever cannot be set.
+"""Typeset Markdown as PDF by pandoc and Typst, both from wheels, and reject whatever cannot be set.
 
 The Markdown comes in pieces, each with the name of its cell, so that an error can say where it is. Links to figures,
 headings and papers become references (`lab2.report.references`).
@@ -34,7 +34,7 @@ _TEMPLATE = Path(__file__).with_name("template.typ")
 _HEAD = {"author": "", "date": [], "notes": [], "running": "", "foot": "", "numbered": False, "one_page": False}
 _SCALES = (1.0, 0.9, 0.8, 0.7, 0.65)  # of pictures
 _MARK = "// cell: "  # a Typst comment that begins each cell
-# The format of our own raw passages, which no text can know: any other raw passage is refused, never executed.
+# The format of our own raw passages, which texts cannot guess: any other raw passage is rejected, never executed.
 _OWN = f"own-{secrets.token_hex(8)}"
 
 # A hyphen before a number that begins a word, perhaps after a bracket: a minus sign.
@@ -149,7 +149,7 @@ def pdf(
 
 
 def _pandoc(text, *arguments):
-    """What pandoc writes, and what it complains of."""
+    """Output and warnings of pandoc."""
     done = subprocess.run(
         [pypandoc.get_pandoc_path(), *arguments],
         input=text,
@@ -165,7 +165,7 @@ def _pandoc(text, *arguments):
 
 
 def _check(document, pieces, folder, source):
-    """Mend what can be mended in pandoc's tree, refuse what cannot; the name of the cell of each block."""
+    """Fix or reject unsupported elements of pandoc's tree; returns the cell of each block."""
     blocks, names, where, depth, seen = [], [], "", 0, 0
 
     def visit(node):

@@ -1,4 +1,4 @@
-"""The nbconvert exporter `lab2_pdf`: a notebook as PDF, with its captions, and never with a hole."""
+"""The nbconvert exporter `lab2_pdf`: a notebook as PDF with captions, or an error if anything cannot be typeset."""
 
 import base64
 import re
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"[−–+-]?[\d.,]*(e[−+-]?\d+)?( ?%)?")
 
 
 class PDFExporter(Exporter):
-    """Notebook to PDF by pandoc and Typst.
+    """Converts a notebook to PDF by pandoc and Typst.
 
     A notebook's metadata may hold, under "lab2": "title" (without it the first heading serves), "author", "date" (year,
     month, day), "notes" (lines under the title), "foot" (of each page), "simulated" (whether the page heads say
@@ -51,7 +51,7 @@ class PDFExporter(Exporter):
     Raises
     ------
     ValueError
-        If something cannot be set: a formula, a picture, an output of no kind that is known here. The message
+        If something cannot be set: a formula, a picture, an output of unknown type. The message
         names the cell.
     """
 
@@ -72,7 +72,7 @@ class PDFExporter(Exporter):
         nb : nbformat.NotebookNode
             The notebook, executed.
         resources : dict, optional
-            What nbconvert knows of it: its name, and the folder that its pictures are in.
+            Information from nbconvert: its name, and the folder of its pictures.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class _Cell:
             return "" if output.name == "stderr" or not text else inline(f"#printed({literal(text)})")
         if output.output_type == "error":
             return inline(f"#failed({literal(_settled(chr(10).join(output.traceback)))})")
-        if _role(output) == "zoom":  # the picture that it enlarges is there
+        if _role(output) == "zoom":  # the picture that it enlarges is already shown
             return ""
         data = output.data
         for mime in _PICTURES:
@@ -190,7 +190,7 @@ class _Cell:
 
 
 def _figure(content, kind, caption, floats, breaks=False):
-    """A numbered figure or table where there is a caption, else just the thing, centered."""
+    """A numbered figure or table if there is a caption, else the object alone, centered."""
     if caption is None:
         return inline("#align(center,") + content + inline(")")
     text, label = caption
@@ -205,12 +205,12 @@ def _is_caption(output):
 
 
 def _role(output):
-    """What a page has marked an output as: figure, table, caption or zoom; None for others."""
+    """Role of an output: figure, table, caption or zoom; None for others."""
     return output.get("metadata", {}).get("lab2", {}).get("role")
 
 
 def _take_title(nb):
-    """The first heading of the notebook's first cell, taken out of it."""
+    """Remove and return the first heading of the notebook's first cell."""
     if not nb.cells or nb.cells[0].cell_type != "markdown":
         return None
     found = re.match(r"\s*# +(.+?)\s*(?:\n|\Z)", nb.cells[0].source)
@@ -221,13 +221,13 @@ def _take_title(nb):
 
 
 def _settled(text):
-    """Terminal text as it ends up: no colors, and carriage returns carried out."""
+    """Terminal text as displayed at the end: without colors, and with carriage returns applied."""
     lines = _ESCAPE.sub("", text).replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines).strip("\n")
 
 
 def _table(html):
-    """The one table of a piece of HTML and its number of rows, or None where there is none."""
+    """The only table of a piece of HTML and its number of rows, or None."""
     soup = BeautifulSoup(html, "html.parser")
     tables = soup.find_all("table")
     if len(tables) != 1:

@@ -19,15 +19,16 @@ _ACTIVE = re.compile(r"(?P<formula>[\\$]+)|(?P<entity>[&`])|[!-/:-@\[-_{-~]")
 
 
 def escaped(text: object) -> str:
-    """Text from outside as Markdown that shows these characters and does nothing else.
+    """Text from outside as Markdown that shows its characters literally.
 
-    Whatever a server, a header, a catalog, a manifest or a user says goes through here on its way into `Page.say` and
-    into captions.
+    All text from servers, headers, catalogs, manifests and users passes through this function before it is used in
+    `Page.say` or captions.
 
     Parameters
     ----------
     text : object
-        A string, or what becomes one; `lab2._text.visible` says what is shortened and which characters are replaced.
+        A string, or an object to convert to one; `lab2._text.visible` says what is shortened and which characters are
+        replaced.
 
     Returns
     -------
@@ -51,7 +52,7 @@ def escaped(text: object) -> str:
 
 
 def symbol(name: object) -> str:
-    """A label as readers know it; any other name as it is.
+    """The symbol of a label; any other name unchanged.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def symbol(name: object) -> str:
 
 
 def listed(values: Iterable[float], names: Iterable[str], form: str = ".2f") -> str:
-    """Values with their names, as a sentence lists them; labels by their symbols.
+    """Values with their names as a list for a sentence; labels by their symbols.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def listed(values: Iterable[float], names: Iterable[str], form: str = ".2f") -> 
 
 
 def joined(names: Iterable[str], nothing: str = "none") -> str:
-    """Names as a sentence lists them; labels by their symbols.
+    """Names as a list for a sentence; labels by their symbols.
 
     Parameters
     ----------
@@ -143,7 +144,7 @@ def counted(names: Iterable[str]) -> str:
 
 
 def graded(value: float, limits: Sequence[float], texts: Sequence[str]) -> str:
-    """The text that holds for a number: one for each interval between limits.
+    """Choose a text by the interval in which a number lies.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def graded(value: float, limits: Sequence[float], texts: Sequence[str]) -> str:
     Returns
     -------
     str
-        "" for NaN, of which nothing can be said.
+        "" for NaN.
 
     Raises
     ------
@@ -175,7 +176,7 @@ def graded(value: float, limits: Sequence[float], texts: Sequence[str]) -> str:
 
 
 def correlated(r: float) -> str:
-    """What a correlation coefficient is called.
+    """Describe a correlation coefficient in words.
 
     Parameters
     ----------

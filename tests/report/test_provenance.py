@@ -9,7 +9,7 @@ from astropy.table import QTable
 
 from lab2 import apstar, catalog
 from lab2 import survey as survey_module
-from lab2.report import Page, checkpoints, provenance
+from lab2.report import Page, pdfs, provenance
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_copied_simulated_data_are_called_simulated_on_pages_and_in_tables(copie
     read = QTable.read(home / "build" / "myfields" / "01_giants.ecsv")
     assert (read.meta["simulated"], read.meta["survey"]) == (True, "myfields")
     assert not table.meta  # the table that was given stays as it was
-    assert "Survey: myfields (a simulated survey, made by lab2; not observations)" in checkpoints._described("myfields")
+    assert "Survey: myfields (a simulated survey, made by lab2; not observations)" in pdfs.described("myfields")
 
 
 def test_what_is_saved_does_not_say_where_the_checkout_lies(copied, home):
