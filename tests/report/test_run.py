@@ -73,7 +73,7 @@ def test_notebooks_run_and_make_a_report(home, notebooks, monkeypatch):
     before = path.read_bytes()
     assert checkpoint(1, name="Jane_O'Hara-Núñez").read_bytes() == before
     (dated,) = re.findall(rb"/CreationDate ?\((.*?)\)", before)
-    assert dated == b"D:20251109"  # the day, and no time of day
+    assert dated == b"D:20251109000000Z"  # the day, and no time of day
     assert path == build / "Jane_O'Hara-Núñez_lab2_cp1.pdf"
     text = "\n".join(text_of(path.read_bytes()))
     for there in [
