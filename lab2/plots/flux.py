@@ -145,7 +145,7 @@ def model_overlay(
     figure, axes = plt.subplots(
         2 * len(panels),
         1,
-        figsize=(WIDTH, 0.5 + 2.5 * len(panels)),
+        figsize=(WIDTH, 0.5 + 2.1 * len(panels)),
         sharex=True,
         height_ratios=[3, 1] * len(panels),
     )
