@@ -9,7 +9,14 @@ __all__ = ["EXPLORER", "PDF", "RUN", "SIMULATION", "digest"]
 _TOP = Path(__file__).resolve().parent
 # Files of the package, by patterns: what writes a simulated survey, what sets a PDF, what a notebook may use, and what
 # the interactive page is made by.
-SIMULATION = ("simulate/*.py", "tables/*", "apstar.py", "grid.py")
+SIMULATION = (
+    "simulate/*.py",
+    "tables/emulator.npz",
+    "tables/isochrones_mist_6gyr.ecsv",
+    "apstar.py",
+    "grid.py",
+    "isochrones.py",
+)
 PDF = tuple(
     f"report/{name}"
     for name in (

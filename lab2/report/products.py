@@ -72,7 +72,7 @@ def _check(dataset, kind):
         if kind == "lab2 fits":
             _check_fits(dataset)
     except ValueError as problem:
-        raise ValueError(f"this is no {kind}: {problem}") from problem
+        raise ValueError(f"this is not a valid {kind}: {problem}") from problem
 
 
 def _check_fits(fits):

@@ -138,7 +138,8 @@ def pdf(
     shutil.copy(_TEMPLATE, folder / "template.typ")
     typst_code = f'#import "template.typ": *\n#show: lab2.with(json("head.json"))\n{_renamed(body)}'
     (folder / "main.typ").write_text(typst_code, encoding="utf-8")
-    about = _HEAD | dict(head) | {"title": title}
+    about = _HEAD | dict(head)
+    about |= {key: printable(str(about[key])) for key in ("title", "author", "running", "foot")}
     # what takes more pages even with small pictures has them in full size, as the last of these
     for scale in (*_SCALES, 1.0) if about["one_page"] else (1.0,):
         (folder / "head.json").write_text(json.dumps(about | {"scale": scale}), encoding="utf-8")
@@ -269,9 +270,9 @@ def _compile(folder, source, names, title):
         # PDF/A forbids characters that no font has, which would be holes in the page. It forbids PDF pictures
         # too, so that this first pass leaves the pictures out.
         typst.compile(sys_inputs={"draft": "yes"}, pdf_standards=["a-2u"], **common)
+        finished = typst.compile(**common)
         del common["format"]
-        pages = typst.query(selector="<pages>", field="value", one=True, **common)
-        return typst.compile(format="pdf", **common), int(pages)
+        return finished, int(typst.query(selector="<pages>", field="value", one=True, **common))
     except typst.TypstError as error:
         found = re.search(r"main\.typ:(\d+)", error.diagnostic)
         above = source.split("\n")[: int(found[1])] if found else []

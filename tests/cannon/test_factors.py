@@ -182,7 +182,7 @@ def test_a_number_of_factors_that_is_none(hidden, number):
 
 
 def test_more_factors_than_stars_can_carry(hidden):
-    with pytest.raises(ValueError, match="30 stars cannot carry 12 factors beside 6 coefficients a pixel"):
+    with pytest.raises(ValueError, match="30 stars cannot constrain 12 factors and 6 coefficients per pixel"):
         lab2.train(hidden[0].isel(star=slice(0, 30)), factors=12)
 
 

@@ -195,7 +195,7 @@ DAMAGE = {
 @pytest.mark.parametrize("words", DAMAGE)
 def test_what_is_no_model_is_refused_with_the_reason(rich, tmp_path, words):
     damaged = DAMAGE[words](rich.dataset)
-    with pytest.raises(ValueError, match=f"^this is no lab2 Cannon: .*{words}"):
+    with pytest.raises(ValueError, match=f"^this is not a valid lab2 Cannon: .*{words}"):
         Cannon(damaged)
     path = tmp_path / "model.nc"
     write_dataset(path, damaged, Cannon.kind, Cannon.version)  # sealed, so that only the schema can tell
@@ -211,7 +211,7 @@ def test_a_whole_model_is_accepted(rich, tmp_path):
 def test_a_model_changed_in_place_is_not_saved(small, tmp_path):
     model = cannon.train(small)
     model.dataset.theta.values[0, 0] = np.nan
-    with pytest.raises(ValueError, match="no lab2 Cannon: theta must be finite"):
+    with pytest.raises(ValueError, match="not a valid lab2 Cannon: theta must be finite"):
         model.save(tmp_path / "model.nc")
     assert list(tmp_path.iterdir()) == []
 

@@ -70,7 +70,7 @@ def test_thirty_copies_of_which_five_are_broken(home, survey, hand_in, quick, mo
 def test_a_notebook_that_spoils_the_lab_ends_the_check(home, survey, hand_in, quick):
     catalog = '(lab / "data" / survey / "allStar.fits")'
     hand_in(home / "course" / "a.ipynb", GOOD, f'with {catalog}.open("ab") as file:\n    file.write(b"x")')
-    with pytest.raises(Failure, match=r"changed.*: data/simulated/allStar\.fits\. It was .*: a\.ipynb\. Make the"):
+    with pytest.raises(Failure, match=r"changed.*: data/simulated/allStar\.fits\. It was .*: a\.ipynb\. Remake the"):
         check(home / "course", "simulated", LIMITS, progress=False)
     assert not list((home / "course-checked").glob("*/record.json"))
 

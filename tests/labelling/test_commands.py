@@ -106,14 +106,14 @@ def test_after_ctrl_c_nothing_stands_under_the_final_name(giants, trained, tmp_p
     for n in range(6000):
         os.link(giants.files[n % len(giants.files)], many / f"apStar-{n:04d}.fits")
     out = tmp_path / "out" / "labels.fits"
+    # as in the foreground: a shell's background job ignores SIGINT, and so do its children
+    foreground = "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     command = [sys.executable, "-m", "lab2", "label", many, "--model", trained.path, "-o", out, "--workers", "2"]
     running = subprocess.Popen(
-        list(map(str, command)),
+        [sys.executable, "-c", foreground, *map(str, command)],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # as in the foreground: a shell's background job ignores SIGINT, and so do its children
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not (out.parent.is_dir() and os.listdir(out.parent)) and time.monotonic() < deadline:

@@ -136,11 +136,11 @@ def test_spectra_and_fits_are_checked_when_saved_and_opened(home, survey):
         path = saving.save(good, "05_some.nc")
         xr.testing.assert_identical(reading.open("05_some.nc"), good)
         for words, damaged in bad.items():
-            with pytest.raises(ValueError, match=f"no {kind}: {words}"):
+            with pytest.raises(ValueError, match=f"not a valid {kind}: {words}"):
                 saving.save(damaged, "05_some.nc")
             write_dataset(path, damaged, kind, 1)
             with pytest.raises(
-                ValueError, match=f"^run .* run 05 .*: .*05_some.nc is damaged: this is no {kind}: {words}"
+                ValueError, match=f"^run .* run 05 .*: .*05_some.nc is damaged: this is not a valid {kind}: {words}"
             ):
                 reading.open("05_some.nc")
 

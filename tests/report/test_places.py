@@ -135,9 +135,8 @@ def test_without_ipympl_a_figure_stays_a_picture(home, survey, by_hand, monkeypa
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
     figure = plt.figure(figsize=(2, 2))
     assert Page("03_continuum", "simulated", 1).show(figure, "one", "A caption.", zoom=True) is figure
-    picture, caption = by_hand
+    (picture,) = by_hand  # and no view to zoom into
     assert "image/png" in picture
-    assert caption == "A caption."
 
 
 def test_a_figure_that_is_shown_again_is_called_simulated_once(home, survey, by_hand):

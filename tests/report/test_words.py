@@ -146,7 +146,7 @@ def test_checkpoint_and_report_of_a_survey_with_a_nasty_manifest(home, make_surv
     assert r"\u674e \u660e" in text
     assert 'run "]#panic()`x`{=typst}' in text
     text = " ".join(text_of(report("mine").read_bytes()))
-    assert "at commit *`$abc" in text
+    assert "lab2 commit *`$abc · " in text
     assert "from 5 $ <b>, undated" in " ".join(text.split())
 
 

@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.table import QTable, Table
 
-from lab2 import apstar, catalog, labels
+from lab2 import _code, apstar, catalog, labels
 from lab2._lock import BusyError
 from lab2.simulate import make_survey, replacing, writing
 from lab2.simulate.population import FIELDS
@@ -41,6 +42,25 @@ def test_folder_is_whole_and_as_its_manifest_says(survey):
     assert about["survey"] == "small"
     assert (about["seed"], about["n_stars"], about["label_tree"]) == (7, 24, "simulated")
     assert names(survey.parent) == ["small"]
+
+
+TABLES_READ = """
+import sys
+from pathlib import Path
+from lab2 import _code
+from lab2.simulate import make_survey, writing
+read = set()
+sys.addaudithook(lambda event, given: read.add(str(given[0])) if event == "open" else None)
+writing.SMALLEST, _code.digest = 20, lambda patterns: "none"  # which would read them too
+make_survey(sys.argv[1], n_stars=24, progress=False)
+print(*sorted(Path(path).name for path in read if Path(path).parent.name == "tables"))
+"""
+
+
+def test_a_survey_is_made_anew_when_a_table_that_it_is_made_of_changes_and_for_no_other(tmp_path):
+    command = [sys.executable, "-c", TABLES_READ, tmp_path / "small"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == sorted(Path(one).name for one in _code.SIMULATION if one.startswith("tables/"))
 
 
 def test_cuts_leave_the_number_asked_for_and_each_removes_something(survey):
