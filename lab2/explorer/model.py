@@ -5,7 +5,7 @@ import numpy as np
 from lab2.cannon import Cannon, training_distance
 from lab2.explorer.packing import in_steps, packed
 from lab2.labels import LABELS
-from lab2.lines import strong_lines
+from lab2.lines import UNIDENTIFIED, name_peaks
 
 __all__ = ["described", "label_texts", "line_list", "rounding"]
 
@@ -15,7 +15,7 @@ _WRITTEN = {
     "logg": ("log g", "log <i>g</i>"),
 }
 _MARGIN = 0.15  # how far a slider reaches outside the training labels, in units of their range
-_WEAKEST_LINE = 0.5  # log10 of the ratio of line to continuum opacity; a line of 0 begins to saturate
+_LINES = 600
 
 
 def described(model: Cannon) -> dict:
@@ -82,13 +82,11 @@ def label_texts(names: list[str], units: list[str]) -> list[dict]:
 
 
 def line_list(model: Cannon) -> list[list]:
-    """Strong lines in the trained range, the strongest first: species and wavelength [Angstrom]."""
-    table = strong_lines(minimum_strength=_WEAKEST_LINE)
-    where = table["wavelength"].to_value("Angstrom")
-    known = model.wavelength.values[model.trained.values]
-    inside = (where > known.min()) & (where < known.max())
-    order = np.argsort(-np.asarray(table["strength"].value), kind="stable")
-    return [[str(table["species"][n]), round(float(where[n]), 2)] for n in order if inside[n]]
+    """The deepest absorption lines of the mean spectrum, the deepest first: species and wavelength [Angstrom]."""
+    depth = np.where(model.trained, 1 - model.predict(model.label_mean), 0.0)
+    peaks = name_peaks(model.wavelength.values, depth.clip(0), count=_LINES)
+    peaks = peaks[peaks["species"] != UNIDENTIFIED]
+    return [[str(row["species"]), round(float(row["line"]), 2)] for row in peaks]
 
 
 def _theta(model):

@@ -46,7 +46,7 @@ def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = plt.subplots(len(stars), 1, figsize=(WIDTH, 0.8 + 1.25 * len(stars)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(len(stars), 1, figsize=(WIDTH, 0.7 + 1.0 * len(stars)), sharex=True, squeeze=False)
     for ax, (title, star) in zip(axes[:, 0], stars.items(), strict=True):
         one = star.isel(star=0)
         flux = np.where(one.flux != 0, one.flux, np.nan)
@@ -98,7 +98,7 @@ def normalization(raw: xr.Dataset, spectra: xr.Dataset, star: str, pixels: xr.Da
         Trusted continuum pixels (wavelength).
     """
     before, after = raw.sel(star=star), spectra.sel(star=star)
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.5), sharex=True)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.0), sharex=True)
     good = after.ivar.values > 0
     flux = np.where(good, before.flux.values, np.nan)
     inside = np.isfinite(before.flux.values) & (before.flux.values != 0)
@@ -145,7 +145,7 @@ def model_overlay(
     figure, axes = plt.subplots(
         2 * len(panels),
         1,
-        figsize=(WIDTH, 0.5 + 2.5 * len(panels)),
+        figsize=(WIDTH, 0.5 + 2.1 * len(panels)),
         sharex=True,
         height_ratios=[3, 1] * len(panels),
     )

@@ -42,7 +42,7 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
         warnings.simplefilter("ignore", FutureWarning)
         import corner as corner_package
     colors = [BLUE, VERMILION, GREEN, PURPLE]
-    figure = plt.figure(figsize=(0.93 * WIDTH, 0.93 * WIDTH), layout="none")
+    figure = plt.figure(figsize=(0.82 * WIDTH, 0.82 * WIDTH), layout="none")
     everything = np.concatenate([np.asarray(values) for values in sets.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     ranges = list(zip(low - 0.04 * (high - low), high + 0.04 * (high - low), strict=True))
@@ -108,7 +108,7 @@ def label_comparison(
     names = fitted.label.values
     across = min(_ACROSS, len(names))
     down = -(-len(names) // across)
-    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 2.4 * down + 0.1))
+    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 2.15 * down + 0.1))
     outer = figure.add_gridspec(down, across + 1, width_ratios=[*[1] * across, 0.05])
     pairs = [outer[divmod(n, across)].subgridspec(2, 1, height_ratios=[1.9, 1], hspace=0.04) for n in range(len(names))]
     tops = [figure.add_subplot(pair[0]) for pair in pairs]

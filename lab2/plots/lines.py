@@ -182,7 +182,7 @@ def sequence(
     lines : dict of str to float, optional
         Names and wavelengths to mark.
     """
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.2 + 0.5 * len(values)))
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.0 + 0.44 * len(values)))
     scale = Normalize(min(values), max(values))
     shifts = offset * np.arange(len(values))
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 7.5}

@@ -18,7 +18,7 @@ from lab2.survey import build_folder, manifest, notebook_folder
 
 __all__ = ["TITLE", "report", "report_path"]
 
-TITLE = "Modeling Stellar Spectra: the Cannon on APOGEE's Red Giants"
+TITLE = "Modeling Stellar Spectra: The Cannon on APOGEE’s Red Giants"
 _SECTIONS = {
     "01": "Data",
     "02": "Data",

@@ -39,7 +39,7 @@ QUESTIONS = (
     ),
     ("9", "not happy: back to problem 6", "05", "Problem 9, back to problem 6: hidden factors"),
     ("10", "outliers: what has gone wrong", "05", "Problem 10: the outliers"),
-    ("10", "local minima, continuum, flags", "05", "The handout's questions, one by one"),
+    ("10", "local minima, continuum, flags", "05", "The questions of problem 10, one by one"),
     ("10", "can the model be improved?", "05", "Can the model be improved? Training without the odd stars"),
     ("11", "Kiel diagram (checkpoint 3 a)", "06", "Problem 11: the validation set in Teff and log g"),
     ("11", "known features, trends with [Fe/H]", "06", "Problem 11: features, and the trend with [Fe/H]"),

@@ -32,7 +32,7 @@ _READER = (
 )
 _TEMPLATE = Path(__file__).with_name("template.typ")
 _HEAD = {"author": "", "date": [], "notes": [], "running": "", "foot": "", "numbered": False, "one_page": False}
-_SCALES = (1.0, 0.9, 0.8, 0.7, 0.65)  # of pictures
+_SCALES = (1.0, 0.9, 0.8)  # of pictures; smaller ones could not be read
 _MARK = "// cell: "  # a Typst comment that begins each cell
 # The format of our own raw passages, which texts cannot guess: any other raw passage is rejected, never executed.
 _OWN = f"own-{secrets.token_hex(8)}"
@@ -99,7 +99,7 @@ def pdf(
         What the template puts around the pieces, all of it plain text: "title", and as needed "author", "date" (year,
         month, day), "notes" (lines under the title), "running" (at the right of each page's head), "foot" (at the left
         of each page's foot), whether headings are "numbered", and whether pictures are made smaller, down to
-        two thirds, where this brings all onto "one_page".
+        80 %, where this brings all onto "one_page".
     labels : set of str
         Of figures and tables in the pieces, to which links refer.
     source : path-like
@@ -184,6 +184,8 @@ def _check(document, pieces, folder, source):
             node["c"] = _DOT.sub(_KEPT, _MINUS.sub("\\1\N{MINUS SIGN}", content))
         elif kind == "Image":
             content[2][0] = _fetch(content[2][0], folder, source, where)
+        elif kind == "Table":  # columns as wide as they need, however long the rows of the source are
+            content[2] = [[align, {"t": "ColWidthDefault"}] for align, _ in content[2]]
         elif kind == "Header":
             content[0] = max(content[0] + depth, 1)
         if node.get("t") == "Math":  # a raw environment has become one
