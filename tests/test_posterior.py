@@ -292,7 +292,7 @@ def test_default_priors_hold_the_training_labels_with_a_margin(linear):
 @pytest.mark.parametrize(
     ("prior", "message"),
     [
-        ({"age": (5.0, 1.0)}, "a prior for age: the labels are teff, fe_h, vsini"),
+        ({"age": (5.0, 1.0)}, "a prior was given for age, but the labels are teff, fe_h, vsini"),
         ({"teff": 4800.0}, "the prior of teff must be"),
         ({"teff": (4800.0, 100.0, 4000.0)}, "the prior of teff must be"),
         ({"teff": (4800.0, 0.0)}, "sd > 0"),

@@ -11,6 +11,7 @@ __all__ = ["MISSING", "in_steps", "packed", "unpacked"]
 # The code of a value that is not there, in an array of bytes.
 MISSING = -128
 _LEVEL = 9  # of zlib
+_MOST = np.iinfo(np.int16).max
 
 
 def packed(values: ArrayLike, dtype: str) -> dict:
@@ -67,5 +68,6 @@ def in_steps(rows: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """
     rows = np.asarray(rows, dtype=float)
     largest = np.abs(rows).max(axis=1, initial=0.0)
-    steps = np.where(largest > 0, largest, 1.0) / np.iinfo(np.int16).max
+    steps = largest / _MOST
+    steps = np.where(steps >= np.finfo(float).tiny, steps, 1.0 / _MOST)  # a row of next to nothing is one of zeros
     return np.rint(rows / steps[:, None]).astype(int), steps

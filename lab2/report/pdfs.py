@@ -106,6 +106,8 @@ def write(path: Path, survey: str, sources: Sequence[Path], cells: list, about: 
     from lab2.report.typst import PDFExporter
 
     about = about | {"simulated": manifest(survey)["simulated"], "date": made_on()}
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"  # cells of two notebooks may have the same
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"lab2": about})
     resources = {"metadata": {"name": path.stem, "path": str(notebook_folder())}}
     pdf, _ = PDFExporter(exclude_input=True).from_notebook_node(notebook, resources)

@@ -117,7 +117,7 @@ def _headings(blocks, where):
     return found
 
 
-def formulas(node) -> Iterator[str]:
+def formulas(node: object) -> Iterator[str]:
     """The TeX of all formulas."""
     if isinstance(node, dict):
         if node.get("t") == "Math":

@@ -194,7 +194,7 @@ def test_a_small_part_of_the_grid_will_do(survey, n_pixels):
 def test_diagnosis_refuses_other_stars(survey):
     fits, spectra, rows = survey
     for wrong in ((fits[{"star": slice(None, None, -1)}], spectra, rows), (fits, spectra, rows[::-1])):
-        with pytest.raises(ValueError, match="do not have the same stars in the same order"):
+        with pytest.raises(ValueError, match="are not of the same stars in the same order"):
             diagnose(*wrong)
 
 

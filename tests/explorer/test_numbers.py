@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -37,6 +37,8 @@ def test_packed_arrays_are_unpacked_as_they_were(values):
 
 
 @given(arrays(float, (3, 7), elements=st.floats(-1e6, 1e6)))
+@example(np.full((3, 7), 5e-324))  # a step of such a row is no number above 0
+@example(np.full((3, 7), 2.3e-319))  # and of this one it is 1.4 times the smallest number
 def test_rounding_to_steps_is_off_by_half_a_step(rows):
     whole, steps = packing.in_steps(rows)
     assert np.abs(whole).max() <= 32767

@@ -50,7 +50,7 @@ def test_notebooks_and_headings_are_sections_and_pages():
     text = f"# One\n\n[here](04_spectral_model.ipynb), [there]({link}), p. [page]({link}), [no](08_gone.ipynb)"
     first = cell(text, origin="04_spectral_model, cell 1")
     second = cell("## Problem 6 (a): what is X?", origin="04_spectral_model, cell 2")
-    found = pages(first, cell("word " * 900, origin="x"), second, numbered=True)
+    found = pages(first, cell("word " * 1500, origin="x"), second, numbered=True)
     assert "Section 1, Section 1.1, p. 2, no" in " ".join(found[0].split())
     with pytest.raises(ValueError, match="04_spectral_model has no heading 'Problem-6-"):
         pages(first, numbered=True)

@@ -36,7 +36,7 @@ def notebooks(home, survey, monkeypatch):
     monkeypatch.setattr("lab2.report.run.notebook_folder", lambda: folder)
 
     def add(stem, *cells, parameters=PARAMETERS):
-        head = [new_markdown_cell(f"# About {stem}"), cell(parameters, "parameters")]
+        head = [new_markdown_cell(f"# About {stem}", id="title"), cell(parameters, "parameters")]
         nbformat.write(new_notebook(cells=[*head, *cells]), folder / f"{stem}.ipynb")
 
     return add

@@ -53,7 +53,7 @@ def test_what_always_fails_is_listed_and_the_rest_is_finished(texts, address):
 def test_a_scheduler_that_does_not_answer_is_reported(texts, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 0.0)
     monkeypatch.setattr(cluster, "_ANSWER", 0.5)
-    with pytest.raises(Failure, match=r"no scheduler answers at tcp://127\.0\.0\.1:9 .*what finished work is kept"):
+    with pytest.raises(Failure, match=r"no scheduler answers at tcp://127\.0\.0\.1:9 .*what is finished is kept"):
         cluster.work("tcp://127.0.0.1:9", texts.job(shard_makers.text), texts.plan.shards, lambda text: None)
 
 

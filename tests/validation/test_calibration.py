@@ -249,7 +249,9 @@ DAMAGE = {
 def test_what_is_no_calibration_is_refused_with_the_reason(learned, tmp_path, words):
     path = tmp_path / "calibration.nc"
     write_dataset(path, DAMAGE[words](learned.dataset), Calibration.kind, Calibration.version)
-    with pytest.raises(ValueError, match=rf"calibration\.nc is damaged: this is not a valid lab2 calibration: .*{words}"):
+    with pytest.raises(
+        ValueError, match=rf"calibration\.nc is damaged: this is not a valid lab2 calibration: .*{words}"
+    ):
         Calibration.load(path)
 
 

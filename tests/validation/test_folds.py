@@ -244,7 +244,7 @@ def test_other_spectra_of_the_same_stars_are_fitted_and_not_trained_on(spectra):
     held_out = np.flatnonzero(folds.values == 1)
     model = cannon.train(spectra.isel(star=np.flatnonzero(folds.values == 0)))
     np.testing.assert_array_equal(found.labels[held_out], fit_labels(model, moved.isel(star=held_out)).labels)
-    with pytest.raises(ValueError, match="do not have the same stars in the same order"):
+    with pytest.raises(ValueError, match="are not of the same stars in the same order"):
         cross_validate(spectra, folds, fit=moved.isel(star=slice(None, None, -1)))
     with pytest.raises(ValueError, match="one star at a time"):
         cross_validate(spectra, "star", fit=moved)
