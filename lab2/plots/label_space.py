@@ -108,7 +108,7 @@ def label_comparison(
     names = fitted.label.values
     across = min(_ACROSS, len(names))
     down = -(-len(names) // across)
-    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 2.15 * down + 0.1))
+    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 2.0 * down + 0.1))
     outer = figure.add_gridspec(down, across + 1, width_ratios=[*[1] * across, 0.05])
     pairs = [outer[divmod(n, across)].subgridspec(2, 1, height_ratios=[1.9, 1], hspace=0.04) for n in range(len(names))]
     tops = [figure.add_subplot(pair[0]) for pair in pairs]
@@ -139,7 +139,7 @@ def label_comparison(
         for ax in (top, low):
             ax.xaxis.set_major_locator(plt.MaxNLocator(4))
     for n in range(0, len(names), across):
-        tops[n].set_ylabel("from the spectrum")
+        tops[n].set_ylabel("fitted")
         lows[n].set_ylabel("difference")
     if color is not None:
         figure.colorbar(mesh, cax=figure.add_subplot(outer[:, across]), label=color_name)

@@ -98,7 +98,7 @@ def _arranged(notebooks, survey):
             elif number == _FRAME:
                 own_appendices.append(cell)
             else:
-                cell.metadata["lab2"]["depth"] = 1
+                cell.metadata["lab2"] |= {"depth": 1, "floats": False}  # figures stay with their headings
                 details.append(cell)
         if details:
             diagnostics += [_part(f"## {_title(notebook, stem)}"), *details]

@@ -91,7 +91,8 @@ class PDFExporter(Exporter):
             for number, cell in enumerate(nb.cells, start=1):
                 known = cell.metadata.get("lab2", {})
                 where = known.get("origin", f"{name}, cell {number}")
-                writer = _Cell(where, number, Path(work), self.exclude_input, about.get("floats", False))
+                floats = about.get("floats", False) and known.get("floats", True)
+                writer = _Cell(where, number, Path(work), self.exclude_input, floats)
                 text = _PARTS[known["part"]](writer.markdown(cell)) if "part" in known else writer.markdown(cell)
                 labels |= writer.labels
                 if text:
