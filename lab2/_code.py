@@ -32,7 +32,7 @@ PDF = tuple(
 )
 RUN = ("**/*.py", "**/*.mplstyle", "tables/*")
 EXPLORER = ("**/*.py", "tables/*", "explorer/page/*")
-_NO_PART_OF_A_RUN = ("__main__.py", "explorer/*.py", *PDF)
+_NO_PART_OF_A_RUN = ("__main__.py", "_making.py", "explorer/*.py", *PDF)
 
 
 @cache

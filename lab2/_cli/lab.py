@@ -27,7 +27,7 @@ def run(chosen):
 def make(chosen):
     """Bring the lab up to date: the survey, the notebooks that are stale, and the PDFs."""
     from lab2._lock import alone
-    from lab2.report.making import make
+    from lab2._making import make
     from lab2.survey import build_folder
 
     with alone(build_folder(chosen.survey), wait=True):
@@ -38,7 +38,7 @@ def make(chosen):
 
 def status(chosen):
     """Show what is up to date and what is not, and why. Nothing is changed."""
-    from lab2.report.making import status
+    from lab2._making import status
 
     found = status(chosen.survey, chosen.name)
     width = max(len(name) for name, _ in found)

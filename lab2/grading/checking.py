@@ -14,7 +14,7 @@ from lab2.grading.finding import find
 from lab2.grading.isolation import Limits
 from lab2.grading.judging import Job, judge, known
 from lab2.grading.numbers import key_numbers
-from lab2.grading.reading import Products
+from lab2.grading.products import Products
 from lab2.report import run
 from lab2.survey import build_folder, figure_folder, home, survey_folder
 from lab2.survey import check as check_survey

@@ -13,7 +13,7 @@ from lab2 import validation
 from lab2._io import netcdf
 from lab2.cannon import Cannon
 from lab2.files import read_table
-from lab2.grading.reading import Products
+from lab2.grading.products import Products
 from lab2.labels import LABELS
 from lab2.report import products
 
@@ -40,7 +40,7 @@ def key_numbers(made: Products) -> list[KeyNumber]:
 
     Parameters
     ----------
-    made : lab2.grading.reading.Products
+    made : lab2.grading.products.Products
 
     Returns
     -------

@@ -7,7 +7,8 @@ from astropy.table import QTable
 
 from lab2.files import write_table
 from lab2.grading.numbers import KeyNumber, compared, key_numbers
-from lab2.grading.reading import Products, left_behind, products_of
+from lab2.grading.products import Products, products_of
+from lab2.grading.reading import left_behind
 from lab2.labels import label_names
 from lab2.report import products
 

@@ -12,10 +12,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pdfs import text_of
 
 from lab2 import _code
+from lab2 import _making as making
 from lab2 import simulate as simulate_module
 from lab2.__main__ import main
-from lab2.report import Page, freshness, making
-from lab2.report.making import make, status
+from lab2._making import make, status
+from lab2.report import Page, freshness
 from lab2.report.run import find, run
 from lab2.simulate.again import arguments
 from lab2.survey import write_manifest
