@@ -42,7 +42,7 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
         warnings.simplefilter("ignore", FutureWarning)
         import corner as corner_package
     colors = [BLUE, VERMILION, GREEN, PURPLE]
-    figure = plt.figure(figsize=(0.82 * WIDTH, 0.82 * WIDTH), layout="none")
+    figure = plt.figure(figsize=(0.78 * WIDTH, 0.78 * WIDTH), layout="none")
     everything = np.concatenate([np.asarray(values) for values in sets.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     ranges = list(zip(low - 0.04 * (high - low), high + 0.04 * (high - low), strict=True))
