@@ -54,8 +54,8 @@ def raw_spectra(stars: Mapping[str, xr.Dataset], masked: bool = True) -> Figure:
         spectrum_line(ax, one.wavelength, flux, one.chip, color="0.2", lw=0.5)
         if masked and not good.all():
             bad = ~good & np.isfinite(flux)
-            ax.plot(one.wavelength[bad], flux[bad], ".", color=VERMILION, ms=2, label=f"masked ({bad.sum()} pixels)")
-            ax.legend(loc="lower left")
+            ax.plot(one.wavelength[bad], flux[bad], ".", color=VERMILION, ms=2)
+            ax.set_title(f"masked: {bad.sum()} pixels (orange)", loc="right")
         low, high = np.nanpercentile(flux[good & np.isfinite(flux)], [0.2, 99.8])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
         ax.set_title(literal(title), loc="left")
@@ -107,13 +107,15 @@ def normalization(raw: xr.Dataset, spectra: xr.Dataset, star: str, pixels: xr.Da
     top.plot(raw.wavelength[used], flux[used], ".", color=ORANGE, ms=2.5, label="trusted pixels")
     continuum = np.where(inside, after.continuum.values, np.nan)
     spectrum_line(top, raw.wavelength, continuum, raw.chip, color=BLUE, lw=1.4, label="pseudo-continuum")
-    top.set_ylabel(FLUX_AXIS.replace(" [", "\n["))  # in one line it is longer than the axis
+    top.set_ylabel(FLUX_AXIS.replace(" [", "\n["), fontsize=7.5)  # in one line it is longer than the axis
     top.legend(ncols=3, loc="lower center")
     low, high = np.nanpercentile(flux, [0.3, 99.9])
     top.set_ylim(low - 0.35 * (high - low), high + 0.12 * (high - low))
     spectrum_line(bottom, raw.wavelength, _seen(spectra, star), raw.chip, color="0.2", lw=0.5)
     bottom.axhline(1, color=BLUE, lw=0.8)
-    bottom.set(xlabel=WAVELENGTH_AXIS, ylabel="normalized flux", ylim=(0.4, 1.15))
+    bottom.set(xlabel=WAVELENGTH_AXIS, ylim=(0.4, 1.15))
+    bottom.set_ylabel("normalized flux", fontsize=7.5)
+    figure.align_ylabels()
     top.set_title(literal(star), loc="left")
     return figure
 

@@ -42,7 +42,7 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
         warnings.simplefilter("ignore", FutureWarning)
         import corner as corner_package
     colors = [BLUE, VERMILION, GREEN, PURPLE]
-    figure = plt.figure(figsize=(0.82 * WIDTH, 0.82 * WIDTH), layout="none")
+    figure = plt.figure(figsize=(0.78 * WIDTH, 0.78 * WIDTH), layout="none")
     everything = np.concatenate([np.asarray(values) for values in sets.values()])
     low, high = everything.min(axis=0), everything.max(axis=0)
     ranges = list(zip(low - 0.04 * (high - low), high + 0.04 * (high - low), strict=True))
@@ -72,6 +72,8 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
     for ax in figure.axes:
         ax.tick_params(labelsize=8.5, labelrotation=0)
         ax.minorticks_off()
+    for ax in figure.axes[:: len(names)]:
+        ax.xaxis.set_major_locator(plt.MaxNLocator(2))  # temperatures are the widest numbers
     figure.subplots_adjust(left=0.13, bottom=0.1, right=0.98, top=0.99, wspace=0.07, hspace=0.07)
     return figure
 
@@ -139,8 +141,8 @@ def label_comparison(
         for ax in (top, low):
             ax.xaxis.set_major_locator(plt.MaxNLocator(4))
     for n in range(0, len(names), across):
-        tops[n].set_ylabel("fitted")
-        lows[n].set_ylabel("difference")
+        tops[n].set_ylabel("fitted", fontsize=8)
+        lows[n].set_ylabel("difference", fontsize=8)
     if color is not None:
         figure.colorbar(mesh, cax=figure.add_subplot(outer[:, across]), label=color_name)
     if running is not None and len(names) % across:

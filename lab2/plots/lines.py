@@ -182,7 +182,7 @@ def sequence(
     lines : dict of str to float, optional
         Names and wavelengths to mark.
     """
-    figure, ax = plt.subplots(figsize=(WIDTH, 1.0 + 0.44 * len(values)))
+    figure, ax = plt.subplots(figsize=(WIDTH, 1.0 + 0.39 * len(values)))
     scale = Normalize(min(values), max(values))
     shifts = offset * np.arange(len(values))
     beside = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 7.5}
@@ -196,7 +196,7 @@ def sequence(
     for name, at in (lines or {}).items():
         ax.plot([at, at], [lowest - 0.1, highest + 0.03], color="0.85", lw=0.5, zorder=0)
         ax.annotate(name, (at, highest + 0.06), ha="center", fontsize=6.5, color="0.2", rotation=90, va="bottom")
-    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(lowest - 0.1, highest + (1.2 * offset if lines else 0.1)))
+    ax.set(xlim=(wavelength[0], wavelength[-1]), ylim=(lowest - 0.1, highest + (1.7 * offset if lines else 0.1)))
     ax.set(xlabel=WAVELENGTH_AXIS, ylabel=f"normalized flux, in steps of {offset:g}")
     return figure
 

@@ -102,14 +102,14 @@ def odd_stars(zooms: Sequence[xr.Dataset]) -> Figure:
         top = figure.add_subplot(pair[0])
         low = figure.add_subplot(pair[1], sharex=top)
         x, flux, best = zoom.wavelength.values, zoom.flux.values, zoom.best.values
-        spectrum_line(top, x, flux, color="0.25", lw=1.1, label="observed")
+        spectrum_line(top, x, flux, color="0.6", lw=1.4, label="observed")
         spectrum_line(top, x, best, color=VERMILION, lw=0.9, label="best fit of one ordinary star")
         spectrum_line(low, x, flux - best, color=BLUE, lw=0.8, label="observed minus best fit")
         low.axhline(0, color="0.6", lw=0.5)
         if "explained" in zoom:
             spectrum_line(top, x, zoom.explained, color=BLACK, lw=0.9, ls="--", label="fit of the verdict")
         top.set(xlim=(x[0], x[-1]))
-        top.set_title("\n".join(map(literal, (zoom.star, zoom.verdict))), loc="left", fontsize=7)
+        top.set_title("\n".join(map(literal, (zoom.star, zoom.verdict))), loc="left", fontsize=6.5)
         top.tick_params(labelbottom=False)
         handles |= {line.get_label(): line for ax in (top, low) for line in ax.lines if line.get_label()[0] != "_"}
         for ax in (top, low):
