@@ -117,7 +117,7 @@ def test_code_and_outputs():
 
 
 def test_the_heads_of_the_pages():
-    cells = [new_markdown_cell("# The *title*\n\none"), new_markdown_cell("word " * 2000)]
+    cells = [new_markdown_cell("# The *title*\n\none"), new_markdown_cell("word " * 3000)]
     pages = text_of(convert(*cells, simulated=True, notes=["Jane Doe"]))
     assert len(pages) > 2
     assert pages[0].count("The title") == 1
