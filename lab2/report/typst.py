@@ -32,7 +32,7 @@ _PARTS = {
     "abstract": lambda text: f"{inline('#abstract[')}\n\n{text}\n\n{inline(']')}",
     "contents": lambda text: inline("#contents()"),
     "appendix": lambda text: inline("#show: appendix"),
-    "references": lambda text: f"{text}\n\n::: {{#refs}}\n:::",
+    "references": lambda text: f"{text}\n\n{inline('#small[')}\n\n::: {{#refs}}\n:::\n\n{inline(']')}",
 }
 _NUMBER = re.compile(r"[−–+-]?[\d.,]*(e[−+-]?\d+)?( ?%)?")
 
