@@ -88,8 +88,11 @@ def _lettered(cells):
     """The cells; the items of the checkpoint are lettered as in the handout, by their headings."""
     letters = iter("abcdefgh")
     for cell in cells:
-        if cell.cell_type == "markdown":
-            cell.source = _HEADING.sub(lambda found: f"{found[1]} ({next(letters)}) ", cell.source, count=1)
+        if cell.cell_type == "markdown" and _HEADING.search(cell.source):
+            letter = next(letters)
+            cell.source = _HEADING.sub(rf"\1 ({letter}) ", cell.source, count=1)
+            if letter != "a":
+                cell.metadata["lab2"]["part"] = "next item"
     return cells
 
 

@@ -140,9 +140,11 @@ def pdf(
     (folder / "main.typ").write_text(typst_code, encoding="utf-8")
     about = _HEAD | dict(head)
     about |= {key: printable(str(about[key])) for key in ("title", "author", "running", "foot")}
-    # what takes more pages even with small pictures has them in full size, as the last of these
-    for scale in (*_SCALES, 1.0) if about["one_page"] else (1.0,):
-        (folder / "head.json").write_text(json.dumps(about | {"scale": scale}), encoding="utf-8")
+    # what takes more pages even with small pictures has them in full size, each item on its own page: the last of these
+    ways = [(scale, False) for scale in _SCALES] + [(1.0, True)] if about["one_page"] else [(1.0, False)]
+    for scale, item_pages in ways:
+        about |= {"scale": scale, "item_pages": item_pages}
+        (folder / "head.json").write_text(json.dumps(about), encoding="utf-8")
         finished, n_pages = _compile(folder, typst_code, names, title)
         if n_pages == 1:
             break

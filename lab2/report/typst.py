@@ -32,6 +32,7 @@ _PARTS = {
     "abstract": lambda text: f"{inline('#abstract[')}\n\n{text}\n\n{inline(']')}",
     "contents": lambda text: inline("#contents()"),
     "appendix": lambda text: inline("#show: appendix"),
+    "next item": lambda text: f"{inline('#next-item()')}\n\n{text}",
     "references": lambda text: f"{text}\n\n{inline('#small[')}\n\n::: {{#refs}}\n:::\n\n{inline(']')}",
 }
 _NUMBER = re.compile(r"[−–+-]?[\d.,]*(e[−+-]?\d+)?( ?%)?")
@@ -44,9 +45,9 @@ class PDFExporter(Exporter):
     month, day), "notes" (lines under the title), "foot" (of each page), "simulated" (whether the page heads say
     "Simulated survey"), "numbered" (headings), "floats" (whether figures move to where there is room) and "one_page"
     (whether figures are made smaller to bring all onto one page). A cell's may hold "origin" (its notebook and number),
-    "depth" (by which its headings go down) and "part" (one of the parts of a report: "abstract", "contents", "appendix"
-    or "references"). An output that carries the metadata {"lab2": {"role": "caption"}} is the caption of the figure or
-    table before it.
+    "depth" (by which its headings go down) and "part": one of the parts of a report, "abstract", "contents", "appendix"
+    or "references", or the "next item" of a checkpoint. An output that carries the metadata
+    {"lab2": {"role": "caption"}} is the caption of the figure or table before it.
 
     Raises
     ------

@@ -148,6 +148,21 @@ def test_a_document_has_contents_an_appendix_and_an_author():
     assert about["CreationDate"].startswith("D:20251109")
 
 
+def test_items_stand_on_one_page_with_smaller_pictures_or_on_a_page_each(figure):
+    """Two pictures of 4 x 3 inches leave room for a few paragraphs on a page, smaller ones for some more."""
+
+    def pages(n_lines):
+        text = "\n\n".join(["line"] * n_lines)
+        items = [new_markdown_cell("# T\n\n## (a) One"), shown(figure), new_markdown_cell(f"## (b) Two\n\n{text}")]
+        items[2].metadata["lab2"] = {"part": "next item"}
+        return text_of(convert(*items, shown(figure), exclude_input=True, one_page=True))
+
+    assert [len(pages(n)) for n in (1, 10, 20)] == [1, 1, 2]
+    first, second = pages(20)
+    assert "(b) Two" not in first
+    assert second.count("line") == 20
+
+
 def test_equal_bytes_and_no_program_of_the_system(figure, monkeypatch):
     cells = [new_markdown_cell("# T\n\n$x$"), shown(figure, caption("C."))]
     first = convert(*cells)
