@@ -62,19 +62,19 @@ def corner(sets: Mapping[str, ArrayLike], names: Sequence[str | Label], truths: 
             data_kwargs={"ms": 2, "alpha": 0.35},
             hist_kwargs={"density": True},
             max_n_ticks=3,
-            labelpad=0.06,
-            label_kwargs={"fontsize": 10},
+            labelpad=0.09,
+            label_kwargs={"fontsize": 8.5},
             contour_kwargs={"linewidths": 1.1},
         )
     if len(sets) > 1:
         handles = [plt.Line2D([], [], color=color, label=text) for text, color in zip(sets, colors, strict=False)]
         figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.97, 0.97), fontsize=9)
     for ax in figure.axes:
-        ax.tick_params(labelsize=8.5, labelrotation=0)
+        ax.tick_params(labelsize=7.5, labelrotation=0)
         ax.minorticks_off()
     for ax in figure.axes[:: len(names)]:
         ax.xaxis.set_major_locator(plt.MaxNLocator(2))  # temperatures are the widest numbers
-    figure.subplots_adjust(left=0.13, bottom=0.1, right=0.98, top=0.99, wspace=0.07, hspace=0.07)
+    figure.subplots_adjust(left=0.14, bottom=0.1, right=0.98, top=0.99, wspace=0.07, hspace=0.07)
     return figure
 
 
