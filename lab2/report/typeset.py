@@ -186,9 +186,8 @@ def _check(document, pieces, folder, source):
             node["c"] = _DOT.sub(_KEPT, _MINUS.sub("\\1\N{MINUS SIGN}", content))
         elif kind == "Image":
             content[2][0] = _fetch(content[2][0], folder, source, where)
-        elif (
-            kind == "Table"
-        ):  # columns as wide as they need, however long the rows of the source are; texts at the left
+        elif kind == "Table":
+            # columns as wide as they need, however long the rows of the source are; text at the left
             given = ({"t": "AlignLeft"} if align["t"] == "AlignDefault" else align for align, _ in content[2])
             content[2] = [[align, {"t": "ColWidthDefault"}] for align in given]
         elif kind == "Header":
