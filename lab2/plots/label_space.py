@@ -110,7 +110,7 @@ def label_comparison(
     names = fitted.label.values
     across = min(_ACROSS, len(names))
     down = -(-len(names) // across)
-    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 2.0 * down + 0.1))
+    figure = plt.figure(figsize=(WIDTH * (across + 0.3) / (_ACROSS + 0.3), 1.85 * down + 0.1))
     outer = figure.add_gridspec(down, across + 1, width_ratios=[*[1] * across, 0.05])
     pairs = [outer[divmod(n, across)].subgridspec(2, 1, height_ratios=[1.9, 1], hspace=0.04) for n in range(len(names))]
     tops = [figure.add_subplot(pair[0]) for pair in pairs]
@@ -131,9 +131,9 @@ def label_comparison(
         top.set(xlim=limits, ylim=limits)
         low.set(ylim=(-half, half), xlabel=f"{reference_name} {axis_text(name, unit)}")
         top.set_title(axis_text(name, unit))
-        box = {"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1}
-        written = {"fontsize": 6.5, "va": "top", "linespacing": 1.3, "transform": top.transAxes, "bbox": box}
-        top.text(0.04, 0.96, _in_panel(row), **written)
+        box = {"fc": "white", "ec": "none", "alpha": 0.6, "pad": 0.5}
+        written = {"fontsize": 6, "va": "top", "linespacing": 1.15, "transform": top.transAxes, "bbox": box}
+        top.text(0.03, 0.97, _in_panel(row), **written)
         top.tick_params(labelbottom=False)
         if running is not None:
             of_label = running.sel(label=name)

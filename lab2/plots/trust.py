@@ -249,7 +249,7 @@ def shared_residual(wavelength: ArrayLike, chip: ArrayLike, residuals: Mapping[s
         Panel title to the mean residual; NaN where there is none.
     """
     figure, axes = plt.subplots(
-        len(residuals), 1, figsize=(WIDTH, 0.8 + 1.15 * len(residuals)), sharex=True, squeeze=False
+        len(residuals), 1, figsize=(WIDTH, 0.7 + 0.8 * len(residuals)), sharex=True, squeeze=False
     )
     for ax, (title, residual) in zip(axes[:, 0], residuals.items(), strict=True):
         spectrum_line(ax, wavelength, residual, chip, color=BLUE, lw=0.5)
