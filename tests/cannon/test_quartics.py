@@ -292,7 +292,10 @@ def test_lazily_opened_spectra_give_the_same(tmp_path, model, stars):
     nuisances = [Nuisance(POSITION[:, None], 0.01)]
     with xr.open_dataset(tmp_path / "spectra.nc", engine="h5netcdf") as lazy:
         found = quartics(model, lazy, nuisances)
-    np.testing.assert_array_equal(found.coefficients, quartics(model, stars, nuisances).coefficients)
+        # not to the last bit: sums depend on how the arrays lie in memory
+        np.testing.assert_allclose(
+            found.coefficients, quartics(model, stars, nuisances).coefficients, rtol=1e-13, atol=1e-9
+        )
 
 
 def test_no_stars_give_no_labels():
