@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from lab2._rounding import MINUS
 from lab2.plots.style import (
     BLACK,
     BLUE,
@@ -170,7 +171,8 @@ def responses(matrices: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure
     for ax, (title, matrix) in zip(np.atleast_1d(panels), matrices.items(), strict=True):
         mesh = ax.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
         for (row, column), value in np.ndenumerate(np.asarray(matrix)):
-            ax.text(column, row, f"{value:+.2f}", ha="center", va="center", fontsize=7, color=_ink(value))
+            text = f"{value:+.2f}".replace("-", MINUS)
+            ax.text(column, row, text, ha="center", va="center", fontsize=7, color=_ink(value))
         ax.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=texts, xlabel="predicted label")
         ax.set_xticklabels(texts, rotation=45, ha="right")
         ax.set_title(title)

@@ -39,4 +39,4 @@ def test_sensitivities_are_drawn_in_units_of_their_largest_value_in_the_window()
 def test_every_response_is_written_in_its_cell():
     matrix = np.array([[1.0, 0.25], [-0.1, 0.75]])
     figure = plots.responses({"network": matrix}, ["mg_fe", "si_fe"])
-    assert [text.get_text() for text in figure.axes[0].texts] == ["+1.00", "+0.25", "-0.10", "+0.75"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["+1.00", "+0.25", "−0.10", "+0.75"]
