@@ -24,6 +24,7 @@ PDF = tuple(
         "credits.py",
         "document.py",
         "pdfs.py",
+        "records.py",
         "references.*",
         "typeset.py",
         "typst.py",

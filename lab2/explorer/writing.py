@@ -11,8 +11,8 @@ import bokeh
 from lab2 import _code
 from lab2.explorer import dial, model, stars
 from lab2.explorer.products import Products, inputs, read
-from lab2.files import replacing, sha256
-from lab2.report import provenance
+from lab2.files import sha256
+from lab2.report import provenance, records
 from lab2.survey import build_folder
 
 __all__ = ["is_fresh", "page", "page_path"]
@@ -55,25 +55,14 @@ def page(survey: str = "simulated") -> Path:
     -----
     The same files and versions give the same bytes.
     """
-    path = page_path(survey)
-    made_of = _made_of(survey)
+    made_of = _made_of(survey)  # first: what changes while the page is made is not in it
     text = _assembled(survey, read(survey))
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
-    with replacing(_record_path(path)) as part:
-        record = {"html": sha256(path), "made_of": made_of}
-        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return path
+    return records.write(page_path(survey), text.encode(), made_of)
 
 
 def is_fresh(survey: str) -> bool:
     """Whether the page is what its products and the code would make now."""
-    path = page_path(survey)
-    try:
-        record = json.loads(_record_path(path).read_text(encoding="utf-8"))
-        return record["html"] == sha256(path) and record["made_of"] == _made_of(survey)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return False
+    return records.is_fresh(page_path(survey), lambda: _made_of(survey))
 
 
 def _made_of(survey):
@@ -84,10 +73,6 @@ def _made_of(survey):
 
 def _versions():
     return provenance.installed() | {name: metadata.version(name) for name in ("lab2", "bokeh")}
-
-
-def _record_path(path):
-    return path.with_suffix(".html.json")
 
 
 def _assembled(survey, products):

@@ -1,7 +1,6 @@
 """PDFs from cells of executed notebooks, each with a record of its origin."""
 
 import datetime
-import json
 import os
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -11,12 +10,13 @@ import nbformat
 
 from lab2 import _code
 from lab2._command import command
-from lab2.files import replacing, sha256
+from lab2.files import sha256
+from lab2.report import records
 from lab2.report.run import executed
 from lab2.report.words import escaped
 from lab2.survey import manifest, notebook_folder, survey_folder
 
-__all__ = ["author", "described", "foot", "is_fresh", "made_on", "named", "read", "record_path", "write"]
+__all__ = ["author", "described", "foot", "is_fresh", "made_on", "named", "read", "write"]
 
 _TYPESETTERS = ("typst", "pypandoc_binary", "nbconvert")
 
@@ -111,12 +111,7 @@ def write(path: Path, survey: str, sources: Sequence[Path], cells: list, about: 
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"lab2": about})
     resources = {"metadata": {"name": path.stem, "path": str(notebook_folder())}}
     pdf, _ = PDFExporter(exclude_input=True).from_notebook_node(notebook, resources)
-    with replacing(path) as part:
-        part.write_bytes(pdf)
-    with replacing(record_path(path)) as part:
-        record = {"pdf": sha256(path), "made_of": _made_of(survey, sources, about["author"])}
-        part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return path
+    return records.write(path, pdf, _made_of(survey, sources, about["author"]))
 
 
 def is_fresh(path: Path, survey: str, sources: Sequence[Path], name: str) -> bool:
@@ -137,16 +132,7 @@ def is_fresh(path: Path, survey: str, sources: Sequence[Path], name: str) -> boo
     -------
     bool
     """
-    try:
-        record = json.loads(record_path(path).read_text(encoding="utf-8"))
-        return record["pdf"] == sha256(path) and record["made_of"] == _made_of(survey, sources, author(name))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return False
-
-
-def record_path(path: Path) -> Path:
-    """The record beside a PDF."""
-    return path.with_suffix(".json")
+    return records.is_fresh(path, lambda: _made_of(survey, sources, author(name)))
 
 
 def _made_of(survey, sources, by):
