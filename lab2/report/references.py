@@ -2,14 +2,14 @@
 
 Links on the screen become numbers on paper:
 
-====================================  ================================================
+====================================  ==========================================================
 link to                               in the PDF
-====================================  ================================================
+====================================  ==========================================================
 ``#fig-05_comparison``                Figure 7; ``#tab-...`` and ``#eq-...`` likewise
 ``05_cross_validation.ipynb``         Section 4, where the notebook is in the document
 ``05_cross_validation.ipynb#Errors``  the section with this heading; with the text "page", its page
-``https://doi.org/...``               a citation, if the paper is in references.bib
-====================================  ================================================
+``https://doi.org/...``               its entry in the list, if the paper is in references.bib
+====================================  ==========================================================
 
 A link to a figure, a table or a notebook that is not in the document keeps its text.
 """
@@ -87,10 +87,10 @@ def resolve(blocks: list, where: list[str], labels: set[str], raw: Callable[[str
             return [raw('#[#set math.equation(numbering: "(1)");'), math, raw(f" <{label[1]}>]")]
         if node["t"] != "Link":
             return [node]
-        _, inlines, (target, _) = node["c"]
+        attributes, inlines, (target, _) = node["c"]
         if target.startswith("https://doi.org/"):
             key = known.get(unquote(target.removeprefix("https://doi.org/")).lower())
-            return [_cited(key, node)] if key else [node]
+            return [node | {"c": [attributes, inlines, [f"#ref-{key}", ""]]}] if key else [node]
         if _NUMBERED.fullmatch(target):
             name = unquote(target[1:])
             return [raw(f'#ref(label("{name}"))')] if name in labels else inlines
@@ -140,24 +140,13 @@ def _text(inlines):
     return "".join(texts)
 
 
-def _cited(key, link):
-    """A citation, by the link's text: "Ness et al. (2015)" or "(Ness et al. 2015)"; any other text stays a link."""
-    text = _text(link["c"][1])
-    mode = "NormalCitation" if re.fullmatch(r"\(.+\)", text) else "AuthorInText"
-    if mode == "AuthorInText" and not re.fullmatch(r".+\(\d{4}\)", text):
-        return link | {"c": [link["c"][0], link["c"][1], [f"#ref-{key}", ""]]}
-    return _cite(key, mode, link["c"][1])
-
-
-def _cite(key, mode, inlines):
-    about = {"citationId": key, "citationMode": {"t": mode}, "citationNoteNum": 0, "citationHash": 0}
-    return {"t": "Cite", "c": [[about | {"citationPrefix": [], "citationSuffix": []}], inlines]}
-
-
 def listed(node: object) -> dict:
-    """What pandoc's metadata must hold so that papers that are only linked to are listed, too."""
+    """Metadata for pandoc, which makes it list the papers that `resolve` found linked."""
     keys = dict.fromkeys(key for target in _targets(node) for key in re.findall(r"^#ref-(\w+)$", target))
-    return {"nocite": {"t": "MetaInlines", "c": [_cite(key, "NormalCitation", []) for key in keys]}}
+    about = {"citationMode": {"t": "NormalCitation"}, "citationNoteNum": 0, "citationHash": 0}
+    about |= {"citationPrefix": [], "citationSuffix": []}
+    cites = [{"t": "Cite", "c": [[about | {"citationId": key}], []]} for key in keys]
+    return {"nocite": {"t": "MetaInlines", "c": cites}}
 
 
 def _targets(node):

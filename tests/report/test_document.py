@@ -66,6 +66,12 @@ def test_the_parts_of_a_report(arranged):
     ]
 
 
+def test_figures_float_in_the_main_part_only(arranged):
+    cells, _ = arranged
+    fixed = [cell.source for cell in cells if cell.metadata["lab2"].get("floats") is False]
+    assert fixed == ["details"]
+
+
 def test_a_report_says_once_which_survey_it_shows(arranged):
     cells, _ = arranged
     outputs = [output.data["text/markdown"] for cell in cells for output in cell.get("outputs", ())]
