@@ -51,6 +51,8 @@ def test_the_table_is_complete_and_closes():
             assert counted["share"].sum() == pytest.approx(1.0, abs=1e-3)
             causes = validation.largest_causes(table, name)
             assert [share for _, share in causes] == sorted((share for _, share in causes), reverse=True)
+            sure = rows[np.isin(rows["off"], CAUSES) & (rows["share"] > 2 * rows["share_error"])]
+            assert {cause for cause, _ in causes} == set(map(str, sure["off"]))
 
 
 def test_an_entry_of_the_table_comes_out_again():
