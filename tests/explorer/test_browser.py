@@ -66,6 +66,22 @@ def test_spectra_and_distances_are_those_of_the_package(opened, read):
     np.testing.assert_allclose([d for _, d in found], cannon.training_distance(read.model, labels), rtol=1e-9)
 
 
+def test_how_far_apart_two_spectra_are(opened, read):
+    mean, scale = read.model.label_mean.values, read.model.label_scale.values
+    pair, snr = [mean.tolist(), (mean + scale).tolist()], 100.0
+    found = act(
+        opened,
+        f"const [one, other] = {json.dumps(pair)}.map((labels) => model.predict(labels, []));"
+        f"return difference(model, one, other, {snr});",
+    )
+    good = read.model.trained.values
+    one, other = read.model.predict(np.array(pair)).values[:, good]
+    apart = one - other
+    chi2 = np.sum(apart**2 / (snr**-2 + read.model.s2.values[good]))
+    assert [found["rms"], found["mean"]] == pytest.approx([np.sqrt(np.mean(apart**2)), apart.mean()], abs=TOLERANCE)
+    assert found["chi2"] == pytest.approx(chi2, rel=0.02)
+
+
 def test_numbers_are_rounded_as_the_report_rounds_them(opened):
     rng = np.random.default_rng(4)
     pairs = [(v, e) for v, e in zip(rng.normal(0, 3, 200), 10 ** rng.uniform(-4, 1, 200), strict=True)]

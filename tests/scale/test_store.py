@@ -82,6 +82,14 @@ def test_damage_is_noticed(built, tmp_path, name, change):
         open_store(copy).ivar.values.sum()
 
 
+def test_a_file_of_another_size_is_noticed_before_its_spectra_are_read(built, tmp_path):
+    copy = tmp_path / "s.zarr"
+    shutil.copytree(built, copy)
+    cut(copy / "ivar/c/0/0")
+    with pytest.raises(ValueError, match="is damaged: ivar/c/0/0 has another size"):
+        open_store(copy)
+
+
 def test_damage_matters_to_the_stars_that_it_concerns(files, address, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "_FILE", 256)  # 2 files along the stars, of which the second has one star
     copies = [tmp_path / f"{n:03d}.fits" for n in range(257)]
