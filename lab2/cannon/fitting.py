@@ -60,6 +60,8 @@ class Flag(Bits):
 _STARTS = 9
 _TOLERANCE = 1e-9  # predicted decrease of chi^2 at which Newton's method stops: 3e-5 sigma
 _BLOCK = 256  # stars worked on at a time by one thread
+# The farthest training star is at a distance of 1, and not outside, whatever the last digits of its fit.
+EDGE = 1.0 + 1e-9
 # Soft bounds: a fit may leave the training set and is then flagged. Beyond twice the distance of the training set's
 # edge a penalty is added to chi^2.
 _WALL, _STIFFNESS = 2.0, 100.0
@@ -362,7 +364,7 @@ def _results(model, stars, minima, n_pixels, bad_continuum):
     conditions = {
         Flag.NO_DATA: no_data,
         Flag.NOT_CONVERGED: lost,
-        Flag.OUTSIDE_TRAINING: distance > 1,
+        Flag.OUTSIDE_TRAINING: distance > EDGE,
         Flag.POOR_FIT: reduced > _POOR_FIT,
         Flag.MULTIPLE_MINIMA: good & (minima.delta < _COMPETING * np.maximum(reduced, 1.0)),
         Flag.BAD_CONTINUUM: bad_continuum,

@@ -13,6 +13,7 @@ import xarray as xr
 from lab2._io import schema
 from lab2._io.schema import Rule
 from lab2.cannon import Flag
+from lab2.cannon.fitting import EDGE
 from lab2.files import Kept
 from lab2.network.architectures import assemble, features, lens, normal_of, outputs, posterior
 from lab2.network.basis import Basis
@@ -183,7 +184,7 @@ class Network(Kept):
         distance = self._distance(scores)
         reduced = chi2 / np.maximum(n_pixels - d.sizes["component"], 1.0)
         errors = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-        flag = Flag.OUTSIDE_TRAINING * (distance > 1) + Flag.POOR_FIT * (reduced > _POOR_FIT)
+        flag = Flag.OUTSIDE_TRAINING * (distance > EDGE) + Flag.POOR_FIT * (reduced > _POOR_FIT)
         flag = flag + Flag.UNCONSTRAINED * (errors > d.label_scale.values).any(axis=1)
         result = xr.Dataset(
             {

@@ -568,3 +568,13 @@ def test_one_pixel_of_a_far_too_small_error_makes_the_others_not_untypical():
     assert fits.n_pixels.values[0] == usual.n_pixels.values[0] == 300
     assert float(fits.reduced_chi2[0]) == pytest.approx(float(usual.reduced_chi2[0]), rel=0.1)
     assert fits.flag.values[0] == usual.flag.values[0]
+
+
+@pytest.mark.parametrize("n_stars", range(40, 60))
+def test_the_farthest_training_star_is_not_outside_by_rounding(n_stars):
+    labels = np.linspace(4000.0, 5000.0, n_stars)[:, None]
+    flux = 1.0 + 1e-4 * (labels - 4500.0) * [1.0, 0.0, -2.0]
+    spectra = from_arrays(flux, np.full((n_stars, 3), 1e4), [15200.0, 16000.0, 16900.0], labels, label=["teff"])
+    fits = fit_labels(cannon.train(spectra), spectra)
+    np.testing.assert_allclose(fits.distance.values.max(), 1.0, rtol=1e-9)
+    assert not (fits.flag.values & Flag.OUTSIDE_TRAINING).any()
